@@ -1,0 +1,202 @@
+// Package session owns sessions and what is proved in them, the one-time codes
+// that hand a session from the login host to a tenant host, the keys that sign the
+// app's assertions, and how all of these end.
+//
+// A person has a session on the login host, which holds the proofs, and a child of
+// it on each tenant host, which holds none: the child is judged by its parent's
+// proofs, and ends with it. Tokens and codes are 256 random bits and are stored by
+// hash only. Nothing here decides what a session may do: [Gather] collects the facts
+// and package policy decides.
+//
+// Like all packages below the line it has no I/O, no clock and no goroutine.
+package session
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"iter"
+	"time"
+
+	"github.com/orgate/orgate/policy"
+	"github.com/orgate/orgate/tenancy"
+)
+
+// What goes wrong with sessions and codes.
+var (
+	// ErrEnded: there is no such session, or it was ended, or is too old.
+	ErrEnded = errors.New("session has ended")
+	// ErrUsed: a one-time thing was presented a second time.
+	ErrUsed = errors.New("already used")
+	// ErrForeign: a one-time thing was presented by another browser, at another
+	// host or for another organization than it was made for.
+	ErrForeign = errors.New("made for another browser, host or organization")
+	// ErrExpired: it came too late.
+	ErrExpired = errors.New("expired")
+)
+
+// A Token is a secret of 256 random bits, as a browser holds it: 43 characters of
+// base64url. Its String does not print it, so that it can't get into a log.
+type Token struct{ secret string }
+
+// NewToken returns a fresh token.
+func NewToken() Token {
+	var b [32]byte
+	rand.Read(b[:]) // never fails (crypto/rand)
+	return Token{base64.RawURLEncoding.EncodeToString(b[:])}
+}
+
+// ParseToken reads what a browser sent. ok is false for anything that NewToken
+// can't have made.
+func ParseToken(s string) (t Token, ok bool) {
+	if len(s) != 43 {
+		return Token{}, false
+	}
+	b, err := base64.RawURLEncoding.Strict().DecodeString(s)
+	return Token{s}, err == nil && len(b) == 32
+}
+
+// Reveal returns the secret, for a cookie or a redirect and nothing else.
+func (t Token) Reveal() string { return t.secret }
+
+// Hash returns what is stored in its place.
+func (t Token) Hash() Hash { return sha256.Sum256([]byte(t.secret)) }
+
+// String hides the secret.
+func (t Token) String() string { return "[token]" }
+
+// A Hash is the SHA-256 of a token's characters.
+type Hash [sha256.Size]byte
+
+// String returns the hash in base64url, as a URL carries it.
+func (h Hash) String() string { return base64.RawURLEncoding.EncodeToString(h[:]) }
+
+// MarshalText implements [encoding.TextMarshaler].
+func (h Hash) MarshalText() ([]byte, error) { return []byte(h.String()), nil }
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (h *Hash) UnmarshalText(b []byte) error {
+	p, err := base64.RawURLEncoding.Strict().DecodeString(string(b))
+	if err != nil || len(p) != len(h) {
+		return errors.New("not a hash")
+	}
+	copy(h[:], p)
+	return nil
+}
+
+// ID is session_…
+type ID string
+
+// A Session is a browser's session on one host.
+type Session struct {
+	ID   ID             `json:"id"`
+	User tenancy.UserID `json:"user_id"`
+	// Token is the hash of the cookie's token.
+	Token Hash `json:"token"`
+
+	// Parent is empty for the session on the login host. A child has the
+	// organization and the host that it was handed to; it is accepted there
+	// and nowhere else.
+	Parent       ID            `json:"parent,omitzero"`
+	Organization tenancy.OrgID `json:"organization_id,omitzero"`
+	Host         string        `json:"host,omitzero"`
+
+	// Proofs in the order they were made; of the parent only.
+	Proofs []policy.Proof `json:"proofs,omitzero"`
+	// ConfinedTo: see [policy.Facts].
+	ConfinedTo tenancy.OrgID `json:"confined_to,omitzero"`
+	// Upstream are the provider's own sessions behind the proofs, for logout.
+	Upstream []UpstreamSession `json:"upstream,omitzero"`
+
+	CreatedAt time.Time `json:"created_at"`
+	// SeenAt is when it was used last, to the precision of [Limits.Touch].
+	SeenAt time.Time `json:"seen_at"`
+	// ExpiresAt is the absolute limit; a child's is never later than its parent's.
+	ExpiresAt time.Time `json:"expires_at"`
+	// EndedAt is set when it was ended; an ended session stays, as a record,
+	// until ExpiresAt, so that a deleted key coming back can't revive it.
+	EndedAt   time.Time `json:"ended_at,omitzero"`
+	UserAgent string    `json:"user_agent,omitzero"`
+	RemoteIP  string    `json:"ip_address,omitzero"`
+}
+
+// An UpstreamSession is the identity provider's session behind an SSO proof.
+type UpstreamSession struct {
+	Connection   tenancy.ConnectionID `json:"connection_id"`
+	Organization tenancy.OrgID        `json:"organization_id"`
+	Subject      string               `json:"subject"`
+	// SID is the provider's session id (OIDC sid), if it sends one.
+	SID string `json:"sid,omitzero"`
+	// IDToken is sealed; it is the hint of RP-initiated logout.
+	IDToken []byte `json:"id_token,omitzero"`
+}
+
+// Limits are the lifetimes of sessions.
+type Limits struct {
+	Idle     time.Duration // ends when not used for so long
+	Absolute time.Duration // ends so long after it began
+}
+
+// Touch is how stale SeenAt may grow before it is written: a session in use costs
+// one write each Touch, not one each request.
+func (l Limits) Touch() time.Duration { return min(l.Idle/10, 5*time.Minute) }
+
+// Alive returns nil if s may be used at now, else an error wrapping [ErrEnded]
+// that says which limit ended it.
+func (s Session) Alive(l Limits, now time.Time) error { panic("") }
+
+// A Handover is what a one-time code stands for: a session of the login host, to be
+// continued on one tenant host in the browser that asked for it. 60 s, once.
+type Handover struct {
+	Code         Hash          `json:"code"`
+	Attempt      Hash          `json:"attempt"` // of the tenant host's attempt cookie
+	Host         string        `json:"host"`
+	Organization tenancy.OrgID `json:"organization_id"`
+	Parent       ID            `json:"parent"`
+	ReturnTo     string        `json:"return_to"` // a path that begins with exactly one slash
+	ExpiresAt    time.Time     `json:"expires_at"`
+	// Child is set once it was redeemed; a second redemption ends that session.
+	Child ID `json:"child,omitzero"`
+}
+
+// A SigningKey signs the JWTs to the app (ES256). The private part is sealed.
+type SigningKey struct {
+	ID        string    `json:"kid"`
+	Public    []byte    `json:"public"`  // PKIX DER
+	Private   []byte    `json:"private"` // PKCS #8 DER, sealed
+	CreatedAt time.Time `json:"created_at"`
+	// RetiredAt: a newer key signs since then; this one only verifies, until
+	// the last token signed by it has expired.
+	RetiredAt time.Time `json:"retired_at,omitzero"`
+}
+
+// Tx is the part of a transaction that this package needs. Getters return an error
+// wrapping [tenancy.ErrNotFound] for what is not there.
+type Tx interface {
+	tenancy.Tx
+
+	Session(ID) (Session, error)
+	SessionByToken(Hash) (Session, error)
+	// Children of a login-host session; sessions of a user on every host; of a
+	// user in one organization (children only); and login-host sessions by the
+	// provider's session.
+	Children(ID) iter.Seq2[Session, error]
+	SessionsOf(tenancy.UserID) iter.Seq2[Session, error]
+	SessionsIn(tenancy.OrgID, tenancy.UserID) iter.Seq2[Session, error]
+	SessionsByUpstream(conn tenancy.ConnectionID, subject, sid string) iter.Seq2[Session, error] // sid "": all of the subject
+	// PutSession keeps the indexes. The record expires some time after ExpiresAt.
+	PutSession(Session) error
+
+	Handover(code Hash) (Handover, error)
+	PutHandover(Handover) error // the record outlives ExpiresAt by ten minutes, to notice reuse
+
+	// Use marks a one-time thing as used until the time given; an error
+	// wrapping [ErrUsed] if it was used before. kind keeps the names of
+	// different things apart.
+	Use(kind, name string, until time.Time) error
+
+	SigningKeys() iter.Seq2[SigningKey, error] // by id
+	PutSigningKey(SigningKey) error
+	DeleteSigningKey(id string) error
+}
