@@ -1,0 +1,35 @@
+# Two commands matter: `make demo` and `make test`. Both need Go and make; `make test` gets the
+# rest (PostgreSQL, Chromium, nginx, wrk, npm packages) when it may, and says what it skips otherwise.
+GO      ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+COMMIT  ?= $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
+LDFLAGS  = -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
+
+.PHONY: build demo test tools lint race fuzz bench bench-proxy generate clean
+
+build: ## bin/orgate
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/orgate ./cmd/orgate
+
+demo: build ## everything on *.localhost, nothing to set up
+	./bin/orgate demo
+
+test: tools ## every test; with REQUIRE_ALL=1 a skip is a failure
+	./scripts/test
+
+tools: ## what the tests need from outside Go
+	./scripts/tools
+
+lint: ## golangci-lint, pinned in its own module
+	./scripts/lint
+
+fuzz: ## every fuzz target for FUZZTIME (10s)
+	./scripts/fuzz
+
+bench: ## Go benchmarks, and the proxy against its peers when wrk and nginx are there
+	./scripts/bench
+
+generate: ## docs and goldens that are made from code
+	./scripts/generate
+
+clean:
+	rm -rf bin dist

@@ -1,0 +1,131 @@
+package archtest
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/orgate/orgate/"
+
+// allowed says which of our packages each package may import. A package that is
+// not here may import none of ours: adding one is a decision. "..." allows all.
+var allowed = map[string][]string{
+	// Below the line: types and rules. Nothing here imports store.
+	"policy":  {},
+	"audit":   {"internal/id"},
+	"tenancy": {"policy", "audit", "internal/id"},
+	"session": {"policy", "audit", "tenancy", "internal/id"},
+
+	// The line.
+	"store":           {"policy", "audit", "tenancy", "session"},
+	"store/badger":    {"store"},
+	"store/postgres":  {"store"},
+	"store/storetest": {"policy", "audit", "tenancy", "session", "store", "store/badger", "internal/id"},
+
+	// Above: edges. None imports another.
+	"config":       {"policy", "tenancy"},
+	"config/apply": {"audit", "config", "policy", "tenancy", "store", "internal/id", "internal/seal"},
+	"proxy":        {"policy", "audit", "tenancy", "session", "store", "internal/cookie", "internal/endpoint", "internal/id", "internal/page", "internal/seal"},
+	"sso":          {"policy", "audit", "tenancy", "session", "store", "sso/oidc", "internal/cookie", "internal/endpoint", "internal/page", "internal/seal", "internal/signedin"},
+	"sso/oidc":     {"internal/egress"},
+	"web":          {"policy", "audit", "tenancy", "session", "store", "internal/endpoint", "internal/page", "internal/signedin"},
+
+	// What edges share. None of these knows an edge.
+	"internal/cookie":   {},
+	"internal/egress":   {},
+	"internal/endpoint": {},
+	"internal/id":       {},
+	"internal/page":     {"internal/endpoint"},
+	"internal/seal":     {},
+	"internal/signedin": {"session"},
+
+	// For demo and tests only; serve does not reach them (see TestServeDoesNotReachTheDemo).
+	"internal/demo": {"sso/ssotest"},
+	"internal/need": {},
+	"sso/ssotest":   {"internal/need"},
+	"internal/e2e":  {"..."},
+
+	// Only cmd sees all.
+	"cmd/orgate": {"..."},
+}
+
+// only says which third-party module may be imported by one package alone.
+var only = map[string]string{
+	"github.com/dgraph-io/badger/":    "store/badger",
+	"github.com/jackc/pgx/":           "store/postgres",
+	"github.com/fsnotify/fsnotify":    "config",
+	"go.yaml.in/yaml/":                "config",
+	"github.com/coreos/go-oidc/":      "sso/oidc",
+	"github.com/hashicorp/golang-lru": "proxy sso sso/oidc",
+	"cel.dev/cel-go":                  "policy",
+}
+
+type pkg struct {
+	ImportPath string
+	Doc        string
+	Imports    []string
+	GoFiles    []string
+}
+
+func packages(t *testing.T) []pkg {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Doc,Imports,GoFiles", "./...")
+	cmd.Dir = "../.."
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ps []pkg
+	for d := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p pkg
+		if err := d.Decode(&p); errors.Is(err, io.EOF) {
+			return ps
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		ps = append(ps, p)
+	}
+}
+
+func TestPackagesImportOnlyWhatTheTableAllows(t *testing.T) {
+	for _, p := range packages(t) {
+		name := strings.TrimPrefix(p.ImportPath, module)
+		may := allowed[name]
+		for _, imp := range p.Imports {
+			ours, ok := strings.CutPrefix(imp, module)
+			if ok && !slices.Contains(may, ours) && !slices.Contains(may, "...") {
+				t.Errorf("%s imports %s: the table in archtest does not allow it", name, ours)
+			}
+			for prefix, owner := range only {
+				if strings.HasPrefix(imp, prefix) && !slices.Contains(strings.Fields(owner), name) {
+					t.Errorf("%s imports %s, which is for %s alone", name, imp, owner)
+				}
+			}
+		}
+	}
+}
+
+func TestEveryPackageSaysWhatItOwns(t *testing.T) {
+	for _, p := range packages(t) {
+		if len(p.GoFiles) > 0 && p.Doc == "" {
+			t.Errorf("%s has no package doc", p.ImportPath)
+		}
+	}
+}
+
+func TestTheTableNamesNoPackageThatIsGone(t *testing.T) {
+	var names []string
+	for _, p := range packages(t) {
+		names = append(names, strings.TrimPrefix(p.ImportPath, module))
+	}
+	for name := range allowed {
+		if !slices.Contains(names, name) {
+			t.Errorf("the table names %s, which does not exist", name)
+		}
+	}
+}
