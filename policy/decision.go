@@ -1,0 +1,98 @@
+package policy
+
+import "time"
+
+// A Verdict says what must happen next. The zero Verdict is Deny, so that a
+// forgotten case fails closed.
+type Verdict uint8
+
+// The verdicts.
+const (
+	Deny         Verdict = iota
+	Allow                // go on
+	Prove                // a first proof is missing: Decision.Methods says which would do
+	SecondFactor         // a second factor is missing, and one is enrolled
+	Enroll               // a second factor is missing, and none is enrolled
+	Join                 // everything is proved; the membership is still to be made
+)
+
+// String returns the verdict as logs and explain print it.
+func (v Verdict) String() string {
+	switch v {
+	case Allow:
+		return "allow"
+	case Prove:
+		return "prove"
+	case SecondFactor:
+		return "second_factor"
+	case Enroll:
+		return "enroll"
+	case Join:
+		return "join"
+	default:
+		return "deny"
+	}
+}
+
+// A Source is the kind of rule that decided.
+type Source uint8
+
+// The sources. The zero Source is the default denial.
+const (
+	ByDefault Source = iota
+	ByOrganizationState
+	ByDomainPolicy
+	ByOrganizationPolicy
+	BySession
+	ByMembership
+	ByRoute
+)
+
+// A Reason is why, in a closed list, so that logs and metrics have bounded labels.
+type Reason uint8
+
+// The reasons.
+const (
+	Unspecified Reason = iota
+	Granted
+	PublicRoute
+	Suspended        // the organization is suspended or gone
+	NotSignedIn      // no proof at all
+	MethodMissing    // proofs are there, but none that the policy accepts
+	TooOld           // the proof is older than max_age
+	MFAMissing       // second factor
+	NoMethod         // nothing that the policy accepts is offered here
+	Confined         // the session is good in another organization only
+	NotMember        // no membership, and no rule that makes one
+	InvitationOpen   // membership pending
+	Deactivated      // membership inactive
+	MembershipToMake // join
+	RoleMissing
+	PermissionMissing
+	ConditionFalse
+	ConditionFailed // a CEL condition that could not be evaluated denies
+)
+
+// A Decision is what [Decide] found. The zero Decision is Deny.
+type Decision struct {
+	Verdict Verdict
+	Reason  Reason
+	Source  Source
+	// Methods are the proofs that would help: for Prove, SecondFactor and Enroll.
+	// If SSO is among them, Organization is whose identity provider to ask, and
+	// Connection which, if there is no choice. Both are empty where only the
+	// person's address can tell.
+	Methods      Methods
+	Connection   string
+	Organization string
+	// MaxAge is the freshness that the missing proof must have; 0: any.
+	MaxAge time.Duration
+	// ValidUntil is when an Allow must be asked anew because a proof grows too
+	// old by then (max_age); zero: no such time.
+	ValidUntil time.Time
+	// Identified: every policy is met and the person is an active member (on
+	// the login host alone: every policy is met). On a public route an Allow
+	// comes without it too, and then the app must not be told who is there: a
+	// session that does not meet the policies proves nobody.
+	Identified bool
+}
