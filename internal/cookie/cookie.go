@@ -7,7 +7,10 @@
 package cookie
 
 import (
+	"iter"
 	"net/http"
+	"net/url"
+	"slices"
 	"strings"
 	"time"
 )
@@ -50,24 +53,48 @@ func (j Jar) Clear(w http.ResponseWriter, name string) {
 // Read returns the value of the cookie of exactly this name. ok is false if there
 // is none, or more than one.
 func (j Jar) Read(h http.Header, name string) (value string, ok bool) {
-	full := j.Name(name)
-	for n, v := range pairs(h) {
-		if n != full {
-			continue
-		}
-		if ok {
-			return "", false
-		}
-		value, ok = v, true
-	}
-	return value, ok
+	value, n := j.find(h, name)
+	return value, n == 1
 }
 
-// Names yields the names, without prefix, of all cookies in h that begin with name.
+// Doubled reports whether there is more than one cookie of exactly this name: then
+// none of them counts, and all should be cleared.
+func (j Jar) Doubled(h http.Header, name string) bool {
+	_, n := j.find(h, name)
+	return n > 1
+}
+
+// find returns the last value of the cookie, and how many there are.
+func (j Jar) find(h http.Header, name string) (value string, count int) {
+	for n, v := range pairs(h) {
+		if !j.is(n, name) {
+			continue
+		}
+		value = v
+		count++
+	}
+	if count != 1 {
+		return "", count
+	}
+	return value, count
+}
+
+// is reports whether full is the full name of the cookie, without making that name:
+// it is asked once for every cookie of every request.
+func (j Jar) is(full, name string) bool {
+	if j.Plain {
+		return full == name
+	}
+	return len(full) == len(prefix)+len(name) && full[:len(prefix)] == prefix && full[len(prefix):] == name
+}
+
+// Names returns the names, without prefix, of all cookies in h whose name begins with
+// name. A name that comes twice is there once.
 func (j Jar) Names(h http.Header, name string) []string {
 	var names []string
+	start := j.Name(name)
 	for n := range pairs(h) {
-		if rest, ok := strings.CutPrefix(n, j.Name(name)); ok {
+		if rest, ok := strings.CutPrefix(n, start); ok && !slices.Contains(names, name+rest) {
 			names = append(names, name+rest)
 		}
 	}
@@ -78,24 +105,31 @@ func (j Jar) Names(h http.Header, name string) []string {
 // app's as they came.
 func Strip(h http.Header) {
 	lines := h["Cookie"]
-	if lines == nil {
+	if !slices.ContainsFunc(lines, mentions) {
 		return
 	}
-	kept := lines[:0:0]
+	kept := make([]string, 0, len(lines))
 	for _, line := range lines {
-		if !strings.Contains(strings.ToLower(line), "orgate_") {
+		if !mentions(line) {
 			kept = append(kept, line)
 			continue
 		}
-		var parts []string
+		var b strings.Builder
 		for part := range strings.SplitSeq(line, ";") {
+			part = strings.Trim(part, " \t")
 			name, _, _ := strings.Cut(part, "=")
-			if !strings.Contains(strings.ToLower(name), "orgate_") && strings.TrimSpace(part) != "" {
-				parts = append(parts, strings.TrimSpace(part))
+			if part == "" || Ours(name) {
+				continue
 			}
+			if b.Len() > 0 {
+				b.WriteString("; ")
+			} else {
+				b.Grow(len(line))
+			}
+			b.WriteString(part)
 		}
-		if len(parts) > 0 {
-			kept = append(kept, strings.Join(parts, "; "))
+		if b.Len() > 0 {
+			kept = append(kept, b.String())
 		}
 	}
 	if len(kept) == 0 {
@@ -105,13 +139,50 @@ func Strip(h http.Header) {
 	h["Cookie"] = kept
 }
 
+// mentions reports whether a Cookie line may hold a cookie of ours, without cutting it
+// up: most lines of most apps do not.
+func mentions(line string) bool {
+	for i := 0; i+len("orgate") <= len(line); i++ {
+		if line[i]|0x20 == 'o' && strings.EqualFold(line[i:i+len("orgate")], "orgate") {
+			return true
+		}
+	}
+	return strings.Contains(line, "%") // a name may be spelled with escapes
+}
+
+// Ours reports whether a server might take name for the name of a cookie of ours.
+// Servers differ in what they make of a name: some trim white space, Unicode's too,
+// from its ends, some decode escapes in it, some read '.' and ' ' as '_', and some
+// ignore case. So name is folded as all of them would, and what is left must not begin
+// like ours. (An app's "forgate_id" is its own.)
+func Ours(name string) bool {
+	if u, err := url.PathUnescape(name); err == nil {
+		name = u
+	}
+	folded := strings.Map(func(r rune) rune {
+		switch {
+		case 'a' <= r && r <= 'z', '0' <= r && r <= '9':
+			return r
+		case 'A' <= r && r <= 'Z':
+			return r + 'a' - 'A'
+		default:
+			return '_'
+		}
+	}, name)
+	folded = strings.TrimLeft(folded, "_")
+	for _, p := range [...]string{"host_", "secure_", "http_"} {
+		folded = strings.TrimLeft(strings.TrimPrefix(folded, p), "_")
+	}
+	return strings.HasPrefix(folded, "orgate_")
+}
+
 // pairs yields the cookies of h, byte for byte: names are not trimmed of anything
-// but the one space after a semicolon, so that no disguised name is read as ours.
-func pairs(h http.Header) func(func(name, value string) bool) {
+// but the spaces and tabs around a semicolon, so that no disguised name is read as ours.
+func pairs(h http.Header) iter.Seq2[string, string] {
 	return func(yield func(string, string) bool) {
 		for _, line := range h["Cookie"] {
 			for part := range strings.SplitSeq(line, ";") {
-				name, value, ok := strings.Cut(strings.TrimPrefix(part, " "), "=")
+				name, value, ok := strings.Cut(strings.Trim(part, " \t"), "=")
 				if ok && !yield(name, value) {
 					return
 				}
