@@ -4,12 +4,14 @@
 //
 // It owns what pages look like and how they are escaped. It does not own what happens on
 // them: it reads no request but its Accept header, and no store.
+//
+// A page is written whole or not at all, needs no JavaScript, and carries a policy under
+// which a browser would run none: whatever a person managed to type stays text.
 package page
 
 import (
 	"net/http"
-
-	"github.com/orgate/orgate/internal/endpoint"
+	"strings"
 )
 
 // Brand is whose page it is. The zero Brand is the installation's own.
@@ -18,23 +20,35 @@ type Brand struct {
 	Organization string
 }
 
-// SignIn asks for the e-mail address.
+// The fields named Hidden are sent back as they are, save for characters that change
+// the direction of text, which no page of ours has.
+//
+// The fields named FormAction list where else, beside our own host, the form of the page
+// may lead, as URLs; what counts is scheme and host. A browser holds the whole chain of
+// redirects that follows a POST against this list (Chromium does), other people's
+// redirects too. So prefer to answer a POST that leads elsewhere with [Leaving], which
+// ends the chain. The one entry that is not a URL is "https:", for any host at all.
+
+// SignIn asks for the e-mail address, which is posted as "email".
 type SignIn struct {
-	Brand  Brand
-	Action string            // where the form is posted
-	Hidden map[string]string // carried along
-	Email  string            // as typed, when something is wrong with it
-	Fault  string            // shown beside the field; empty: nothing is wrong
+	Brand      Brand
+	Action     string            // where the form is posted
+	Hidden     map[string]string // carried along
+	Email      string            // as typed, when something is wrong with it
+	Fault      string            // shown beside the field; empty: nothing is wrong
+	FormAction []string
 }
 
 // Choose offers the identity providers that would do, when there are several.
 type Choose struct {
-	Brand   Brand
-	Action  string
-	Hidden  map[string]string
-	Email   string
-	Reason  string // why this is asked (again), in words; may be empty
-	Choices []Choice
+	Brand      Brand
+	Action     string
+	Hidden     map[string]string
+	Email      string
+	Reason     string // why this is asked (again), in words; may be empty
+	Choices    []Choice
+	Change     string // link to use another address; may be empty
+	FormAction []string
 }
 
 // A Choice is one button: Name and Value of the field it submits, and its Label.
@@ -45,8 +59,11 @@ type Organizations struct {
 	Email string
 	// Entries in the order to show them.
 	Entries    []OrganizationEntry
-	SignOut    string // action of the form that signs out here
-	SignOutAll string // action of the form that signs out everywhere
+	SignOut    string            // action of the form that signs out here
+	SignOutAll string            // action of the form that signs out everywhere
+	Account    string            // link to the account page; may be empty
+	Hidden     map[string]string // carried along by the forms
+	FormAction []string
 }
 
 // An OrganizationEntry is a row of the picker.
@@ -61,9 +78,11 @@ type OrganizationEntry struct {
 type Account struct {
 	Name, Email string
 	Sessions    []AccountSession
-	Revoke      string // action of the forms that end one session, with its id
+	Revoke      string // action of the forms that end one session, with its id as "session"
 	SignOutAll  string
 	Picker      string
+	Hidden      map[string]string // carried along by the forms
+	FormAction  []string
 }
 
 // An AccountSession is one browser where the person is signed in.
@@ -85,9 +104,12 @@ type SignedOut struct {
 
 // SignOut asks for the click that signs out (a GET must not).
 type SignOut struct {
-	Brand  Brand
-	Email  string
-	Action string
+	Brand      Brand
+	Email      string
+	Action     string
+	Hidden     map[string]string
+	Stay       string // link for whoever would rather not; may be empty
+	FormAction []string
 }
 
 // Continue asks for a click before something that was interrupted goes on.
@@ -95,44 +117,81 @@ type Continue struct {
 	Brand               Brand
 	Title, Text, Action string
 	Hidden              map[string]string
-	Button              string
+	Button              string // "Continue" if empty
+	FormAction          []string
 }
 
-// Render methods write the whole page or, if the template fails, nothing but an error.
-
-// Render writes the page.
-func (p SignIn) Render(w http.ResponseWriter, status int) error { panic("") }
-
-// Render writes the page.
-func (p Choose) Render(w http.ResponseWriter, status int) error { panic("") }
-
-// Render writes the page.
-func (p Organizations) Render(w http.ResponseWriter, status int) error { panic("") }
-
-// Render writes the page.
-func (p Account) Render(w http.ResponseWriter, status int) error { panic("") }
-
-// Render writes the page.
-func (p SignedOut) Render(w http.ResponseWriter, status int) error { panic("") }
-
-// Render writes the page.
-func (p SignOut) Render(w http.ResponseWriter, status int) error { panic("") }
-
-// Render writes the page.
-func (p Continue) Render(w http.ResponseWriter, status int) error { panic("") }
-
-// Errors renders errors: as a page for whoever accepts HTML, as JSON
-// ({"code", "message", "hint", "request_id", "sign_in_url"?}) for everybody else.
-type Errors struct{}
-
-// RenderError implements [endpoint.Renderer].
-func (Errors) RenderError(w http.ResponseWriter, r *http.Request, e *endpoint.Error, id string) {
-	panic("")
+// Leaving sends the browser on to a page of somebody else's, such as the identity
+// provider's. It is the answer to a POST where a redirect would do for a GET: the
+// policy of the page that held the form does not reach beyond it.
+type Leaving struct {
+	Brand Brand
+	To    string // an http or https URL
+	Name  string // what is there, such as "Acme Okta"; its host if empty
 }
 
-// Static serves the stylesheet and icons under their content-hashed names. Prefix is the
-// path that it is mounted at on the side in question; pages link to StaticPath.
-func Static() http.Handler { panic("") }
+// Notice says something that is no error, such as that a mail is on its way.
+type Notice struct {
+	Brand                 Brand
+	Title, Text, Hint     string
+	ActionURL, ActionText string // a link; may be empty
+}
 
-// StaticPath is where pages find their stylesheet, on every host of ours.
-const StaticPath = "/.orgate/static/"
+// The Render methods write the whole page or, if the template fails, nothing but an
+// error. A client that went away is no error: there is nobody to tell.
+
+// Render writes the page.
+func (p SignIn) Render(w http.ResponseWriter, status int) error {
+	return signIn.render(w, status, p, p.FormAction...)
+}
+
+// Render writes the page.
+func (p Choose) Render(w http.ResponseWriter, status int) error {
+	return choose.render(w, status, p, p.FormAction...)
+}
+
+// Render writes the page.
+func (p Organizations) Render(w http.ResponseWriter, status int) error {
+	return organizations.render(w, status, p, p.FormAction...)
+}
+
+// Render writes the page.
+func (p Account) Render(w http.ResponseWriter, status int) error {
+	return account.render(w, status, p, p.FormAction...)
+}
+
+// Render writes the page.
+func (p SignedOut) Render(w http.ResponseWriter, status int) error {
+	return signedOut.render(w, status, p)
+}
+
+// Render writes the page.
+func (p SignOut) Render(w http.ResponseWriter, status int) error {
+	return signOut.render(w, status, p, p.FormAction...)
+}
+
+// Render writes the page. An Action on another host needs no entry in FormAction.
+func (p Continue) Render(w http.ResponseWriter, status int) error {
+	allowed := p.FormAction
+	if o, err := origin(p.Action); err == nil {
+		allowed = append([]string{o}, allowed...)
+	}
+	return proceed.render(w, status, p, allowed...)
+}
+
+// Render writes the page.
+func (p Leaving) Render(w http.ResponseWriter, status int) error {
+	o, err := origin(p.To)
+	if err != nil {
+		return err
+	}
+	if p.Name == "" {
+		_, p.Name, _ = strings.Cut(o, "://")
+	}
+	return leaving.render(w, status, p)
+}
+
+// Render writes the page.
+func (p Notice) Render(w http.ResponseWriter, status int) error {
+	return notice.render(w, status, p)
+}
