@@ -48,6 +48,26 @@ const (
 	ByRoute
 )
 
+// String returns the source as logs and metrics have it, such as "domain_policy".
+func (s Source) String() string {
+	switch s {
+	case ByOrganizationState:
+		return "organization_state"
+	case ByDomainPolicy:
+		return "domain_policy"
+	case ByOrganizationPolicy:
+		return "organization_policy"
+	case BySession:
+		return "session"
+	case ByMembership:
+		return "membership"
+	case ByRoute:
+		return "route"
+	default:
+		return "default"
+	}
+}
+
 // A Reason is why, in a closed list, so that logs and metrics have bounded labels.
 type Reason uint8
 
@@ -72,6 +92,48 @@ const (
 	ConditionFalse
 	ConditionFailed // a CEL condition that could not be evaluated denies
 )
+
+// String returns the reason as logs and metrics have it, such as "not_signed_in".
+func (r Reason) String() string {
+	switch r {
+	case Granted:
+		return "granted"
+	case PublicRoute:
+		return "public_route"
+	case Suspended:
+		return "suspended"
+	case NotSignedIn:
+		return "not_signed_in"
+	case MethodMissing:
+		return "method_missing"
+	case TooOld:
+		return "too_old"
+	case MFAMissing:
+		return "mfa_missing"
+	case NoMethod:
+		return "no_method"
+	case Confined:
+		return "confined"
+	case NotMember:
+		return "not_member"
+	case InvitationOpen:
+		return "invitation_open"
+	case Deactivated:
+		return "deactivated"
+	case MembershipToMake:
+		return "membership_to_make"
+	case RoleMissing:
+		return "role_missing"
+	case PermissionMissing:
+		return "permission_missing"
+	case ConditionFalse:
+		return "condition_false"
+	case ConditionFailed:
+		return "condition_failed"
+	default:
+		return "unspecified"
+	}
+}
 
 // A Decision is what [Decide] found. The zero Decision is Deny.
 type Decision struct {

@@ -1,0 +1,217 @@
+package policy
+
+import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+)
+
+// maxPath is the longest path in bytes, as sent.
+const maxPath = 8 << 10
+
+// A PathFault is why a request path is refused.
+type PathFault uint8
+
+// The faults. The first kind is never forwarded. The second kind is read in two ways
+// by different servers; an operator may have it forwarded all the same (see
+// [PathError.Ambiguous]).
+const (
+	PathNotAbsolute PathFault = 1 + iota // not exactly one slash at the beginning
+	PathTooLong
+	PathControl   // a control byte or a space, raw or encoded
+	PathBackslash // raw
+	PathFragment  // a number sign
+	PathEscape    // an invalid or unending percent escape
+	PathNotUTF8
+	PathDots // a dot segment, raw, encoded or encoded again
+
+	PathEncodedSlash     // encoded once or more often
+	PathEncodedBackslash // encoded once or more often
+	PathParameter        // a semicolon
+	PathEmptySegment     // two slashes running
+)
+
+// String returns the fault in words.
+func (p PathFault) String() string {
+	switch p {
+	case PathNotAbsolute:
+		return "not exactly one slash at the beginning"
+	case PathTooLong:
+		return "too long"
+	case PathControl:
+		return "control byte"
+	case PathBackslash:
+		return "backslash"
+	case PathFragment:
+		return "fragment"
+	case PathEscape:
+		return "invalid percent escape"
+	case PathNotUTF8:
+		return "not UTF-8"
+	case PathDots:
+		return "dot segment"
+	case PathEncodedSlash:
+		return "encoded slash"
+	case PathEncodedBackslash:
+		return "encoded backslash"
+	case PathParameter:
+		return "semicolon"
+	case PathEmptySegment:
+		return "empty segment"
+	default:
+		return "no fault"
+	}
+}
+
+// A PathError is returned by [CanonicalPath]. It does not hold the path.
+type PathError struct{ Fault PathFault }
+
+// Error implements error.
+func (e *PathError) Error() string { return fmt.Sprintf("bad request path: %v", e.Fault) }
+
+// Ambiguous reports whether the path is well-formed but read differently by different
+// servers. Where an app lives on such paths (`ambiguous_paths: allow`) it may be
+// forwarded as it came. No rule can be matched against it, as nobody knows which
+// path the app will see; the caller must treat it as matching none that grants.
+func (e *PathError) Ambiguous() bool { return e.Fault >= PathEncodedSlash }
+
+// CanonicalPath returns the decoded path of a request target in origin form, without
+// the query. Rules are matched against it, and the target is forwarded as it came.
+//
+// That is safe only if every server reads the target as we do. So nothing is
+// repaired: what one server would decode, split, collapse or resolve where another
+// would not is an error, a *[PathError].
+func CanonicalPath(target string) (string, error) {
+	fault := func(p PathFault) (string, error) { return "", &PathError{p} }
+
+	raw, query, _ := strings.Cut(target, "?")
+	switch {
+	case raw == "" || raw[0] != '/' || strings.HasPrefix(raw, "//"):
+		return fault(PathNotAbsolute)
+	case len(raw) > maxPath:
+		return fault(PathTooLong)
+	case strings.IndexByte(raw, '#') >= 0 || strings.IndexByte(query, '#') >= 0:
+		return fault(PathFragment)
+	}
+	for i := 0; i < len(query); i++ {
+		if isControl(query[i]) {
+			return fault(PathControl)
+		}
+	}
+	for i := 0; i < len(raw); i++ {
+		switch c := raw[i]; {
+		case isControl(c):
+			return fault(PathControl)
+		case c == '\\':
+			return fault(PathBackslash)
+		case c == '%' && (i+2 >= len(raw) || !isHex(raw[i+1]) || !isHex(raw[i+2])):
+			return fault(PathEscape)
+		}
+	}
+	path := decode(raw)
+	if !utf8.ValidString(path) {
+		return fault(PathNotUTF8)
+	}
+	// A server behind a server may decode once more than the one in front of it.
+	deep, ok := path, false
+	for range 4 {
+		next := decode(deep)
+		if ok = next == deep; ok {
+			break
+		}
+		deep = next
+	}
+	if !ok {
+		return fault(PathEscape)
+	}
+	for i := 0; i < len(deep); i++ {
+		if c := deep[i]; isControl(c) && c != ' ' {
+			return fault(PathControl)
+		}
+	}
+	if hasDots(deep) || hidden(raw, "2e") {
+		return fault(PathDots)
+	}
+	switch {
+	case strings.Count(path, "/") != strings.Count(raw, "/") || hidden(raw, "2f"):
+		return fault(PathEncodedSlash)
+	case strings.IndexByte(path, '\\') >= 0 || hidden(raw, "5c"):
+		return fault(PathEncodedBackslash)
+	case strings.IndexByte(path, ';') >= 0:
+		return fault(PathParameter)
+	case strings.Contains(path, "//"):
+		return fault(PathEmptySegment)
+	}
+	return path, nil
+}
+
+// isControl reports whether c may not be in a target as it is sent.
+func isControl(c byte) bool { return c <= ' ' || c == 0x7f }
+
+// hasDots reports whether a segment of s is a dot segment to anyone: to those who
+// take a backslash for a slash, and to those who cut a segment at a semicolon.
+func hasDots(s string) bool {
+	for s != "" {
+		i := strings.IndexAny(s, `/\`)
+		segment := s
+		if i >= 0 {
+			segment, s = s[:i], s[i+1:]
+		} else {
+			s = ""
+		}
+		segment, _, _ = strings.Cut(segment, ";")
+		if segment == "." || segment == ".." {
+			return true
+		}
+	}
+	return false
+}
+
+// hidden reports whether raw holds the byte of that code encoded twice or more often,
+// as in %252e: an encoded percent sign that, decoded, makes an escape.
+func hidden(raw, code string) bool {
+	for {
+		i := strings.Index(raw, "%25")
+		if i < 0 {
+			return false
+		}
+		raw = raw[i+3:]
+		rest := raw
+		for strings.HasPrefix(rest, "25") {
+			rest = rest[2:]
+		}
+		if len(rest) >= 2 && strings.EqualFold(rest[:2], code) {
+			return true
+		}
+	}
+}
+
+// decode decodes the valid percent escapes of s once, and leaves all else as it is.
+func decode(s string) string {
+	i := strings.IndexByte(s, '%')
+	if i < 0 {
+		return s
+	}
+	b := make([]byte, 0, len(s))
+	b = append(b, s[:i]...)
+	for ; i < len(s); i++ {
+		if s[i] == '%' && i+2 < len(s) && isHex(s[i+1]) && isHex(s[i+2]) {
+			b = append(b, unhex(s[i+1])<<4|unhex(s[i+2]))
+			i += 2
+		} else {
+			b = append(b, s[i])
+		}
+	}
+	return string(b)
+}
+
+func isHex(c byte) bool {
+	return '0' <= c && c <= '9' || 'a' <= c|0x20 && c|0x20 <= 'f'
+}
+
+func unhex(c byte) byte {
+	if c <= '9' {
+		return c - '0'
+	}
+	return c | 0x20 - 'a' + 10
+}
