@@ -1,0 +1,143 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/orgate/orgate/audit"
+)
+
+// A Change is an event and its position in the feed.
+type Change struct {
+	Position uint64
+	Event    audit.Event
+}
+
+// Feed returns up to limit events after position pos, in commit order and without gaps:
+// when one is returned, none before it can appear later. Events older than [EventLife]
+// are gone.
+func (s *Store) Feed(ctx context.Context, pos uint64, limit int) ([]Change, error) {
+	entries, err := s.engine.Feed(ctx, pos, limit)
+	if err != nil {
+		return nil, fmt.Errorf("feed: %w", err)
+	}
+	changes := make([]Change, len(entries))
+	for i, en := range entries {
+		changes[i].Position = en.Position
+		if err := json.Unmarshal(en.Data, &changes[i].Event); err != nil {
+			return nil, fmt.Errorf("feed: %w: entry %d is not an event", ErrCorrupt, en.Position)
+		}
+	}
+	return changes, nil
+}
+
+// Head returns the position of the last event that was committed; 0: there was none.
+func (s *Store) Head(ctx context.Context) (uint64, error) { return s.engine.Head(ctx) }
+
+// How a follower reads.
+const (
+	// followPoll is how long a change on another replica may go unseen when the
+	// engine's wake-up is lost.
+	followPoll  = 500 * time.Millisecond
+	followBatch = 512
+	// Waits after an error double from the first to the last.
+	firstBackoff = 100 * time.Millisecond
+	lastBackoff  = 5 * time.Second
+)
+
+// Follow calls f with the changes after position from, in order, each once, as they are
+// committed on any replica, until ctx is done; it returns the cause. When f returns an
+// error it is called again, later, with the same changes or more.
+func (s *Store) Follow(ctx context.Context, from uint64, f func([]Change) error) error {
+	return s.NewFollower(from, f).Run(ctx)
+}
+
+// A Follower follows the feed and knows how far it has come. A cache that is kept by
+// one is to be trusted only as long as [Follower.Synced] is recent: when the feed
+// can't be read, revocations may be unheard of.
+type Follower struct {
+	store  *Store
+	f      func([]Change) error
+	pos    atomic.Uint64
+	synced atomic.Pointer[time.Time]
+}
+
+// NewFollower returns a follower that calls f with the changes after position from once
+// it runs.
+func (s *Store) NewFollower(from uint64, f func([]Change) error) *Follower {
+	fo := &Follower{store: s, f: f}
+	fo.pos.Store(from)
+	return fo
+}
+
+// Synced returns a time before which nothing was committed that f has not taken; the
+// zero time until that is known. It grows while the feed is read, changes or none.
+func (fo *Follower) Synced() time.Time {
+	if t := fo.synced.Load(); t != nil {
+		return *t
+	}
+	return time.Time{}
+}
+
+// Position returns the position of the last change that f has taken.
+func (fo *Follower) Position() uint64 { return fo.pos.Load() }
+
+// Run follows until ctx is done, and returns the cause. It must not run twice at a time.
+func (fo *Follower) Run(ctx context.Context) error {
+	wait := time.NewTimer(0)
+	defer wait.Stop()
+	var backoff time.Duration
+	for {
+		// Taken before reading: a commit in between closes this one.
+		wake := fo.store.engine.Wake()
+		more, err := fo.step(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case err != nil:
+			if backoff == 0 {
+				fo.store.log.WarnContext(ctx, "feed can't be followed", "position", fo.Position(), "error", err)
+			}
+			backoff = min(max(2*backoff, firstBackoff), lastBackoff)
+			wait.Reset(backoff)
+			wake = nil // a broken feed is not read more often because it is busy
+		case more:
+			continue
+		default:
+			if backoff != 0 {
+				fo.store.log.InfoContext(ctx, "feed is followed again", "position", fo.Position())
+			}
+			backoff = 0
+			wait.Reset(followPoll)
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-wake:
+		case <-wait.C:
+		}
+	}
+}
+
+// step reads once and reports whether there may be more at once.
+func (fo *Follower) step(ctx context.Context) (more bool, err error) {
+	began := fo.store.now()
+	changes, err := fo.store.Feed(ctx, fo.Position(), followBatch)
+	if err != nil {
+		return false, err
+	}
+	if len(changes) > 0 {
+		if err := fo.f(changes); err != nil {
+			return false, err
+		}
+		fo.pos.Store(changes[len(changes)-1].Position)
+	}
+	if len(changes) == followBatch {
+		return true, nil
+	}
+	fo.synced.Store(&began)
+	return false, nil
+}

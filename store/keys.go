@@ -1,0 +1,159 @@
+package store
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"unicode/utf8"
+)
+
+// A kind is the first byte of a key: what sort of thing it is about.
+type kind byte
+
+// The layout. A key is a kind and then fields; whatever an organization owns has the
+// organization as its first field, so that isolation is a prefix and deletion a range.
+// The value of a row is the object as JSON; the value of an index entry is the JSON
+// list of the fields of the row's key.
+//
+//	kind  fields                          value           expires
+//
+//	'o'   organization                    Organization
+//	'O'   slug                            → 'o'
+//	'h'   custom host                     → 'o'
+//	'd'   organization, domain name       Domain
+//	'v'   domain name, if verified        → 'd'
+//	'c'   organization, connection        Connection
+//	'n'   organization, connection name   → 'c'
+//	'u'   user                            User
+//	'e'   e-mail address                  → 'u'
+//	'i'   connection, subject             Identity
+//	'I'   user, connection, subject       → 'i'
+//	'm'   organization, user              Membership
+//	'M'   user, organization              → 'm'
+//	'r'   organization, role slug         Role
+//	'R'   role slug                       Role of the installation
+//	's'   session                         Session         ExpiresAt + 24 h
+//	't'   token hash                      → 's'           as the session
+//	'w'   user, session                   → 's'           as the session
+//	'W'   organization, user, session     → 's'           as the session
+//	'p'   parent session, session         → 's'           as the session
+//	'x'   connection, subject, sid, session → 's'         as the session
+//	'H'   code hash                       Handover        ExpiresAt + 10 min
+//	'1'   kind of thing, name             true (it was used)  as the caller says
+//	'k'   key id                          SigningKey
+//	'!'   "restoring"                     true, while a restore is not finished
+//
+// Identities and handovers are looked up before an organization is known; the row
+// names it.
+const (
+	kindOrganization        kind = 'o'
+	kindSlug                kind = 'O'
+	kindHost                kind = 'h'
+	kindDomain              kind = 'd'
+	kindVerifiedDomain      kind = 'v'
+	kindConnection          kind = 'c'
+	kindConnectionName      kind = 'n'
+	kindUser                kind = 'u'
+	kindEmail               kind = 'e'
+	kindIdentity            kind = 'i'
+	kindIdentityByUser      kind = 'I'
+	kindMembership          kind = 'm'
+	kindMembershipByUser    kind = 'M'
+	kindRole                kind = 'r'
+	kindInstallationRole    kind = 'R'
+	kindSession             kind = 's'
+	kindSessionByToken      kind = 't'
+	kindSessionByUser       kind = 'w'
+	kindSessionByMembership kind = 'W'
+	kindSessionByParent     kind = 'p'
+	kindSessionByUpstream   kind = 'x'
+	kindHandover            kind = 'H'
+	kindUsed                kind = '1'
+	kindSigningKey          kind = 'k'
+	kindNote                kind = '!'
+)
+
+// ownedByOrganization reports whether keys of k begin with an organization that owns them.
+func (k kind) ownedByOrganization() bool {
+	switch k {
+	case kindDomain, kindConnection, kindConnectionName, kindMembership, kindRole, kindSessionByMembership:
+		return true
+	default:
+		return false
+	}
+}
+
+var (
+	// errNoOrganization: an empty organization id is a mistake of the caller. Were
+	// it a prefix like any other, it would one day mean "all of them".
+	errNoOrganization = errors.New("empty organization id")
+	errBadField       = errors.New("bad field of a key")
+)
+
+// key returns the key of the fields. It refuses what could name a thing that is not
+// meant: the empty organization, and bytes that JSON would not give back.
+func (k kind) key(fields ...string) ([]byte, error) {
+	if k.ownedByOrganization() && (len(fields) == 0 || fields[0] == "") {
+		return nil, errNoOrganization
+	}
+	for i, f := range fields {
+		if !utf8.ValidString(f) {
+			return nil, fmt.Errorf("%w: field %d of kind %q is not UTF-8", errBadField, i, byte(k))
+		}
+	}
+	b := encodeKey(byte(k), fields...)
+	if len(b) > MaxKey {
+		return nil, fmt.Errorf("%w: key of kind %q has %d bytes, the most is %d", errBadField, byte(k), len(b), MaxKey)
+	}
+	return b, nil
+}
+
+// encodeKey writes a kind and fields. In a field 0x00 is written as 0x00 0xff, and
+// the field is ended by 0x00 0x01: so keys sort as their lists of fields do, and no
+// field can run into the next.
+func encodeKey(kind byte, fields ...string) []byte {
+	n := 1
+	for _, f := range fields {
+		n += len(f) + 2
+	}
+	b := append(make([]byte, 0, n), kind)
+	for _, f := range fields {
+		for i := range len(f) {
+			b = append(b, f[i])
+			if f[i] == 0 {
+				b = append(b, 0xff)
+			}
+		}
+		b = append(b, 0, 1)
+	}
+	return b
+}
+
+// decodeKey reads what encodeKey wrote, and nothing else.
+func decodeKey(key []byte) (kind byte, fields []string, err error) {
+	if len(key) == 0 {
+		return 0, nil, errors.New("empty key")
+	}
+	kind, rest := key[0], key[1:]
+	for len(rest) > 0 {
+		var field []byte
+		for {
+			i := bytes.IndexByte(rest, 0)
+			if i < 0 || i+1 == len(rest) {
+				return 0, nil, fmt.Errorf("key of %d bytes ends inside field %d", len(key), len(fields))
+			}
+			field = append(field, rest[:i]...)
+			mark := rest[i+1]
+			rest = rest[i+2:]
+			if mark == 1 {
+				break
+			}
+			if mark != 0xff {
+				return 0, nil, fmt.Errorf("key of %d bytes has 0x00 0x%02x in field %d", len(key), mark, len(fields))
+			}
+			field = append(field, 0)
+		}
+		fields = append(fields, string(field))
+	}
+	return kind, fields, nil
+}

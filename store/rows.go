@@ -1,0 +1,142 @@
+package store
+
+import (
+	"time"
+
+	"github.com/orgate/orgate/session"
+	"github.com/orgate/orgate/tenancy"
+)
+
+// How long records outlive what they are about.
+const (
+	// SessionRecordLife is how long the record of a session is kept after the
+	// session's absolute limit: that it ended is a fact worth a day.
+	SessionRecordLife = 24 * time.Hour
+	// HandoverRecordLife is how long a one-time code is remembered after it expired,
+	// so that presenting it again is noticed.
+	HandoverRecordLife = 10 * time.Minute
+	// EventLife is how long an event stays in the feed. Who follows the feed from a
+	// position older than this misses what has gone.
+	EventLife = 90 * 24 * time.Hour
+)
+
+func organizations() table[tenancy.Organization] {
+	return table[tenancy.Organization]{
+		kind: kindOrganization, name: "organization",
+		fields: func(o tenancy.Organization) []string { return []string{string(o.ID)} },
+		indexes: func(o tenancy.Organization) []index {
+			ixs := []index{{kindSlug, []string{string(o.Slug)}, true}}
+			for _, h := range o.Hosts {
+				ixs = append(ixs, index{kindHost, []string{h}, true})
+			}
+			return ixs
+		},
+	}
+}
+
+func domains() table[tenancy.Domain] {
+	return table[tenancy.Domain]{
+		kind: kindDomain, name: "domain",
+		fields: func(d tenancy.Domain) []string { return []string{string(d.Organization), d.Name} },
+		indexes: func(d tenancy.Domain) []index {
+			if d.State != tenancy.DomainVerified {
+				return nil
+			}
+			return []index{{kindVerifiedDomain, []string{d.Name}, true}}
+		},
+	}
+}
+
+func connections() table[tenancy.Connection] {
+	return table[tenancy.Connection]{
+		kind: kindConnection, name: "connection",
+		fields: func(c tenancy.Connection) []string { return []string{string(c.Organization), string(c.ID)} },
+		indexes: func(c tenancy.Connection) []index {
+			return []index{{kindConnectionName, []string{string(c.Organization), c.Name}, true}}
+		},
+	}
+}
+
+func users() table[tenancy.User] {
+	return table[tenancy.User]{
+		kind: kindUser, name: "user",
+		fields:  func(u tenancy.User) []string { return []string{string(u.ID)} },
+		indexes: func(u tenancy.User) []index { return []index{{kindEmail, []string{u.Email}, true}} },
+	}
+}
+
+func identities() table[tenancy.Identity] {
+	return table[tenancy.Identity]{
+		kind: kindIdentity, name: "identity",
+		fields: func(i tenancy.Identity) []string { return []string{string(i.Connection), i.Subject} },
+		indexes: func(i tenancy.Identity) []index {
+			return []index{{kindIdentityByUser, []string{string(i.User), string(i.Connection), i.Subject}, false}}
+		},
+	}
+}
+
+func memberships() table[tenancy.Membership] {
+	return table[tenancy.Membership]{
+		kind: kindMembership, name: "membership",
+		fields: func(m tenancy.Membership) []string { return []string{string(m.Organization), string(m.User)} },
+		indexes: func(m tenancy.Membership) []index {
+			return []index{{kindMembershipByUser, []string{string(m.User), string(m.Organization)}, false}}
+		},
+	}
+}
+
+// rolesOf returns the table of an organization's roles, and the leading fields of its
+// keys. The roles of the installation (org is empty) are a kind of their own, so that
+// no organization's id, not even an empty one, leads to another's.
+func rolesOf(org tenancy.OrgID) (t table[tenancy.Role], lead []string) {
+	if org == "" {
+		return table[tenancy.Role]{
+			kind: kindInstallationRole, name: "role",
+			fields: func(r tenancy.Role) []string { return []string{r.Slug} },
+		}, nil
+	}
+	return table[tenancy.Role]{
+		kind: kindRole, name: "role",
+		fields: func(r tenancy.Role) []string { return []string{string(r.Organization), r.Slug} },
+	}, []string{string(org)}
+}
+
+func sessions() table[session.Session] {
+	return table[session.Session]{
+		kind: kindSession, name: "session",
+		fields: func(s session.Session) []string { return []string{string(s.ID)} },
+		indexes: func(s session.Session) []index {
+			id := string(s.ID)
+			ixs := []index{
+				{kindSessionByToken, []string{s.Token.String()}, true},
+				{kindSessionByUser, []string{string(s.User), id}, false},
+			}
+			if s.Organization != "" {
+				ixs = append(ixs, index{kindSessionByMembership, []string{string(s.Organization), string(s.User), id}, false})
+			}
+			if s.Parent != "" {
+				ixs = append(ixs, index{kindSessionByParent, []string{string(s.Parent), id}, false})
+			}
+			for _, up := range s.Upstream {
+				ixs = append(ixs, index{kindSessionByUpstream, []string{string(up.Connection), up.Subject, up.SID, id}, false})
+			}
+			return ixs
+		},
+		expires: func(s session.Session) time.Time { return s.ExpiresAt.Add(SessionRecordLife) },
+	}
+}
+
+func handovers() table[session.Handover] {
+	return table[session.Handover]{
+		kind: kindHandover, name: "hand-over",
+		fields:  func(h session.Handover) []string { return []string{h.Code.String()} },
+		expires: func(h session.Handover) time.Time { return h.ExpiresAt.Add(HandoverRecordLife) },
+	}
+}
+
+func signingKeys() table[session.SigningKey] {
+	return table[session.SigningKey]{
+		kind: kindSigningKey, name: "signing key",
+		fields: func(k session.SigningKey) []string { return []string{k.ID} },
+	}
+}
