@@ -62,13 +62,13 @@ func (w wish) and(o wish) wish {
 // other policy too, for that.
 func askFirst(f *Facts, all []finding, i int) Decision {
 	v := &all[i]
-	w, age := wishOf(f, v.Bound), v.MaxAge
+	w, age := wishOf(f, &v.Bound), v.MaxAge
 	for j := range all {
 		o := &all[j]
 		if j == i || o.missing != firstProof {
 			continue
 		}
-		wo := wishOf(f, o.Bound)
+		wo := wishOf(f, &o.Bound)
 		if wo.methods == 0 && w.methods != 0 {
 			// Nobody is sent through a sign-in that can't end well.
 			return Decision{Reason: NoMethod, Source: o.source}
@@ -117,11 +117,11 @@ func askSecond(f *Facts, all []finding, i int) Decision {
 	case f.SecondFactor:
 		return d
 	case f.Now.Sub(v.newest) > EnrollWithin:
-		w := wishOf(f, v.Bound)
+		w := wishOf(f, &v.Bound)
 		for j := range all {
 			// Rather by a proof that the other policy accepts as well: a
 			// domain that asks for SSO is not to be enrolled by a mail code.
-			if both := w.and(wishOf(f, all[j].Bound)); both.methods != 0 {
+			if both := w.and(wishOf(f, &all[j].Bound)); both.methods != 0 {
 				w = both
 			}
 		}

@@ -18,7 +18,7 @@ const (
 
 // A finding is what [judge] found of one policy.
 type finding struct {
-	*Bound
+	Bound   // a copy: a pointer would move it to the heap
 	source  Source
 	missing lack
 	// reason says why something is missing.
@@ -36,7 +36,7 @@ func judge(f *Facts, b *Bound, source Source, proofs []Proof) finding {
 	if b.Policy == (Policy{}) {
 		source = BySession // the policy asks for no more than being signed in
 	}
-	v := finding{Bound: b, source: source, reason: MethodMissing}
+	v := finding{Bound: *b, source: source, reason: MethodMissing}
 	if len(f.Proofs) == 0 {
 		v.reason = NotSignedIn
 	}
