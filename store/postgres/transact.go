@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -167,10 +168,11 @@ func (e *Engine) rollback(tx pgx.Tx) {
 	_ = tx.Rollback(ctx) // an error closes the connection, which rolls back too
 }
 
-// retryable: serialization failure, deadlock, or two replicas that migrate at once.
+// retryable: serialization failure, deadlock; or two replicas that migrate at once, of
+// which one finds a row, type or table that was not there when it looked.
 func retryable(err error) bool {
 	pe, ok := errors.AsType[*pgconn.PgError](err)
-	return ok && (pe.Code == "40001" || pe.Code == "40P01" || pe.Code == "23505" || pe.Code == "42P07")
+	return ok && slices.Contains([]string{"40001", "40P01", "23505", "42710", "42P07"}, pe.Code)
 }
 
 // disconnected: the transaction is gone with its connection, and nothing was committed.
