@@ -1,0 +1,102 @@
+package oidc
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"strconv"
+	"time"
+
+	"golang.org/x/oauth2"
+)
+
+// A StartRequest says what to ask of the provider.
+type StartRequest struct {
+	// RedirectURI is where the browser is to come back, as registered there.
+	RedirectURI string
+	// LoginHint is who it probably is; optional, and only a hint.
+	LoginHint string
+	// MaxAge asks that the person signed in at the provider no longer ago; 0: whenever.
+	MaxAge time.Duration
+	// ForceLogin asks that the person signs in now, whatever session is there.
+	ForceLogin bool
+}
+
+// A Flow is one sign-in under way. The caller keeps it sealed in a cookie of the browser
+// that started it, for no longer than [FlowLife], and clears it when it comes back.
+type Flow struct {
+	State        string        `json:"s"`
+	Nonce        string        `json:"n"`
+	Verifier     string        `json:"v"` // PKCE
+	ConnectionID string        `json:"c"`
+	Issuer       string        `json:"i"`
+	RedirectURI  string        `json:"r"`
+	MaxAge       time.Duration `json:"a,omitzero"`
+	ForceLogin   bool          `json:"f,omitzero"`
+	StartedAt    time.Time     `json:"t"`
+}
+
+// Start begins a sign-in: the URL to send the browser to, and the flow to keep for it.
+// now is the time by the caller's clock. The error is an [*Error].
+func (ps *Providers) Start(ctx context.Context, c Connection, r StartRequest, now time.Time) (string, Flow, error) {
+	p, err := ps.provider(c)
+	if err != nil {
+		return "", Flow{}, err
+	}
+	m, err := p.meta.get(ctx)
+	if err != nil {
+		return "", Flow{}, err
+	}
+	// Checked when it was discovered, and here, where a browser is sent there.
+	if err := ps.egress.CheckURL(m.Authorization); err != nil {
+		return "", Flow{}, fail(CodeForbidden, err, "authorization_endpoint: "+err.Error())
+	}
+	f := Flow{
+		State: random(), Nonce: random(), Verifier: oauth2.GenerateVerifier(),
+		ConnectionID: c.ID, Issuer: c.Issuer, RedirectURI: r.RedirectURI,
+		MaxAge: r.MaxAge, ForceLogin: r.ForceLogin, StartedAt: now.UTC().Truncate(time.Second),
+	}
+	options := []oauth2.AuthCodeOption{
+		oauth2.SetAuthURLParam("nonce", f.Nonce),
+		oauth2.S256ChallengeOption(f.Verifier), // whatever discovery says of it: who does not know PKCE ignores it
+	}
+	if r.LoginHint != "" && len(r.LoginHint) <= maxSubject && plain(r.LoginHint) {
+		options = append(options, oauth2.SetAuthURLParam("login_hint", r.LoginHint))
+	}
+	switch {
+	case r.ForceLogin:
+		// prompt alone may be ignored unseen; with max_age the answer must prove it.
+		options = append(options, oauth2.SetAuthURLParam("prompt", "login"), oauth2.SetAuthURLParam("max_age", "0"))
+	case r.MaxAge > 0:
+		options = append(options, oauth2.SetAuthURLParam("max_age", strconv.Itoa(int(r.MaxAge/time.Second))))
+	}
+	return c.oauth2(m, r.RedirectURI).AuthCodeURL(f.State, options...), f, nil
+}
+
+// Check asks the connection's provider for its discovery document and keys, as a sign-in
+// would, and returns what is wrong with them: for whoever sets the connection up.
+func (ps *Providers) Check(ctx context.Context, c Connection) error {
+	p, err := ps.provider(c)
+	if err != nil {
+		return err
+	}
+	if _, err := p.meta.get(ctx); err != nil {
+		return err
+	}
+	_, err = p.keys.set.get(ctx)
+	return err
+}
+
+func (c Connection) oauth2(m metadata, redirectURI string) *oauth2.Config {
+	return &oauth2.Config{
+		ClientID: c.ClientID, ClientSecret: string(c.ClientSecret), RedirectURL: redirectURI, Scopes: c.scopes(),
+		Endpoint: oauth2.Endpoint{AuthURL: m.Authorization, TokenURL: m.Token, AuthStyle: m.AuthStyle},
+	}
+}
+
+// random returns 256 random bits.
+func random() string {
+	var b [32]byte
+	rand.Read(b[:]) // never fails (crypto/rand)
+	return base64.RawURLEncoding.EncodeToString(b[:])
+}
