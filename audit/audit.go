@@ -11,7 +11,10 @@ package audit
 
 import (
 	"encoding/json"
+	"fmt"
 	"time"
+
+	"github.com/orgate/orgate/internal/id"
 )
 
 // An Actor is who made a change.
@@ -40,6 +43,23 @@ type Event struct {
 
 	// Data is the object as the API shows it, after the change.
 	Data json.RawMessage `json:"data,omitzero"`
+}
+
+// New returns an event of that name. What it is about and its Data are the caller's to
+// fill in; [Record] does the latter.
+func New(name string, by Actor, now time.Time) Event {
+	return Event{ID: id.New("event", now), Name: name, At: now.UTC(), Actor: by}
+}
+
+// Record appends e with data, the object as the API shows it after the change: without
+// its secrets.
+func Record(tx Tx, e Event, data any) error {
+	b, err := json.Marshal(data)
+	if err != nil {
+		return fmt.Errorf("event %s: %w", e.Name, err)
+	}
+	e.Data = b
+	return tx.Append(e)
 }
 
 // Tx is the part of a transaction that this package needs.

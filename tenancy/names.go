@@ -1,26 +1,82 @@
 package tenancy
 
+import (
+	"errors"
+	"fmt"
+)
+
+// maxLabel is how long one label of a host name may be.
+const maxLabel = 63
+
 // A Slug is an organization's host label: a lower-case LDH label of 1 to 63 bytes,
 // parsed by [ParseSlug].
 type Slug string
 
 // ParseSlug reads a slug. Its errors are facts with values: bad slug "-acme": '-' at byte 0.
-func ParseSlug(s string) (Slug, error) { panic("") }
+//
+// A label with "--" at its third byte is refused: browsers show "xn--…" as other letters
+// than it has, and so as another organization.
+func ParseSlug(s string) (Slug, error) {
+	err := checkLabel(s)
+	if err == nil && len(s) >= 4 && s[2:4] == "--" {
+		err = errors.New(`"--" at byte 2`)
+	}
+	if err != nil {
+		return "", fmt.Errorf("bad slug %q: %w", clip(s), err)
+	}
+	return Slug(s), nil
+}
 
-// ParseEmail reads an e-mail address by a small grammar (one @, dot-atom, LDH domain with
-// at least one dot, at most 254 bytes) and returns it in lower case (ASCII folding only). It is the only one in the program.
-func ParseEmail(s string) (string, error) { panic("") }
+// checkLabel returns an error that says why s is no lower-case LDH label.
+func checkLabel(s string) error {
+	switch {
+	case s == "":
+		return errors.New("it is empty")
+	case len(s) > maxLabel:
+		return fmt.Errorf("%d bytes, the most is %d", len(s), maxLabel)
+	}
+	for i := range len(s) {
+		if !isLDH(s[i]) {
+			return fmt.Errorf("%q at byte %d", s[i], i)
+		}
+	}
+	if s[0] == '-' {
+		return errors.New("'-' at byte 0")
+	}
+	if last := len(s) - 1; s[last] == '-' {
+		return fmt.Errorf("'-' at byte %d", last)
+	}
+	return nil
+}
 
-// EmailDomain returns the domain of an address that ParseEmail returned.
-func EmailDomain(email string) string { panic("") }
+func isLDH(c byte) bool { return 'a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '-' }
 
-// ParseDomain reads a domain name: lower-case A-labels, at least one dot, no trailing dot; an IDN is converted.
-func ParseDomain(s string) (string, error) { panic("") }
+// lowerASCII folds A to Z and nothing else: with Unicode's folding the Kelvin sign
+// becomes a k, and one person's address another's.
+func lowerASCII(s string) string {
+	b := []byte(s)
+	for i, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			b[i] = c + 'a' - 'A'
+		}
+	}
+	return string(b)
+}
 
-// A Host is a canonical host: lower case, A-labels, no port, no trailing dot.
-type Host string
+func isASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] >= 0x80 {
+			return false
+		}
+	}
+	return true
+}
 
-// ParseHost is the one parser of the Host header. It returns the canonical host and the
-// port ("" if none was given), or an error for whatever is not a plain host name:
-// an IP literal, an empty or over-long label, a port that is no number, white space, or anything after it.
-func ParseHost(s string) (h Host, port string, err error) { panic("") }
+// clip returns as much of what somebody sent as an error may quote.
+func clip(s string) string {
+	const most = 80
+	if len(s) > most {
+		return s[:most] + "…"
+	}
+	return s
+}

@@ -1,0 +1,56 @@
+package audit
+
+// The names of events. Those that the API has begin with what they are about; the rest
+// begin with "orgate." and are this product's own.
+const (
+	OrganizationCreated = "organization.created"
+	OrganizationUpdated = "organization.updated"
+	// A suspended organization lets nobody in.
+	OrganizationSuspended = "orgate.organization.suspended"
+	OrganizationResumed   = "orgate.organization.resumed"
+
+	DomainCreated            = "organization_domain.created"
+	DomainUpdated            = "organization_domain.updated"
+	DomainDeleted            = "organization_domain.deleted"
+	DomainVerified           = "organization_domain.verified"
+	DomainVerificationFailed = "organization_domain.verification_failed"
+
+	// A connection is activated when it is made or enabled, deactivated when it
+	// is disabled. The API has no names for the other changes of its settings.
+	ConnectionCreated     = "orgate.connection.created" // disabled from the beginning
+	ConnectionUpdated     = "orgate.connection.updated"
+	ConnectionActivated   = "connection.activated"
+	ConnectionDeactivated = "connection.deactivated"
+	ConnectionDeleted     = "connection.deleted"
+
+	UserCreated     = "user.created"
+	UserUpdated     = "user.updated"
+	UserDeleted     = "user.deleted"
+	IdentityLinked  = "orgate.identity.linked"
+	IdentityRemoved = "orgate.identity.removed"
+
+	MembershipCreated = "organization_membership.created"
+	MembershipUpdated = "organization_membership.updated"
+	MembershipDeleted = "organization_membership.deleted"
+
+	RoleCreated             = "role.created"
+	RoleUpdated             = "role.updated"
+	RoleDeleted             = "role.deleted"
+	OrganizationRoleCreated = "organization_role.created"
+	OrganizationRoleUpdated = "organization_role.updated"
+	OrganizationRoleDeleted = "organization_role.deleted"
+
+	SessionCreated = "session.created"
+	SessionRevoked = "session.revoked"
+	// SessionProved: a proof was added to a session, and it has a new token.
+	SessionProved = "orgate.session.proved"
+
+	SSOStarted   = "authentication.sso_started"
+	SSOSucceeded = "authentication.sso_succeeded"
+	SSOFailed    = "authentication.sso_failed"
+	SSOTimedOut  = "authentication.sso_timed_out"
+
+	SigningKeyCreated = "orgate.signing_key.created"
+	SigningKeyRetired = "orgate.signing_key.retired"
+	SigningKeyDeleted = "orgate.signing_key.deleted"
+)
