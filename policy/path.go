@@ -1,13 +1,16 @@
 package policy
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"unicode/utf8"
 )
 
-// maxPath is the longest path in bytes, as sent.
-const maxPath = 8 << 10
+const (
+	maxPath      = 8 << 10 // bytes, as sent
+	maxDecodings = 4       // after which a path must have come to an end
+)
 
 // A PathFault is why a request path is refused.
 type PathFault uint8
@@ -82,67 +85,91 @@ func (e *PathError) Ambiguous() bool { return e.Fault >= PathEncodedSlash }
 // repaired: what one server would decode, split, collapse or resolve where another
 // would not is an error, a *[PathError].
 func CanonicalPath(target string) (string, error) {
-	fault := func(p PathFault) (string, error) { return "", &PathError{p} }
-
 	raw, query, _ := strings.Cut(target, "?")
-	switch {
-	case raw == "" || raw[0] != '/' || strings.HasPrefix(raw, "//"):
-		return fault(PathNotAbsolute)
-	case len(raw) > maxPath:
-		return fault(PathTooLong)
-	case strings.IndexByte(raw, '#') >= 0 || strings.IndexByte(query, '#') >= 0:
-		return fault(PathFragment)
-	}
-	for i := 0; i < len(query); i++ {
-		if isControl(query[i]) {
-			return fault(PathControl)
-		}
-	}
-	for i := 0; i < len(raw); i++ {
-		switch c := raw[i]; {
-		case isControl(c):
-			return fault(PathControl)
-		case c == '\\':
-			return fault(PathBackslash)
-		case c == '%' && (i+2 >= len(raw) || !isHex(raw[i+1]) || !isHex(raw[i+2])):
-			return fault(PathEscape)
-		}
+	if f := faultAsSent(raw, query); f != 0 {
+		return "", &PathError{f}
 	}
 	path := decode(raw)
+	if f := faultDecoded(raw, path); f != 0 {
+		return "", &PathError{f}
+	}
+	return path, nil
+}
+
+// faultAsSent judges the bytes of the target.
+func faultAsSent(raw, query string) PathFault {
+	switch {
+	case raw == "" || raw[0] != '/' || strings.HasPrefix(raw, "//"):
+		return PathNotAbsolute // two slashes begin another host
+	case len(raw) > maxPath:
+		return PathTooLong
+	case strings.IndexByte(raw, '#') >= 0 || strings.IndexByte(query, '#') >= 0:
+		return PathFragment
+	}
+	for i := range len(query) {
+		if isControl(query[i]) {
+			return PathControl
+		}
+	}
+	for i := range len(raw) {
+		switch c := raw[i]; {
+		case isControl(c):
+			return PathControl
+		case c == '\\':
+			return PathBackslash
+		case c == '%' && (i+2 >= len(raw) || !isHex(raw[i+1]) || !isHex(raw[i+2])):
+			return PathEscape
+		}
+	}
+	return 0
+}
+
+// faultDecoded judges the path that raw decodes to. What is never forwarded is found
+// before what is ambiguous.
+func faultDecoded(raw, path string) (f PathFault) {
 	if !utf8.ValidString(path) {
-		return fault(PathNotUTF8)
+		return PathNotUTF8
+	}
+	switch {
+	case strings.Count(path, "/") > strings.Count(raw, "/"):
+		f = PathEncodedSlash
+	case strings.Contains(path, `\`):
+		f = PathEncodedBackslash
+	case strings.Contains(path, ";"):
+		f = PathParameter
+	case strings.Contains(path, "//"):
+		f = PathEmptySegment
 	}
 	// A server behind a server may decode once more than the one in front of it.
-	deep, ok := path, false
-	for range 4 {
+	// Nothing that divides or climbs may come out then.
+	deep, settled := path, false
+	for range maxDecodings {
 		next := decode(deep)
-		if ok = next == deep; ok {
+		if settled = next == deep; settled {
 			break
+		}
+		out := func(char string) bool { return strings.Count(next, char) > strings.Count(deep, char) }
+		switch {
+		case out("."):
+			return PathDots
+		case out("/"):
+			f = cmp.Or(f, PathEncodedSlash)
+		case out(`\`):
+			f = cmp.Or(f, PathEncodedBackslash)
+		case out(";"):
+			f = cmp.Or(f, PathParameter)
 		}
 		deep = next
 	}
-	if !ok {
-		return fault(PathEscape)
-	}
-	for i := 0; i < len(deep); i++ {
-		if c := deep[i]; isControl(c) && c != ' ' {
-			return fault(PathControl)
-		}
-	}
-	if hasDots(deep) || hidden(raw, "2e") {
-		return fault(PathDots)
-	}
 	switch {
-	case strings.Count(path, "/") != strings.Count(raw, "/") || hidden(raw, "2f"):
-		return fault(PathEncodedSlash)
-	case strings.IndexByte(path, '\\') >= 0 || hidden(raw, "5c"):
-		return fault(PathEncodedBackslash)
-	case strings.IndexByte(path, ';') >= 0:
-		return fault(PathParameter)
-	case strings.Contains(path, "//"):
-		return fault(PathEmptySegment)
+	case !settled:
+		return PathEscape
+	case strings.ContainsFunc(deep, func(r rune) bool { return r < ' ' || r == 0x7f }):
+		return PathControl
+	case hasDots(deep):
+		return PathDots
 	}
-	return path, nil
+	return f
 }
 
 // isControl reports whether c may not be in a target as it is sent.
@@ -165,25 +192,6 @@ func hasDots(s string) bool {
 		}
 	}
 	return false
-}
-
-// hidden reports whether raw holds the byte of that code encoded twice or more often,
-// as in %252e: an encoded percent sign that, decoded, makes an escape.
-func hidden(raw, code string) bool {
-	for {
-		i := strings.Index(raw, "%25")
-		if i < 0 {
-			return false
-		}
-		raw = raw[i+3:]
-		rest := raw
-		for strings.HasPrefix(rest, "25") {
-			rest = rest[2:]
-		}
-		if len(rest) >= 2 && strings.EqualFold(rest[:2], code) {
-			return true
-		}
-	}
 }
 
 // decode decodes the valid percent escapes of s once, and leaves all else as it is.

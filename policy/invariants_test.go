@@ -1,0 +1,510 @@
+package policy
+
+import (
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+)
+
+// These tests go through small spaces of facts exhaustively and hold each decision
+// against what must never be. The predicates are written from SEMANTICS 1.2 and 1.3,
+// and share no code with Decide.
+
+// meets is "a policy is met", said again: there are a first proof and, where one is
+// owed, a second, and both are young enough.
+func meets(f *Facts, b *Bound) bool {
+	if f.ConfinedTo != "" && f.ConfinedTo != f.Organization {
+		return false
+	}
+	young := func(p Proof) bool {
+		return !p.At.After(f.Now.Add(time.Minute)) && (b.MaxAge == 0 || p.At.Add(b.MaxAge).After(f.Now))
+	}
+	byOwnProvider := func(p Proof) bool {
+		return p.Organization != "" && p.Organization == b.Organization && (b.Connection == "" || b.Connection == p.Connection)
+	}
+	byHomeProvider := func(p Proof) bool { return f.Domain != nil && f.Domain.Organization == p.Organization }
+	isFirst := func(p Proof) bool {
+		switch p.Method {
+		case SSO:
+			if b.Methods == 0 && b.Connection == "" {
+				return byOwnProvider(p) || byHomeProvider(p)
+			}
+			return (b.Methods == 0 || b.Methods.Has(SSO)) && byOwnProvider(p)
+		case EmailCode, Password, Passkey, Social:
+			return b.Methods == 0 || b.Methods.Has(p.Method)
+		default:
+			return false
+		}
+	}
+	isBoth := func(p Proof) bool {
+		return p.Method == SSO && byOwnProvider(p) || p.Method == Passkey && p.UserVerified
+	}
+	isSecondTo := func(p, q Proof) bool {
+		return q.Method == TOTP || q.Method == RecoveryCode || q.Method == Passkey && p.Method != Passkey
+	}
+	for _, p := range f.Proofs {
+		if !isFirst(p) || !young(p) {
+			continue
+		}
+		if !b.MFA || isBoth(p) {
+			return true
+		}
+		for _, q := range f.Proofs {
+			if isSecondTo(p, q) && young(q) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// policiesMet is "both must hold", said again.
+func policiesMet(f *Facts) bool {
+	own := f.Own
+	if own == nil || f.Organization == "" {
+		own = &Bound{Organization: f.Organization}
+	}
+	if f.Domain != nil {
+		return meets(f, f.Domain) && (f.Organization == "" || meets(f, own))
+	}
+	return meets(f, own)
+}
+
+// mustHold fails the test if d is what f must never lead to.
+func mustHold(t *testing.T, f *Facts, d Decision) {
+	t.Helper()
+	fail := func(claim string) {
+		t.Helper()
+		t.Fatalf("%s\nfacts    %+v\ndomain   %+v\nown      %+v\nrule     %+v\ndecision %+v", claim, *f, f.Domain, f.Own, f.Rule, d)
+	}
+	public := f.Organization != "" && f.Rule != nil && f.Rule.Access == Public
+	met := policiesMet(f)
+
+	if !f.OrganizationActive && (d.Verdict != Deny || d.Reason != Suspended) {
+		fail("a suspended organization answers nobody")
+	}
+	if d.Verdict == Allow || d.Verdict == Join {
+		switch {
+		case public && d.Verdict == Join:
+			fail("a public route makes no members")
+		case public:
+		case len(f.Proofs) == 0:
+			fail("nobody gets in without a proof")
+		case f.ConfinedTo != "" && f.ConfinedTo != f.Organization:
+			fail("a confined session is good at home only")
+		case !met:
+			fail("nobody gets in past a policy that is not met")
+		case d.Verdict == Join && (f.Standing != NoMember || !f.MayJoin || f.Organization == ""):
+			fail("only who may join, and is no member, joins")
+		case d.Verdict == Allow && f.Organization != "" && f.Standing != Active:
+			fail("only active members get in")
+		}
+	}
+	if d.Verdict == Allow && !public && f.Organization != "" && f.Rule != nil {
+		switch {
+		case f.Rule.Role != "" && !slices.Contains(f.Roles, f.Rule.Role):
+			fail("nobody gets in without the role")
+		case f.Rule.Permission != "" && !slices.Contains(f.Permissions, f.Rule.Permission):
+			fail("nobody gets in without the permission")
+		case f.Rule.When != nil && f.Attributes["seniority"] != "staff":
+			fail("nobody gets in against the condition")
+		}
+	}
+	if d.Identified != (d.Verdict == Allow && met && (f.Organization == "" || f.Standing == Active)) {
+		fail("Identified is an active member who meets the policies, and is allowed")
+	}
+	if f.OrganizationActive && public && d.Verdict != Allow {
+		fail("a public route is open")
+	}
+	if f.OrganizationActive && !public && met && slices.Contains([]Verdict{Prove, SecondFactor, Enroll}, d.Verdict) {
+		fail("nothing is asked of who meets the policies")
+	}
+	if f.OrganizationActive && !public && !met && d.Verdict == Deny && d.Reason != NoMethod {
+		fail("who is not proved learns nothing of memberships and rules")
+	}
+	switch d.Verdict {
+	case Prove, SecondFactor, Enroll:
+		switch {
+		case d.Methods == 0:
+			fail("something is asked for")
+		case d.Methods&^f.Offered != 0:
+			fail("only what is offered is asked for")
+		case d.Verdict == Prove && d.Methods&^first != 0, d.Verdict != Prove && d.Methods&^second != 0:
+			fail("first proofs are asked for first, and second factors second")
+		case d.Verdict == Enroll && (f.SecondFactor || d.Methods.Has(RecoveryCode)):
+			fail("only who has no second factor enrols one, and a recovery code is none")
+		case d.Verdict == SecondFactor && !f.SecondFactor:
+			fail("only who has a second factor is asked for it")
+		}
+	default:
+		if d.Methods != 0 || d.MaxAge != 0 {
+			fail("nothing is asked for")
+		}
+	}
+	if !d.Methods.Has(SSO) && (d.Organization != "" || d.Connection != "") {
+		fail("a connection is named for sso only")
+	}
+	if d.Reason == Unspecified || d.Source == ByDefault {
+		fail("every decision has a reason and a source")
+	}
+}
+
+// The spaces.
+
+func spaceOfProofs() []Proof {
+	old := 2 * time.Hour
+	return []Proof{
+		ago(EmailCode, 0), ago(EmailCode, 30*time.Minute), ago(EmailCode, old), ago(EmailCode, -time.Hour),
+		ago(Passkey, 0), verified(0), verified(old), ago(Social, 0),
+		sso("globex", "entra", 0), sso("globex", "other", 0), sso("globex", "entra", old),
+		sso("acme", "okta", 0), sso("acme", "okta", 30*time.Minute), sso("acme", "adfs", 0), sso("initech", "ping", 0),
+		{Method: SSO, At: noon},
+		ago(TOTP, 0), ago(TOTP, old), ago(RecoveryCode, 0),
+	}
+}
+
+func spaceOfPolicies() []Policy {
+	return []Policy{
+		{},
+		{Methods: MethodsOf(SSO)},
+		{Methods: MethodsOf(SSO), Connection: "okta"},
+		{Methods: MethodsOf(SSO), Connection: "entra"},
+		{Methods: MethodsOf(SSO, EmailCode), MFA: true},
+		{Methods: MethodsOf(EmailCode), MFA: true, MaxAge: time.Hour},
+		{Methods: MethodsOf(Passkey, EmailCode)},
+		{Connection: "entra", MFA: true},
+		{MFA: true},
+		{MaxAge: time.Hour},
+		{Methods: MethodsOf(TOTP)},
+	}
+}
+
+// eachPolicyState goes through policies, confinement and what is offered, for sessions of
+// the given proofs.
+func eachPolicyState(sessions [][]Proof, offers []Methods, yield func(*Facts)) {
+	bounds := []*Bound{nil}
+	for i, p := range spaceOfPolicies() {
+		bounds = append(bounds, bound("globex", p))
+		if i%2 == 0 {
+			bounds = append(bounds, bound("acme", p))
+		}
+	}
+	bounds = append(bounds, &Bound{Organization: "globex", NoSSO: true}, &Bound{Organization: "globex", NoSSO: true, Policy: Policy{Methods: MethodsOf(SSO)}})
+	for _, proofs := range sessions {
+		for _, domain := range bounds {
+			for _, own := range bounds {
+				if own != nil && own.Organization != "globex" {
+					continue
+				}
+				for _, confined := range []string{"", "globex", "initech"} {
+					for _, offered := range offers {
+						for i := range 3 {
+							f := at(proofs...)
+							f.Domain, f.Own, f.ConfinedTo, f.Offered = domain, own, confined, offered
+							f.SecondFactor = i == 1
+							if i == 2 {
+								f.Organization = ""
+							}
+							if domain == nil {
+								f.Email = ""
+							}
+							yield(&f)
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
+func everyOffer() []Methods {
+	return []Methods{0, MethodsOf(SSO), MethodsOf(EmailCode, RecoveryCode), MethodsOf(SSO, EmailCode, Passkey), first | second}
+}
+
+func sessionsOfOne() [][]Proof {
+	sessions := [][]Proof{nil}
+	for _, p := range spaceOfProofs() {
+		sessions = append(sessions, []Proof{p})
+	}
+	return sessions
+}
+
+func sessionsOfTwo() (sessions [][]Proof) {
+	ps := spaceOfProofs()
+	for i := range ps {
+		for j := range i {
+			sessions = append(sessions, []Proof{ps[i], ps[j]})
+		}
+	}
+	return sessions
+}
+
+func TestNobodyGetsPastAPolicy(t *testing.T) {
+	sessions := append(sessionsOfOne(), sessionsOfTwo()...)
+	n, allowed := 0, 0
+	eachPolicyState(sessions, []Methods{first | second}, func(f *Facts) {
+		d := Decide(f)
+		mustHold(t, f, d)
+		n++
+		if d.Verdict == Allow {
+			allowed++
+		}
+		if met := policiesMet(f); met != (d.Verdict == Allow) {
+			t.Fatalf("policies met: %v, but the verdict is %v\nfacts %+v\ndomain %+v\nown %+v", met, d.Verdict, *f, f.Domain, f.Own)
+		}
+	})
+	t.Logf("%d decisions, %d of them allow", n, allowed)
+	if allowed == 0 || allowed == n {
+		t.Error("the space shows nothing")
+	}
+}
+
+func TestNobodyGetsPastMembershipAndRules(t *testing.T) {
+	rules := []*Rule{
+		nil, {},
+		compile(t, RuleSpec{Path: "/**", Access: "public"}),
+		compile(t, RuleSpec{Path: "/**", Role: "admin"}),
+		compile(t, RuleSpec{Path: "/**", Permission: "reports:delete"}),
+		compile(t, RuleSpec{Path: "/**", When: `member.attributes.seniority == "staff"`}),
+		compile(t, RuleSpec{Path: "/**", Role: "admin", Permission: "reports:delete", When: `member.attributes.seniority == "staff"`}),
+		{Access: 7, Role: "admin"},
+		{When: &Condition{}},
+	}
+	people := []Facts{
+		{},
+		{Roles: []string{"member"}, Attributes: map[string]any{"seniority": "intern"}},
+		{Roles: []string{"member", "admin"}},
+		{Permissions: []string{"reports:delete"}, Attributes: map[string]any{"seniority": 7}},
+		{Roles: []string{"admin"}, Permissions: []string{"a", "reports:delete"}, Attributes: map[string]any{"seniority": "staff"}},
+	}
+	n, allowed := 0, 0
+	for _, active := range []bool{true, false} {
+		for _, organization := range []string{"globex", ""} {
+			for _, proofs := range [][]Proof{nil, {ago(EmailCode, 0)}, {sso("globex", "entra", 0)}, {ago(TOTP, 0)}} {
+				for _, own := range []Policy{{}, {Methods: MethodsOf(EmailCode)}, {MFA: true}} {
+					for _, confined := range []string{"", "globex", "initech"} {
+						for standing := NoMember; standing <= Inactive+1; standing++ {
+							for _, may := range []bool{false, true} {
+								for _, rule := range rules {
+									for _, f := range people {
+										f.Now, f.Offered, f.Proofs, f.ConfinedTo = noon, first|second, proofs, confined
+										f.OrganizationActive, f.Organization, f.Own = active, organization, bound("globex", own)
+										f.Standing, f.MayJoin, f.Rule = standing, may, rule
+										d := Decide(&f)
+										if standing <= Inactive || d.Reason != Unspecified || d.Verdict != Deny {
+											mustHold(t, &f, d)
+										}
+										n++
+										if d.Verdict == Allow {
+											allowed++
+										}
+									}
+								}
+							}
+						}
+					}
+				}
+			}
+		}
+	}
+	t.Logf("%d decisions, %d of them allow", n, allowed)
+}
+
+// TestWhatIsAskedForHelps follows what decisions ask for, in every way that they leave
+// open, and comes to an end.
+func TestWhatIsAskedForHelps(t *testing.T) {
+	const limit = 4
+	n := 0
+	var follow func(f Facts, steps int)
+	follow = func(f Facts, steps int) {
+		n++
+		d := Decide(&f)
+		if f.Standing != Active {
+			t.Fatal("not about memberships")
+		}
+		switch d.Verdict {
+		case Allow:
+			return
+		case Prove, SecondFactor, Enroll:
+		default:
+			// The only other end is that what is asked for can't be had here.
+			if d.Reason != NoMethod {
+				t.Fatalf("ends with %v\nfacts %+v", d, f)
+			}
+			if steps > 0 && f.Email != "jo@nowhere.test" && !owesMFA(&f) {
+				t.Fatalf("%d proofs later there is nothing to prove it with\nfacts %+v\ndomain %+v\nown %+v", steps, f, f.Domain, f.Own)
+			}
+			return
+		}
+		if steps == limit {
+			t.Fatalf("still asks after %d steps: %+v\nfacts %+v\ndomain %+v\nown %+v", steps, d, f, f.Domain, f.Own)
+		}
+		for _, m := range d.Methods.List() {
+			for _, p := range waysToProve(d, m) {
+				g := f
+				g.Proofs = append(slices.Clone(f.Proofs), p)
+				g.ConfinedTo = ""
+				if m == SSO && (f.Domain == nil || f.Domain.Organization != p.Organization) && f.ConfinedTo != "" {
+					g.ConfinedTo = p.Organization
+				}
+				if d.Verdict == Enroll {
+					g.SecondFactor = true
+				}
+				follow(g, steps+1)
+			}
+			if m == SSO && d.Organization == "" {
+				g := f // the person is asked for the address, which leads nowhere
+				g.Email = "jo@nowhere.test"
+				follow(g, steps+1)
+			}
+		}
+	}
+	eachPolicyState(sessionsOfOne(), everyOffer(), func(f *Facts) {
+		if d := Decide(f); d.Verdict != Allow {
+			follow(*f, 0)
+		}
+	})
+	t.Logf("%d decisions", n)
+}
+
+func owesMFA(f *Facts) bool {
+	return f.Domain != nil && f.Domain.MFA || f.Own != nil && f.Own.MFA
+}
+
+// waysToProve are the proofs by which somebody may do what d asks, by method m.
+func waysToProve(d Decision, m Method) []Proof {
+	switch m {
+	case SSO:
+		switch {
+		case d.Organization == "":
+			return nil
+		case d.Connection != "":
+			return []Proof{sso(d.Organization, d.Connection, 0)}
+		case d.Organization == "acme":
+			return []Proof{sso("acme", "okta", 0), sso("acme", "adfs", 0)}
+		default:
+			return []Proof{sso(d.Organization, "one", 0), sso(d.Organization, "other", 0)}
+		}
+	case Passkey:
+		return []Proof{ago(Passkey, 0), verified(0)}
+	default:
+		return []Proof{ago(m, 0)}
+	}
+}
+
+func TestMoreProofsAndFewerPoliciesNeverHurt(t *testing.T) {
+	extra := spaceOfProofs()
+	relaxations := map[string]func(*Policy){
+		"any method":     func(p *Policy) { p.Methods = 0 },
+		"any connection": func(p *Policy) { p.Connection = "" },
+		"no mfa":         func(p *Policy) { p.MFA = false },
+		"no max_age":     func(p *Policy) { p.MaxAge = 0 },
+		"no policy":      func(p *Policy) { *p = Policy{} },
+	}
+	eachPolicyState(append(sessionsOfOne(), sessionsOfTwo()...), []Methods{first | second}, func(f *Facts) {
+		before := Decide(f)
+		if before.Verdict != Allow {
+			return
+		}
+		still := func(claim string, g Facts) {
+			t.Helper()
+			if d := Decide(&g); d.Verdict != Allow {
+				t.Fatalf("%s turns an allow into %+v\nfacts %+v\ndomain %+v\nown %+v", claim, d, g, g.Domain, g.Own)
+			}
+		}
+		for _, p := range extra {
+			g := *f
+			g.Proofs = append(slices.Clone(f.Proofs), p)
+			still("a further proof", g)
+		}
+		for name, relax := range relaxations {
+			if f.Domain != nil {
+				g, b := *f, *f.Domain
+				relax(&b.Policy)
+				g.Domain = &b
+				still("domain policy: "+name, g)
+			}
+			if f.Own != nil {
+				g, b := *f, *f.Own
+				relax(&b.Policy)
+				g.Own = &b
+				still("organization policy: "+name, g)
+			}
+		}
+		g := *f
+		g.Own = nil
+		still("no organization policy at all", g)
+		g = *f
+		g.ConfinedTo = ""
+		still("no confinement", g)
+		g = *f
+		g.Offered, g.SecondFactor = 0, false
+		still("nothing offered", g)
+	})
+}
+
+func TestAnAllowEndsAtValidUntilAndNotBefore(t *testing.T) {
+	n := 0
+	eachPolicyState(append(sessionsOfOne(), sessionsOfTwo()...), []Methods{first | second}, func(f *Facts) {
+		d := Decide(f)
+		if d.Verdict != Allow {
+			return
+		}
+		if d.ValidUntil.IsZero() {
+			f.Now = f.Now.Add(100 * 24 * time.Hour)
+			if d := Decide(f); d.Verdict != Allow {
+				t.Fatalf("an allow without an end ends: %+v\nfacts %+v", d, *f)
+			}
+			return
+		}
+		n++
+		f.Now = d.ValidUntil.Add(-1)
+		if e := Decide(f); e.Verdict != Allow {
+			t.Fatalf("ends before %v: %+v\nfacts %+v", d.ValidUntil, e, *f)
+		}
+		f.Now = d.ValidUntil
+		// A proof from the future may have become one by then.
+		if e := Decide(f); e.Verdict == Allow && !slices.ContainsFunc(f.Proofs, func(p Proof) bool { return p.At.After(noon) }) {
+			t.Fatalf("goes on after %v: %+v\nfacts %+v", d.ValidUntil, e, *f)
+		}
+	})
+	if n == 0 {
+		t.Error("no allow had an end")
+	}
+}
+
+// TestTheWholeSpaceAtRandom crosses all dimensions, of which the tests above take some at a time.
+func TestTheWholeSpaceAtRandom(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	pick := func(ss ...string) string { return ss[r.IntN(len(ss))] }
+	policies, proofs := spaceOfPolicies(), spaceOfProofs()
+	rules := []*Rule{nil, compile(t, RuleSpec{Path: "/", Access: "public"}), compile(t, RuleSpec{Path: "/", Role: "admin", Permission: "x"})}
+	for range 200_000 {
+		f := Facts{
+			Now: noon, OrganizationActive: r.IntN(8) > 0, Organization: pick("globex", "globex", ""),
+			ConfinedTo: pick("", "", "globex", "initech"), Offered: Methods(r.IntN(1<<endOfMethods)) &^ 1,
+			SecondFactor: r.IntN(2) > 0, Standing: Standing(r.IntN(4)), MayJoin: r.IntN(2) > 0,
+			Email: pick("", "jo@acme.com"), Rule: rules[r.IntN(len(rules))],
+		}
+		for range r.IntN(5) {
+			f.Proofs = append(f.Proofs, proofs[r.IntN(len(proofs))])
+		}
+		if r.IntN(3) > 0 {
+			f.Domain = bound(pick("acme", "globex"), policies[r.IntN(len(policies))])
+			f.Domain.NoSSO = r.IntN(5) == 0
+		}
+		if r.IntN(3) > 0 {
+			f.Own = bound("globex", policies[r.IntN(len(policies))])
+			f.Own.NoSSO = r.IntN(5) == 0
+		}
+		if r.IntN(2) > 0 {
+			f.Roles, f.Permissions = []string{"admin"}, []string{"x"}
+		}
+		d := Decide(&f)
+		mustHold(t, &f, d)
+		if text := d.Explain(&f); text == "" || text == "No rule allows it." {
+			t.Fatalf("%+v is not explained: %q", d, text)
+		}
+	}
+}
