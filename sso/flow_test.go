@@ -1,0 +1,155 @@
+package sso
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/orgate/orgate/internal/cookie"
+	"github.com/orgate/orgate/internal/seal"
+	"github.com/orgate/orgate/session"
+	"github.com/orgate/orgate/sso/oidc"
+)
+
+func flowServer(t testing.TB) *Server {
+	t.Helper()
+	box, err := seal.NewBox(bytes.Repeat([]byte{7}, 32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &Server{box: box}
+}
+
+func TestOnlyTheBrowserThatBeganAFlowHasIt(t *testing.T) {
+	s := flowServer(t)
+	now := time.Unix(1_700_000_000, 0).UTC()
+	f := flow{OIDC: oidc.Flow{State: "state-1", Nonce: "n", Verifier: "v"}, Connection: "conn_1", Owner: "org_1", ExpiresAt: now.Add(flowLife)}
+	w := httptest.NewRecorder()
+	if err := s.keepFlow(w, httptest.NewRequest("GET", "/sign-in", nil), f, now); err != nil {
+		t.Fatal(err)
+	}
+	mine := w.Result().Cookies()
+	if len(mine) != 1 || !mine[0].HttpOnly || !mine[0].Secure || mine[0].SameSite != http.SameSiteLaxMode || mine[0].Domain != "" {
+		t.Fatalf("cookies %v", mine)
+	}
+	with := func(cookies ...*http.Cookie) *http.Request {
+		r := httptest.NewRequest("GET", "/sso/oidc/callback", nil)
+		for _, c := range cookies {
+			r.AddCookie(c)
+		}
+		return r
+	}
+	renamed := *mine[0]
+	renamed.Name = s.jar.Name(flowName("state-2"))
+	changed := *mine[0]
+	changed.Value = changed.Value[:len(changed.Value)-2] + "AA"
+
+	if got, ok := s.readFlow(with(mine...), "state-1", now); !ok || got.Connection != f.Connection || got.OIDC != f.OIDC {
+		t.Fatalf("my own flow: %+v, %v", got, ok)
+	}
+	for name, tt := range map[string]struct {
+		r     *http.Request
+		state string
+		at    time.Time
+	}{
+		"another browser":       {with(), "state-1", now},
+		"another state":         {with(mine...), "state-2", now},
+		"no state":              {with(mine...), "", now},
+		"cookie renamed":        {with(&renamed), "state-2", now},
+		"cookie changed":        {with(&changed), "state-1", now},
+		"cookie tossed beside":  {with(mine[0], mine[0]), "state-1", now},
+		"ten minutes and later": {with(mine...), "state-1", now.Add(flowLife)},
+	} {
+		if _, ok := s.readFlow(tt.r, tt.state, tt.at); ok {
+			t.Errorf("%s: has the flow", name)
+		}
+	}
+}
+
+func TestAFlowNeverOutgrowsACookie(t *testing.T) {
+	s := flowServer(t)
+	now := time.Unix(1_700_000_000, 0).UTC()
+	f := flow{OIDC: oidc.Flow{State: "state"}, Aim: aim{Request: session.SignInRequest{ReturnTo: "/" + strings.Repeat("a", 5000)}}, ExpiresAt: now.Add(flowLife)}
+	w := httptest.NewRecorder()
+	if err := s.keepFlow(w, httptest.NewRequest("GET", "/", nil), f, now); err != nil {
+		t.Fatal(err)
+	}
+	c := w.Result().Cookies()[0]
+	if len(c.String()) > 4096 {
+		t.Errorf("a cookie of %d bytes: a browser drops it", len(c.String()))
+	}
+	r := httptest.NewRequest("GET", "/", nil)
+	r.AddCookie(c)
+	if got, ok := s.readFlow(r, "state", now); !ok || got.Aim.Request.ReturnTo != "/" {
+		t.Errorf("got %q, %v", got.Aim.Request.ReturnTo, ok)
+	}
+}
+
+func TestABrowserKeepsTheLatestFlowsAndNoMore(t *testing.T) {
+	s := flowServer(t)
+	start := time.Unix(1_700_000_000, 0).UTC()
+	jar := map[string]*http.Cookie{}
+	jar["junk"] = &http.Cookie{Name: s.jar.Name(cookie.Flow + "_0123456789abcdef"), Value: "junk"}
+	for i := range 8 {
+		now := start.Add(time.Duration(i) * time.Second)
+		r := httptest.NewRequest("GET", "/sign-in", nil)
+		for _, c := range jar {
+			r.AddCookie(c)
+		}
+		w := httptest.NewRecorder()
+		f := flow{OIDC: oidc.Flow{State: fmt.Sprint("state-", i)}, ExpiresAt: now.Add(flowLife)}
+		if err := s.keepFlow(w, r, f, now); err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range w.Result().Cookies() {
+			if c.MaxAge < 0 {
+				for k, have := range jar {
+					if have.Name == c.Name {
+						delete(jar, k)
+					}
+				}
+			} else {
+				jar[f.OIDC.State] = c
+			}
+		}
+	}
+	if len(jar) != maxFlows || jar["junk"] != nil {
+		t.Errorf("%d cookies are left", len(jar))
+	}
+	for i := range 8 {
+		if kept := jar[fmt.Sprint("state-", i)] != nil; kept != (i >= 8-maxFlows) {
+			t.Errorf("flow %d kept: %v", i, kept)
+		}
+	}
+}
+
+// Whatever a stranger puts into a flow cookie, it is no flow, and nothing panics.
+func FuzzFlowCookieOpener(f *testing.F) {
+	s := flowServer(f)
+	now := time.Unix(1_700_000_000, 0).UTC()
+	name := flowName("state")
+	good, err := s.sealFlow(name, flow{OIDC: oidc.Flow{State: "state"}, ExpiresAt: now.Add(time.Minute)})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(good, "state")
+	f.Add(good[:len(good)-1], "state")
+	f.Add("", "")
+	f.Add("AAAA", "state")
+	f.Add(strings.Repeat("A", 5000), "state")
+	f.Add("{}", "s\x00")
+	f.Fuzz(func(t *testing.T, value, state string) {
+		got, ok := s.openFlow(flowName(state), value, now)
+		if ok && (value != good || state != "state" || got.OIDC.State != "state") {
+			t.Errorf("a flow that we never sealed: %q", value)
+		}
+		r := httptest.NewRequest("GET", "/sso/oidc/callback", nil)
+		r.Header["Cookie"] = []string{s.jar.Name(flowName(state)) + "=" + value}
+		s.readFlow(r, state, now)
+		s.tidyFlows(httptest.NewRecorder(), r, now)
+	})
+}

@@ -1,0 +1,167 @@
+package sso
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/orgate/orgate/internal/endpoint"
+	"github.com/orgate/orgate/session"
+	"github.com/orgate/orgate/sso/oidc"
+	"github.com/orgate/orgate/store"
+	"github.com/orgate/orgate/tenancy"
+)
+
+// OIDC speaks to OpenID providers; [oidc.Providers] does.
+type OIDC interface {
+	Start(ctx context.Context, c oidc.Connection, r oidc.StartRequest, now time.Time) (string, oidc.Flow, error)
+	Finish(ctx context.Context, c oidc.Connection, f oidc.Flow, callback url.Values, now time.Time) (oidc.Assertion, error)
+	LogoutURL(ctx context.Context, c oidc.Connection, r oidc.LogoutRequest) (string, error)
+	VerifyLogout(ctx context.Context, c oidc.Connection, raw string, now time.Time) (oidc.Logout, error)
+}
+
+// What is sealed in the store, and for what. A client secret is bound to the id of its
+// connection, and an ID token to the provider's session that it is the hint of.
+const (
+	clientSecretPurpose = "client secret"
+	idTokenPurpose      = "upstream id token"
+)
+
+func idTokenAbout(up session.UpstreamSession) string {
+	return string(up.Connection) + " " + up.Subject
+}
+
+// usable reports whether a connection may answer anybody: at the start of a sign-in, at
+// its end, and at logout alike.
+func usable(c tenancy.Connection) bool { return !c.Disabled && c.Type == "oidc" && c.OIDC != nil }
+
+// connection returns a usable connection of an organization that is there and not
+// suspended, and nil if it is none.
+func connection(tx store.Tx, org tenancy.OrgID, id tenancy.ConnectionID) (*tenancy.Connection, error) {
+	if org == "" || id == "" {
+		return nil, nil
+	}
+	o, err := tx.Organization(org)
+	if errors.Is(err, tenancy.ErrNotFound) || err == nil && o.Suspended {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	c, err := tx.Connection(org, id)
+	if errors.Is(err, tenancy.ErrNotFound) || err == nil && !usable(c) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &c, nil
+}
+
+// configured is a digest of what makes a connection the one that it is: another issuer or
+// client is another provider, whatever the connection is called.
+func configured(c tenancy.Connection) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q", c.OIDC.Issuer, c.OIDC.ClientID))
+	return hex.EncodeToString(sum[:16])
+}
+
+// client returns a connection as package oidc wants it.
+func (s *Server) client(c tenancy.Connection) (oidc.Connection, error) {
+	conn := oidc.Connection{
+		ID: string(c.ID), Issuer: c.OIDC.Issuer, ClientID: c.OIDC.ClientID,
+		Scopes: c.OIDC.Scopes, GroupsClaim: c.OIDC.GroupsClaim,
+	}
+	if len(c.OIDC.ClientSecret) > 0 {
+		plain, err := s.box.Open(clientSecretPurpose, string(c.ID), c.OIDC.ClientSecret)
+		if err != nil {
+			return oidc.Connection{}, fmt.Errorf("client secret of connection %s: %w", c.ID, err)
+		}
+		conn.ClientSecret = oidc.Secret(plain)
+	}
+	return conn, nil
+}
+
+// leave sends the browser to the identity provider of the one connection in t.Ask.
+func (s *Server) leave(w http.ResponseWriter, r *http.Request, a aim, who session.Session, t turn) error {
+	c := t.Ask[0]
+	if a.Steps >= maxSteps || a.Last == c.ID {
+		s.count("sign_in_loop")
+		return s.looping(a, fmt.Errorf("connection %s is asked again after %d identity providers", c.ID, a.Steps))
+	}
+	conn, err := s.client(c)
+	if err != nil {
+		return err
+	}
+	now := s.now()
+	to, started, err := s.oidc.Start(r.Context(), conn, oidc.StartRequest{RedirectURI: s.url(pathCallback), LoginHint: t.Email, MaxAge: t.MaxAge}, now)
+	if err != nil {
+		e, hint := s.providerRefused(a, t.Organization, err)
+		s.logFailure(r, c, e.Code, hint, err)
+		s.count(e.Code)
+		return e
+	}
+	if a.Another {
+		// Else the provider would sign in whoever it has, at once and without a word.
+		// It is a courtesy, so nothing is made of an answer that ignores it.
+		if to, err = withPrompt(to); err != nil {
+			return err
+		}
+	}
+	f := flow{
+		OIDC: started, Aim: a, Connection: c.ID, Owner: c.Organization, Configured: configured(c),
+		User: who.User, MaxAge: t.MaxAge, ExpiresAt: now.Add(flowLife),
+	}
+	if err := s.keepFlow(w, r, f, now); err != nil {
+		return err
+	}
+	s.count("sent_to_provider")
+	return s.sendTo(w, r, to, t.Organization, c.Name)
+}
+
+// withPrompt adds to an authorization request that the provider asks who is there.
+func withPrompt(to string) (string, error) {
+	u, err := url.Parse(to)
+	if err != nil {
+		return "", err
+	}
+	q := u.Query()
+	q.Set("prompt", "login")
+	u.RawQuery = q.Encode()
+	return u.String(), nil
+}
+
+// providerRefused says what package oidc found, in words for the person; hint is for the
+// operator's log.
+func (s *Server) providerRefused(a aim, org tenancy.Organization, err error) (e *endpoint.Error, hint string) {
+	e = &endpoint.Error{
+		Status: http.StatusForbidden, Code: "provider_error", Title: "Signing in did not work", Organization: org.Name,
+		Text: "Your identity provider's answer could not be accepted.", Hint: "Tell the people who look after your sign-in the id below.",
+		ActionURL: s.again(a, a.Another), ActionText: "Try again", Err: err,
+	}
+	cause, ok := errors.AsType[*oidc.Error](err)
+	if !ok {
+		e.Status = http.StatusInternalServerError
+		return e, ""
+	}
+	e.Code, e.Text = string(cause.Code), cause.Text
+	if cause.Retry {
+		e.Hint = "Try again. If it goes on, tell the people who look after your sign-in the id below."
+	}
+	switch cause.Code {
+	case oidc.CodeUnreachable, oidc.CodeUnavailable:
+		e.Status = http.StatusBadGateway
+	case oidc.CodeSlow:
+		e.Status = http.StatusGatewayTimeout
+	case oidc.CodeCallback, oidc.CodeState, oidc.CodeFlowExpired:
+		e.Status = http.StatusBadRequest
+	case oidc.CodeDenied:
+		e.Title = "You were not let in"
+	default: // it answered, and what it said is no good
+	}
+	return e, cause.Hint
+}

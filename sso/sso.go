@@ -1,0 +1,192 @@
+// Package sso is the sign-in flow on the login host: it asks who somebody is, sends
+// them to the identity provider that can tell, adds the proof that comes back to their
+// session, and hands them over to the tenant host that they came from.
+//
+// It owns the order of the steps, what a browser carries between them, the words for
+// whatever goes wrong, the picker and signing out. It does not own what a policy means
+// (package policy: every step here is what [policy.Decide] asked for, and the proxy asks
+// again), who a person is (tenancy), what a session is (session), or how an identity
+// provider is spoken to (sso/oidc).
+//
+// The invariants: strangers cost no memory, for a sign-in that was begun is kept by the
+// browser, sealed; an answer is accepted once, in the browser that asked and from the
+// connection that was asked; a session never holds the proofs of two persons; and a page
+// that a stranger sees is the same for everybody who exists and everybody who does not.
+package sso
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/orgate/orgate/internal/cookie"
+	"github.com/orgate/orgate/internal/endpoint"
+	"github.com/orgate/orgate/internal/page"
+	"github.com/orgate/orgate/internal/seal"
+	"github.com/orgate/orgate/policy"
+	"github.com/orgate/orgate/session"
+	"github.com/orgate/orgate/store"
+	"github.com/orgate/orgate/tenancy"
+)
+
+// A Store runs transactions; [store.Store] is one.
+type Store interface {
+	View(ctx context.Context, f func(store.Tx) error) error
+	Update(ctx context.Context, f func(store.Tx) error) error
+}
+
+// Tenants knows the tenant hosts. It reads the same snapshot as the proxy, so that
+// whoever is sent there is answered there.
+type Tenants interface {
+	// Organization returns whose tenant host this canonical host is.
+	Organization(host string) (tenancy.OrgID, bool)
+	// Home returns the URL of an organization's first page, with a trailing slash;
+	// empty if it has none.
+	Home(org tenancy.Organization) string
+}
+
+// Options are what a [Server] is made with. All are required, unless they say otherwise.
+type Options struct {
+	Store   Store
+	Tenants Tenants
+	OIDC    OIDC
+	// Box seals what the browser and the store keep for us.
+	Box *seal.Box
+	// PublicURL is the URL of the login host, without a path.
+	PublicURL *url.URL
+	Jar       cookie.Jar
+	Limits    session.Limits
+	Rules     tenancy.Rules
+	// Offered are the methods that this installation can ask for now.
+	Offered policy.Methods
+	Logger  *slog.Logger
+	// Now is the clock; nil: time.Now.
+	Now func() time.Time
+	// Count hears how each step ended, as one of a closed list of words; nil: nobody does.
+	Count func(outcome string)
+	// ClientIP returns the address that a request really came from, where proxies are
+	// trusted to say so; nil: that of the connection.
+	ClientIP func(*http.Request) netip.Addr
+	// Strangers is how much one network address may ask of us; zero: 10 a second and
+	// 200 at once, which lets an office of some hundreds behind one address sign in at
+	// nine o'clock, and keeps one machine from doing much else than being refused.
+	Strangers Rate
+}
+
+// A Server serves the sign-in flow. It is safe for concurrent use.
+type Server struct {
+	store     Store
+	tenants   Tenants
+	oidc      OIDC
+	box       *seal.Box
+	publicURL *url.URL
+	jar       cookie.Jar
+	limits    session.Limits
+	rules     tenancy.Rules
+	offered   policy.Methods
+	log       *slog.Logger
+	now       func() time.Time
+	count     func(string)
+	clientIP  func(*http.Request) netip.Addr
+	strangers *limiter
+	failures  *limiter
+}
+
+// New returns a server, or an error that names everything that o lacks.
+func New(o Options) (*Server, error) {
+	var faults []error
+	lacks := func(missing bool, what string) {
+		if missing {
+			faults = append(faults, errors.New("sso: no "+what))
+		}
+	}
+	lacks(o.Store == nil, "store")
+	lacks(o.Tenants == nil, "tenants")
+	lacks(o.OIDC == nil, "OIDC")
+	lacks(o.Box == nil, "box")
+	lacks(o.PublicURL == nil || o.PublicURL.Host == "" || strings.Trim(o.PublicURL.Path, "/") != "", "public URL of a host")
+	lacks(o.Limits.Idle <= 0 || o.Limits.Absolute <= 0, "limits of sessions")
+	lacks(o.Logger == nil, "logger")
+	if len(faults) > 0 {
+		return nil, errors.Join(faults...)
+	}
+	s := &Server{
+		store: o.Store, tenants: o.Tenants, oidc: o.OIDC, box: o.Box,
+		publicURL: &url.URL{Scheme: o.PublicURL.Scheme, Host: o.PublicURL.Host}, jar: o.Jar,
+		limits: o.Limits, rules: o.Rules, offered: o.Offered,
+		log: o.Logger, now: o.Now, count: o.Count, clientIP: o.ClientIP,
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	if s.count == nil {
+		s.count = func(string) {}
+	}
+	if s.clientIP == nil {
+		s.clientIP = connectionIP
+	}
+	if o.Strangers == (Rate{}) {
+		o.Strangers = Rate{PerSecond: 10, Burst: 200}
+	}
+	s.strangers = newLimiter(o.Strangers, s.now)
+	// All failures are logged and counted, but few become events: whoever can make a
+	// sign-in fail must not fill the store with that.
+	s.failures = newLimiter(Rate{PerSecond: 1, Burst: 60}, s.now)
+	return s, nil
+}
+
+// The paths of the login host that this package links to itself.
+const (
+	pathSignIn        = "/sign-in"
+	pathSignOut       = "/sign-out"
+	pathSignedOut     = "/signed-out"
+	pathOrganizations = "/organizations"
+	pathAccount       = "/account"
+	pathCallback      = "/sso/oidc/callback"
+	// pathHandover is on the tenant host.
+	pathHandover = "/.orgate/callback"
+)
+
+// Routes returns the routes of the login host that are this package's.
+func (s *Server) Routes() []endpoint.Route {
+	static := page.Static()
+	return []endpoint.Route{
+		{Side: endpoint.Login, Pattern: "GET /{$}", Access: endpoint.Public, Handle: s.front},
+		{Side: endpoint.Login, Pattern: "GET " + page.StaticPath, Access: endpoint.Public, Handle: func(w http.ResponseWriter, r *http.Request) error {
+			static.ServeHTTP(w, r)
+			return nil
+		}},
+		{Side: endpoint.Login, Pattern: "GET " + pathSignIn, Access: endpoint.Public, Handle: s.begin},
+		{Side: endpoint.Login, Pattern: "POST " + pathSignIn, Access: endpoint.Public, Handle: s.polite(s.identify)},
+		{Side: endpoint.Login, Pattern: "GET " + pathCallback, Access: endpoint.Public, Handle: s.polite(s.callback)},
+		// The provider posts here, server to server: there is no browser whose word
+		// could be taken, and the token is signed.
+		{Side: endpoint.Login, Pattern: "POST /sso/oidc/backchannel-logout/{organization}/{connection}", Access: endpoint.Public, CrossSite: true, Handle: s.backchannelLogout},
+		{Side: endpoint.Login, Pattern: "GET " + pathOrganizations, Access: endpoint.SignedIn, Handle: s.organizations},
+		{Side: endpoint.Login, Pattern: "GET " + pathSignOut, Access: endpoint.Public, Handle: s.askSignOut},
+		{Side: endpoint.Login, Pattern: "POST " + pathSignOut, Access: endpoint.Public, Handle: s.signOut},
+		{Side: endpoint.Login, Pattern: "GET " + pathSignedOut, Access: endpoint.Public, Handle: s.signedOut},
+	}
+}
+
+// url returns the absolute URL of a path of the login host.
+func (s *Server) url(path string) string { return s.publicURL.String() + path }
+
+// front leads from the login host's bare address to the page that is meant.
+func (s *Server) front(w http.ResponseWriter, r *http.Request) error {
+	_, live, err := s.current(r)
+	if err != nil {
+		return err
+	}
+	to := pathSignIn
+	if live {
+		to = pathOrganizations
+	}
+	http.Redirect(w, r, to, http.StatusSeeOther)
+	return nil
+}
