@@ -20,6 +20,9 @@ type Change struct {
 // when one is returned, none before it can appear later. Events older than [EventLife]
 // are gone.
 func (s *Store) Feed(ctx context.Context, pos uint64, limit int) ([]Change, error) {
+	if err := s.ready(ctx); err != nil {
+		return nil, fmt.Errorf("feed: %w", err)
+	}
 	entries, err := s.engine.Feed(ctx, pos, limit)
 	if err != nil {
 		return nil, fmt.Errorf("feed: %w", err)
@@ -35,7 +38,12 @@ func (s *Store) Feed(ctx context.Context, pos uint64, limit int) ([]Change, erro
 }
 
 // Head returns the position of the last event that was committed; 0: there was none.
-func (s *Store) Head(ctx context.Context) (uint64, error) { return s.engine.Head(ctx) }
+func (s *Store) Head(ctx context.Context) (uint64, error) {
+	if err := s.ready(ctx); err != nil {
+		return 0, fmt.Errorf("feed: %w", err)
+	}
+	return s.engine.Head(ctx)
+}
 
 // How a follower reads.
 const (
@@ -104,13 +112,14 @@ func (fo *Follower) Run(ctx context.Context) error {
 			backoff = min(max(2*backoff, firstBackoff), lastBackoff)
 			wait.Reset(backoff)
 			wake = nil // a broken feed is not read more often because it is busy
-		case more:
-			continue
 		default:
 			if backoff != 0 {
 				fo.store.log.InfoContext(ctx, "feed is followed again", "position", fo.Position())
 			}
 			backoff = 0
+			if more {
+				continue
+			}
 			wait.Reset(followPoll)
 		}
 		select {

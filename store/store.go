@@ -109,9 +109,9 @@ type KV interface {
 	// transaction itself appends; and Last is [Engine.Head].
 	Entries(pos uint64, limit int) ([]Entry, error)
 	Last() (uint64, error)
-	// Advance raises the position of the feed to pos, so that the next entry to be
-	// appended comes after it, in this transaction or later. It never lowers
-	// it. For restore: positions that were handed out keep their meaning.
+	// Advance raises the position of the feed to pos, so that the next entry comes
+	// after it; the next that this transaction appends, right after it. It never
+	// lowers it. For restore: positions that were handed out keep their meaning.
 	Advance(pos uint64) error
 }
 

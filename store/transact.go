@@ -117,6 +117,14 @@ func (s *Store) usable(kv KV) error {
 	return nil
 }
 
+// ready is usable for what does not begin a transaction.
+func (s *Store) ready(ctx context.Context) error {
+	if s.complete.Load() {
+		return nil
+	}
+	return s.engine.View(ctx, s.usable)
+}
+
 // restoring reports whether a restore has begun and not ended.
 func restoring(kv KV) (bool, error) {
 	_, err := kv.Get(encodeKey(byte(kindNote), "restoring"))

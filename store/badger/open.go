@@ -52,6 +52,10 @@ const (
 	gcEvery = 5 * time.Minute
 	// memTable decides how big a transaction may be (15 % of it), and most of the memory.
 	memTable = 8 << 20
+	// maxValue is how big a value may be; in memory there is no value log for bigger ones.
+	maxValue = 1_000_000
+	// A value of this size goes to the value log.
+	bigValue = 64 << 10
 )
 
 // An Engine is a [store.Engine] in one directory.
@@ -143,9 +147,9 @@ func openDB(o Options, log *slog.Logger) (db *badgerdb.DB, err error) {
 			db, err = nil, openError(o.Dir, fmt.Errorf("panic: %v", p))
 		}
 	}()
-	opt := badgerdb.DefaultOptions(o.Dir)
+	opt := badgerdb.DefaultOptions(o.Dir).WithValueThreshold(bigValue)
 	if o.InMemory {
-		opt = badgerdb.DefaultOptions("").WithInMemory(true)
+		opt = badgerdb.DefaultOptions("").WithInMemory(true).WithValueThreshold(1 << 20)
 	}
 	db, err = badgerdb.Open(opt.
 		WithLogger(logger{log}).
@@ -156,7 +160,6 @@ func openDB(o Options, log *slog.Logger) (db *badgerdb.DB, err error) {
 		WithVerifyValueChecksum(true).
 		WithCompression(options.None).
 		WithMemTableSize(memTable).
-		WithValueThreshold(64 << 10).
 		WithNumMemtables(2).
 		WithNumLevelZeroTables(2).
 		WithNumLevelZeroTablesStall(4).

@@ -124,6 +124,9 @@ func (t *updateTx) Set(key, value []byte, expires time.Time) error {
 	if len(key) > store.MaxKey {
 		return fmt.Errorf("%w: key of %d bytes, the most is %d", store.ErrTooBig, len(key), store.MaxKey)
 	}
+	if len(value) > maxValue {
+		return fmt.Errorf("%w: value of %d bytes, the most is %d", store.ErrTooBig, len(value), maxValue)
+	}
 	return t.put(string(spaced(key)), write{value: append([]byte{}, value...), stamp: stamp(expires)})
 }
 
@@ -148,6 +151,9 @@ func (t *updateTx) put(key string, w write) error {
 func (t *updateTx) Append(data []byte, expires time.Time) error {
 	if t.after != nil {
 		return t.after
+	}
+	if len(data) > maxValue {
+		return fmt.Errorf("%w: entry of %d bytes, the most is %d", store.ErrTooBig, len(data), maxValue)
 	}
 	t.g.head++
 	en := entry{t.g.head, append([]byte{}, data...), stamp(expires)}

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	badgerdb "github.com/dgraph-io/badger/v4"
@@ -161,7 +162,9 @@ func (g *group) commit() {
 	err := g.broken
 	if err == nil && (len(g.writes) > 0 || g.head != g.w.head) {
 		if err = g.write(); err != nil {
-			err = fmt.Errorf("%w: a write failed; nothing more is written until orgate is started again: %w", store.ErrUnavailable, err)
+			// Badger's error may go on with a dump of the value: the first line will do.
+			cause, _, _ := strings.Cut(err.Error(), "\n")
+			err = fmt.Errorf("%w: a write failed; nothing more is written until orgate is started again: %s", store.ErrUnavailable, cause)
 			g.w.e.failed.Store(&err)
 			g.w.e.log.Error("store can't write", "error", err)
 		} else if g.head != g.w.head {

@@ -1,0 +1,442 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/orgate/orgate/audit"
+	"github.com/orgate/orgate/session"
+	"github.com/orgate/orgate/store"
+	"github.com/orgate/orgate/tenancy"
+)
+
+var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+func runTyped(t *testing.T, h Harness) {
+	for _, c := range []struct {
+		name string
+		test func(*testing.T, Harness)
+	}{
+		{"WhatIsUniqueBelongsToOne", unique},
+		{"AChangedFieldIsFoundByItsNewValueOnly", indexesFollow},
+		{"AMemberOfOneOrganizationIsNobodyInAnother", isolation},
+		{"AnEmptyOrganizationIsAnErrorAndNeverAll", emptyOrganization},
+		{"WhatIsNotThereIsErrNotFound", notFound},
+		{"AKeyThatNamesNothingIsRefused", badKeys},
+		{"SessionsAreFoundByAllThatEndsThem", sessionIndexes},
+		{"ALoopMayEndTheSessionsThatItFinds", endWhileListing},
+		{"AOneTimeThingIsUsedOnce", useOnce},
+		{"RecordsOutliveWhatTheyAreAboutAndNoMore", typedExpiry},
+		{"OneOfManyTakesASlug", slugRace},
+		{"AnEventIsThereIfItsChangeIs", events},
+		{"OnCommitHearsOfCommittedRunsOnly", onCommit},
+		{"AFollowerHasAllThatWasCommitted", follower},
+	} {
+		t.Run(c.name, func(t *testing.T) { c.test(t, h) })
+	}
+}
+
+func open(t testing.TB, h Harness, now func() time.Time) *store.Store {
+	t.Helper()
+	return store.New(h.Open(t, now), store.Options{Now: now})
+}
+
+func do(t testing.TB, s *store.Store, f func(store.Tx) error) {
+	t.Helper()
+	if err := s.Update(context.WithoutCancel(t.Context()), f); err != nil {
+		t.Fatalf("update: %v", err)
+	}
+}
+
+func look(t testing.TB, s *store.Store, f func(store.Tx)) {
+	t.Helper()
+	err := s.View(context.WithoutCancel(t.Context()), func(tx store.Tx) error { f(tx); return nil })
+	if err != nil {
+		t.Fatalf("view: %v", err)
+	}
+}
+
+// putAll puts one object after the other.
+func putAll(tx store.Tx, objects ...any) error {
+	for _, o := range objects {
+		var err error
+		switch o := o.(type) {
+		case tenancy.Organization:
+			err = tx.PutOrganization(o)
+		case tenancy.Domain:
+			err = tx.PutDomain(o)
+		case tenancy.Connection:
+			err = tx.PutConnection(o)
+		case tenancy.User:
+			err = tx.PutUser(o)
+		case tenancy.Identity:
+			err = tx.PutIdentity(o)
+		case tenancy.Membership:
+			err = tx.PutMembership(o)
+		case tenancy.Role:
+			err = tx.PutRole(o)
+		case session.Session:
+			err = tx.PutSession(o)
+		case session.Handover:
+			err = tx.PutHandover(o)
+		case session.SigningKey:
+			err = tx.PutSigningKey(o)
+		default:
+			err = fmt.Errorf("no Put for %T", o)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func put(t testing.TB, s *store.Store, objects ...any) {
+	t.Helper()
+	do(t, s, func(tx store.Tx) error { return putAll(tx, objects...) })
+}
+
+func list[T any](t testing.TB, seq iter.Seq2[T, error], name func(T) string) []string {
+	t.Helper()
+	var names []string
+	for v, err := range seq {
+		if err != nil {
+			t.Errorf("list: %v", err)
+			break
+		}
+		names = append(names, name(v))
+	}
+	return names
+}
+
+func sessionNames(t testing.TB, seq iter.Seq2[session.Session, error]) []string {
+	t.Helper()
+	names := list(t, seq, func(s session.Session) string { return string(s.ID) })
+	slices.Sort(names)
+	return names
+}
+
+func hash(s string) session.Hash {
+	var h session.Hash
+	copy(h[:], s)
+	return h
+}
+
+func unique(t *testing.T, h Harness) {
+	s := open(t, h, nil)
+	verified := func(org tenancy.OrgID, state tenancy.DomainState) tenancy.Domain {
+		return tenancy.Domain{ID: tenancy.DomainID("org_domain_" + org), Organization: org, Name: "acme.com", State: state}
+	}
+	put(t, s,
+		tenancy.Organization{ID: "org_a", Slug: "acme", Hosts: []string{"portal.acme.com", "portal.acme.com"}},
+		tenancy.Organization{ID: "org_b", Slug: "beta"},
+		verified("org_a", tenancy.DomainVerified), verified("org_b", tenancy.DomainPending),
+		tenancy.Connection{ID: "conn_1", Organization: "org_a", Name: "okta"},
+		tenancy.User{ID: "user_1", Email: "jo@acme.com"},
+		session.Session{ID: "session_1", User: "user_1", Token: hash("1"), ExpiresAt: time.Now().Add(time.Hour)})
+	for name, object := range map[string]any{
+		"slug":            tenancy.Organization{ID: "org_b", Slug: "acme"},
+		"custom host":     tenancy.Organization{ID: "org_b", Slug: "beta", Hosts: []string{"b.example", "portal.acme.com"}},
+		"verified domain": verified("org_b", tenancy.DomainVerified),
+		"connection name": tenancy.Connection{ID: "conn_2", Organization: "org_a", Name: "okta"},
+		"address":         tenancy.User{ID: "user_2", Email: "jo@acme.com"},
+		"session token":   session.Session{ID: "session_2", User: "user_1", Token: hash("1"), ExpiresAt: time.Now().Add(time.Hour)},
+	} {
+		err := s.Update(t.Context(), func(tx store.Tx) error { return putAll(tx, object) })
+		if !errors.Is(err, tenancy.ErrTaken) {
+			t.Errorf("a second owner of a %s: %v, want ErrTaken", name, err)
+		}
+	}
+	// What is not unique, and one's own.
+	put(t, s,
+		tenancy.Connection{ID: "conn_2", Organization: "org_b", Name: "okta"},
+		tenancy.Organization{ID: "org_a", Slug: "acme", Hosts: []string{"portal.acme.com"}, Name: "Acme"},
+		tenancy.User{ID: "user_1", Email: "jo@acme.com", Name: "Jo"},
+		verified("org_a", tenancy.DomainVerified))
+	look(t, s, func(tx store.Tx) {
+		if d, err := tx.VerifiedDomain("acme.com"); err != nil || d.Organization != "org_a" {
+			t.Errorf("acme.com is verified by %q, %v", d.Organization, err)
+		}
+	})
+}
+
+func indexesFollow(t *testing.T, h Harness) {
+	s := open(t, h, nil)
+	put(t, s,
+		tenancy.Organization{ID: "org_a", Slug: "old", Hosts: []string{"old.example", "both.example"}},
+		tenancy.User{ID: "user_1", Email: "old@acme.com"},
+		tenancy.Connection{ID: "conn_1", Organization: "org_a", Name: "old"},
+		tenancy.Domain{Organization: "org_a", Name: "acme.com", State: tenancy.DomainVerified},
+		tenancy.Domain{Organization: "org_a", Name: "acme.au", State: tenancy.DomainVerified},
+		tenancy.Identity{Connection: "conn_1", Subject: "sub", User: "user_1"},
+		tenancy.Membership{ID: "om_1", Organization: "org_a", User: "user_1"})
+	do(t, s, func(tx store.Tx) error {
+		err := putAll(tx,
+			tenancy.Organization{ID: "org_a", Slug: "new", Hosts: []string{"both.example", "new.example"}},
+			tenancy.User{ID: "user_1", Email: "new@acme.com"},
+			tenancy.User{ID: "user_2", Email: "old@acme.com"}, // free again, at once
+			tenancy.Connection{ID: "conn_1", Organization: "org_a", Name: "new"},
+			tenancy.Domain{Organization: "org_a", Name: "acme.com", State: tenancy.DomainFailed},
+			tenancy.Identity{Connection: "conn_1", Subject: "sub", User: "user_2"})
+		return errors.Join(err, tx.DeleteDomain("org_a", "acme.au"), tx.DeleteMembership("org_a", "user_1"))
+	})
+	look(t, s, func(tx store.Tx) {
+		for slug, want := range map[tenancy.Slug]tenancy.OrgID{"old": "", "new": "org_a"} {
+			if o, err := tx.OrganizationBySlug(slug); o.ID != want || (err == nil) != (want != "") {
+				t.Errorf("slug %s finds %q, %v; want %q", slug, o.ID, err, want)
+			}
+		}
+		for host, want := range map[string]tenancy.OrgID{"old.example": "", "both.example": "org_a", "new.example": "org_a"} {
+			if o, err := tx.OrganizationByHost(host); o.ID != want || (err == nil) != (want != "") {
+				t.Errorf("host %s finds %q, %v; want %q", host, o.ID, err, want)
+			}
+		}
+		for email, want := range map[string]tenancy.UserID{"old@acme.com": "user_2", "new@acme.com": "user_1"} {
+			if u, err := tx.UserByEmail(email); u.ID != want || err != nil {
+				t.Errorf("address %s finds %q, %v; want %q", email, u.ID, err, want)
+			}
+		}
+		for _, name := range []string{"acme.com", "acme.au"} {
+			if _, err := tx.VerifiedDomain(name); !errors.Is(err, tenancy.ErrNotFound) {
+				t.Errorf("%s is still verified: %v", name, err)
+			}
+		}
+		identity := func(i tenancy.Identity) string { return i.Subject }
+		if got := list(t, tx.Identities("user_1"), identity); len(got) != 0 {
+			t.Errorf("the identity that moved is still the first user's: %v", got)
+		}
+		if got := list(t, tx.Identities("user_2"), identity); !slices.Equal(got, []string{"sub"}) {
+			t.Errorf("the second user has identities %v", got)
+		}
+		if got := list(t, tx.Memberships("user_1"), func(m tenancy.Membership) string { return string(m.ID) }); len(got) != 0 {
+			t.Errorf("the membership that was deleted is still the user's: %v", got)
+		}
+	})
+	// The names are free, and what was deleted can be made anew.
+	put(t, s,
+		tenancy.Organization{ID: "org_b", Slug: "old", Hosts: []string{"old.example"}},
+		tenancy.Connection{ID: "conn_2", Organization: "org_a", Name: "old"},
+		tenancy.Domain{Organization: "org_b", Name: "acme.com", State: tenancy.DomainVerified})
+	do(t, s, func(tx store.Tx) error {
+		return errors.Join(tx.DeleteConnection("org_a", "conn_2"), tx.DeleteIdentity("conn_1", "sub"),
+			tx.DeleteConnection("org_a", "never there"), tx.DeleteIdentity("conn_1", "never there"),
+			tx.DeleteRole("org_a", "never there"), tx.DeleteSigningKey("never there"))
+	})
+	put(t, s, tenancy.Connection{ID: "conn_3", Organization: "org_a", Name: "old"})
+}
+
+// isolation asks every getter that takes an organization, as each of a set of
+// organizations, for what each has, by ids made to run together.
+func isolation(t *testing.T, h Harness) {
+	s := open(t, h, nil)
+	orgs := []tenancy.OrgID{"org_a", "org_ab", "org_a\x00b", "org_a\x00", "org_b", "b", "a", "\x00", "org_a\x00\x01user"}
+	users := []tenancy.UserID{"user", "b", "a\x00", "\x01user", "_a"}
+	for i, org := range orgs {
+		put(t, s, tenancy.Organization{ID: org, Slug: tenancy.Slug(fmt.Sprint("slug", i))})
+		for j, user := range users {
+			if (i+j)%2 == 1 { // so that what one has another often lacks
+				continue
+			}
+			u := string(user)
+			put(t, s,
+				tenancy.Membership{ID: "om", Organization: org, User: user},
+				tenancy.Role{Organization: org, Slug: u},
+				tenancy.Domain{Organization: org, Name: u, State: tenancy.DomainPending},
+				tenancy.Connection{Organization: org, ID: tenancy.ConnectionID(u), Name: u},
+				session.Session{ID: session.ID(fmt.Sprint(i, j)), User: user, Organization: org, Parent: "p", Host: "h", Token: hash(fmt.Sprint(i, j)), ExpiresAt: time.Now().Add(time.Hour)})
+		}
+	}
+	put(t, s, tenancy.Role{Slug: "installation"})
+
+	look(t, s, func(tx store.Tx) {
+		for i, org := range orgs {
+			mine := func(what string, has tenancy.OrgID, err error, want bool) {
+				t.Helper()
+				if want && (err != nil || has != org) || !want && !errors.Is(err, tenancy.ErrNotFound) {
+					t.Errorf("as %q, %s: found one of %q, %v; want found %v", org, what, has, err, want)
+				}
+			}
+			n := 0
+			for j, user := range users {
+				u, want := string(user), (i+j)%2 == 0
+				if want {
+					n++
+				}
+				m, err := tx.Membership(org, user)
+				mine("membership of "+u, m.Organization, err, want)
+				r, err := tx.Role(org, u)
+				mine("role "+u, r.Organization, err, want)
+				d, err := tx.Domain(org, u)
+				mine("domain "+u, d.Organization, err, want)
+				c, err := tx.Connection(org, tenancy.ConnectionID(u))
+				mine("connection "+u, c.Organization, err, want)
+				got := list(t, tx.SessionsIn(org, user), func(s session.Session) string { return string(s.Organization + "/" + tenancy.OrgID(s.User)) })
+				if want != slices.Equal(got, []string{string(org) + "/" + u}) || !want && len(got) > 0 {
+					t.Errorf("as %q, sessions of %q: %q", org, u, got)
+				}
+			}
+			if _, err := tx.Role(org, "installation"); !errors.Is(err, tenancy.ErrNotFound) {
+				t.Errorf("as %q, the installation's role: %v", org, err)
+			}
+			for what, owners := range map[string][]string{
+				"members":     list(t, tx.Members(org), func(m tenancy.Membership) string { return string(m.Organization) }),
+				"roles":       list(t, tx.Roles(org), func(r tenancy.Role) string { return string(r.Organization) }),
+				"domains":     list(t, tx.Domains(org), func(d tenancy.Domain) string { return string(d.Organization) }),
+				"connections": list(t, tx.Connections(org), func(c tenancy.Connection) string { return string(c.Organization) }),
+			} {
+				if len(owners) != n || slices.ContainsFunc(owners, func(o string) bool { return o != string(org) }) {
+					t.Errorf("as %q, the list of %s has owners %q, want %d of its own", org, what, owners, n)
+				}
+			}
+		}
+		if got := list(t, tx.Roles(""), func(r tenancy.Role) string { return r.Slug }); !slices.Equal(got, []string{"installation"}) {
+			t.Errorf("roles of the installation: %q", got)
+		}
+		for j, user := range users {
+			var want []string
+			for i, org := range orgs {
+				if (i+j)%2 == 0 {
+					want = append(want, string(org))
+				}
+			}
+			slices.Sort(want)
+			if got := list(t, tx.Memberships(user), func(m tenancy.Membership) string { return string(m.Organization) }); !slices.Equal(got, want) {
+				t.Errorf("memberships of %q: %q, want %q", user, got, want)
+			}
+		}
+	})
+}
+
+func emptyOrganization(t *testing.T, h Harness) {
+	s := open(t, h, nil)
+	put(t, s,
+		tenancy.Membership{ID: "om", Organization: "org_a", User: "u"}, tenancy.Domain{Organization: "org_a", Name: "d"},
+		tenancy.Connection{Organization: "org_a", ID: "c", Name: "n"}, tenancy.Role{Organization: "org_a", Slug: "r"})
+	do(t, s, func(tx store.Tx) error {
+		_, membership := tx.Membership("", "u")
+		_, domain := tx.Domain("", "d")
+		_, connection := tx.Connection("", "c")
+		for name, err := range map[string]error{
+			"Membership": membership, "Domain": domain, "Connection": connection,
+			"Members": first(tx.Members("")), "Domains": first(tx.Domains("")), "Connections": first(tx.Connections("")),
+			"SessionsIn":       first(tx.SessionsIn("", "u")),
+			"DeleteMembership": tx.DeleteMembership("", "u"), "DeleteDomain": tx.DeleteDomain("", "d"), "DeleteConnection": tx.DeleteConnection("", "c"),
+			"PutMembership": tx.PutMembership(tenancy.Membership{User: "u"}), "PutDomain": tx.PutDomain(tenancy.Domain{Name: "d"}),
+			"PutConnection": tx.PutConnection(tenancy.Connection{ID: "c", Name: "n"}),
+		} {
+			if err == nil || errors.Is(err, tenancy.ErrNotFound) {
+				t.Errorf("%s of no organization: %v, want an error that is not ErrNotFound", name, err)
+			}
+		}
+		if _, err := tx.Organization(""); !errors.Is(err, tenancy.ErrNotFound) {
+			t.Errorf("the organization with an empty id: %v", err)
+		}
+		if n := len(list(t, tx.Roles(""), func(r tenancy.Role) string { return r.Slug })); n != 0 {
+			t.Errorf("the installation has %d roles of others", n)
+		}
+		return nil
+	})
+}
+
+// first returns the first error of a list; nil if it is empty or begins with a value.
+func first[T any](seq iter.Seq2[T, error]) error {
+	for _, err := range seq {
+		return err
+	}
+	return nil
+}
+
+func notFound(t *testing.T, h Harness) {
+	s := open(t, h, nil)
+	look(t, s, func(tx store.Tx) {
+		errs := map[string]error{}
+		for _, id := range []string{"x", "", "\xff\xfe not UTF-8", string(make([]byte, 5000))} {
+			_, errs["Organization "+id] = tx.Organization(tenancy.OrgID(id))
+			_, errs["OrganizationBySlug "+id] = tx.OrganizationBySlug(tenancy.Slug(id))
+			_, errs["OrganizationByHost "+id] = tx.OrganizationByHost(id)
+			_, errs["Domain "+id] = tx.Domain("org", id)
+			_, errs["VerifiedDomain "+id] = tx.VerifiedDomain(id)
+			_, errs["Connection "+id] = tx.Connection("org", tenancy.ConnectionID(id))
+			_, errs["User "+id] = tx.User(tenancy.UserID(id))
+			_, errs["UserByEmail "+id] = tx.UserByEmail(id)
+			_, errs["Identity "+id] = tx.Identity("conn", id)
+			_, errs["Membership "+id] = tx.Membership("org", tenancy.UserID(id))
+			_, errs["Role "+id] = tx.Role("", id)
+			_, errs["Session "+id] = tx.Session(session.ID(id))
+		}
+		_, errs["SessionByToken"] = tx.SessionByToken(session.Hash{})
+		_, errs["Handover"] = tx.Handover(session.Hash{})
+		for name, err := range errs {
+			if !errors.Is(err, tenancy.ErrNotFound) {
+				t.Errorf("%.40q: %v, want ErrNotFound", name, err)
+			}
+		}
+	})
+}
+
+func badKeys(t *testing.T, h Harness) {
+	s := open(t, h, nil)
+	soon := time.Now().Add(time.Hour)
+	for name, object := range map[string]any{
+		"organization without id":   tenancy.Organization{Slug: "a"},
+		"organization without slug": tenancy.Organization{ID: "org_a"},
+		"user without address":      tenancy.User{ID: "user_1"},
+		"subject that JSON mangles": tenancy.Identity{Connection: "c", Subject: "a\xff", User: "u"},
+		"identity without subject":  tenancy.Identity{Connection: "c", User: "u"},
+		"identity without user":     tenancy.Identity{Connection: "c", Subject: "s"},
+		"subject without end":       tenancy.Identity{Connection: "c", Subject: string(make([]byte, store.MaxKey)), User: "u"},
+		"session without token":     session.Session{ID: "session_1", User: "u", ExpiresAt: soon},
+		"session without user":      session.Session{ID: "session_1", Token: hash("1"), ExpiresAt: soon},
+		"hand-over without code":    session.Handover{ExpiresAt: soon},
+	} {
+		err := s.Update(t.Context(), func(tx store.Tx) error { return putAll(tx, object) })
+		if err == nil || errors.Is(err, tenancy.ErrNotFound) || errors.Is(err, tenancy.ErrTaken) {
+			t.Errorf("%s: %v, want an error of its own", name, err)
+		}
+	}
+	// Two subjects that differ in a byte that is easily lost are two.
+	put(t, s, tenancy.Identity{Connection: "c", Subject: "s", User: "u1"}, tenancy.Identity{Connection: "c", Subject: "s\x00", User: "u2"}, tenancy.Identity{Connection: "c", Subject: "S", User: "u3"})
+	look(t, s, func(tx store.Tx) {
+		for subject, want := range map[string]tenancy.UserID{"s": "u1", "s\x00": "u2", "S": "u3"} {
+			if i, err := tx.Identity("c", subject); err != nil || i.User != want || i.Subject != subject {
+				t.Errorf("subject %q is %q's, %v; want %q", subject, i.User, err, want)
+			}
+		}
+	})
+}
+
+func slugRace(t *testing.T, h Harness) {
+	s := open(t, h, nil)
+	var won atomic.Int64
+	var wg sync.WaitGroup
+	for i := range 16 {
+		wg.Go(func() {
+			err := s.Update(t.Context(), func(tx store.Tx) error {
+				return tx.PutOrganization(tenancy.Organization{ID: tenancy.OrgID(fmt.Sprint("org_", i)), Slug: "acme"})
+			})
+			switch {
+			case err == nil:
+				won.Add(1)
+			case !errors.Is(err, tenancy.ErrTaken):
+				t.Errorf("%d: %v", i, err)
+			}
+		})
+	}
+	wg.Wait()
+	look(t, s, func(tx store.Tx) {
+		if n := len(list(t, tx.Organizations(), func(o tenancy.Organization) string { return string(o.ID) })); n != 1 || won.Load() != 1 {
+			t.Errorf("%d were told that they have the slug, %d have it; want 1", won.Load(), n)
+		}
+	})
+}
+
+func event(n int, at time.Time) audit.Event {
+	return audit.Event{ID: fmt.Sprint("event_", n), Name: "user.updated", At: at, Actor: audit.System, User: "user_1"}
+}
