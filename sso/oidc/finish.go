@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/oauth2"
+
+	"github.com/orgate/orgate/internal/egress"
 )
 
 // Finish ends a sign-in: it turns what the browser brought back to the redirect URI into
@@ -176,18 +178,23 @@ func (w *witness) RoundTrip(req *http.Request) (*http.Response, error) {
 		w.err = err
 		return nil, err
 	}
-	resp.Body = witnessed{resp.Body, w}
+	resp.Body = &witnessed{resp.Body, maxDocument, w}
 	return resp, nil
 }
 
+// witnessed is a body, bounded like every document of a provider.
 type witnessed struct {
 	io.ReadCloser
+	left    int
 	witness *witness
 }
 
 // Read implements [io.Reader].
-func (b witnessed) Read(p []byte) (int, error) {
+func (b *witnessed) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
+	if b.left -= n; b.left < 0 {
+		err = egress.ErrTooLarge
+	}
 	if err != nil && err != io.EOF {
 		b.witness.err = err
 	}
