@@ -73,6 +73,9 @@ func (t *transaction) Get(key []byte) ([]byte, error) {
 
 // Set implements [store.KV].
 func (t *transaction) Set(key, value []byte, expires time.Time) error {
+	if len(key) > store.MaxKey {
+		return fmt.Errorf("%w: a key of %d bytes", store.ErrTooBig, len(key))
+	}
 	if value == nil {
 		value = []byte{} // a nil slice would be NULL
 	}
@@ -152,7 +155,7 @@ func bounds(prefix, from []byte, reverse bool) (where, order string, args []any)
 		low = append(low, from...)
 	}
 	where, args = `key >= $1::bytea`, []any{low}
-	if reverse && from != nil {
+	if reverse && len(from) > 0 {
 		return where + ` AND key <= $2::bytea`, order, append(args, append(bytes.Clone(prefix), from...))
 	}
 	if end := after(prefix); end != nil {
