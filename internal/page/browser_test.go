@@ -2,6 +2,7 @@ package page_test
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -25,20 +26,26 @@ import (
 )
 
 // TestEveryPageInABrowser shows each page on a phone, a larger phone and a desktop,
-// light and dark. With -artifacts there is a picture of each to look at.
+// light and dark, and once in the few colours that a person chose. With -artifacts there is a picture of each to look at.
 func TestEveryPageInABrowser(t *testing.T) {
 	tab := browser(t)
 	srv := serve(t, nil)
 	for _, p := range gallery() {
 		t.Run(p.name, func(t *testing.T) {
 			for _, width := range []int64{320, 390, 1280} {
-				for _, scheme := range []string{"light", "dark"} {
+				for _, scheme := range []string{"light", "dark", "forced"} {
+					if scheme == "forced" && width != 390 {
+						continue
+					}
 					tab.look(t, width, scheme)
 					tab.do(t, chromedp.Navigate(srv.URL+"/"+p.name))
 					at := fmt.Sprintf("%s-%d-%s", p.name, width, scheme)
 					checkShape(t, tab, at)
-					if width == 390 && scheme == "light" {
+					if width == 390 && scheme != "dark" {
 						checkKeyboard(t, tab)
+					}
+					if flag.Lookup("test.artifacts").Value.String() != "true" {
+						continue // nobody would see it, and taking it is slow
 					}
 					picture := run(t, tab, chromedp.FullScreenshot(100))
 					if err := os.WriteFile(filepath.Join(t.ArtifactDir(), at+".png"), picture, 0o644); err != nil {
@@ -147,7 +154,7 @@ func TestNoFieldIsSentElsewhere(t *testing.T) {
 					return slices.ContainsFunc(tab.said(), func(s string) bool { return strings.Contains(s, "form-action") })
 				})
 			} else {
-				tab.until(t, func() bool { return tab.where(t) == idp.URL+"/authorize" })
+				tab.arrives(t, idp.URL+"/authorize")
 			}
 			if got := tab.where(t) == idp.URL+"/authorize"; got != tt.arrives {
 				t.Errorf("arrived at %s", tab.where(t))
@@ -171,7 +178,7 @@ func TestLeavingReachesAProviderThatRedirectsAgain(t *testing.T) {
 	})
 	tab.do(t, chromedp.Navigate(srv.URL+"/organizations"), chromedp.Navigate(srv.URL+"/form"), chromedp.SendKeys("#email", "jo@acme.com"))
 	tab.click(t, "button")
-	tab.until(t, func() bool { return tab.where(t) == second.URL+"/there" })
+	tab.arrives(t, second.URL+"/there")
 	if said := tab.said(); len(said) > 0 {
 		t.Errorf("the browser's console says %q", said)
 	}
@@ -182,12 +189,16 @@ func TestLeavingReachesAProviderThatRedirectsAgain(t *testing.T) {
 	}
 }
 
-// TestASignInFormIsPostedByKeyboard types the address and Enter, as most people do.
+// TestASignInFormIsPostedByKeyboard types the address and Enter, as most people do. The
+// headers of the page leave the browser able to prove that the form is one of ours.
 func TestASignInFormIsPostedByKeyboard(t *testing.T) {
 	tab := browser(t)
 	posted := make(chan url.Values, 1)
 	srv := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodPost {
+			if err := http.NewCrossOriginProtection().Check(r); err != nil {
+				t.Errorf("%v: Origin %q, Sec-Fetch-Site %q", err, r.Header.Get("Origin"), r.Header.Get("Sec-Fetch-Site"))
+			}
 			r.ParseForm() //nolint:errcheck // an empty form fails the test
 			posted <- r.PostForm
 			render(t, page.Notice{Title: "Posted"}, w)
@@ -204,7 +215,7 @@ func TestASignInFormIsPostedByKeyboard(t *testing.T) {
 		if got.Get("email") != "jo@acme.com" || got.Get("flow") != "flow_1" {
 			t.Errorf("posted %v", got)
 		}
-	case <-tab.ctx.Done():
+	case <-time.After(20 * time.Second):
 		t.Fatal("nothing was posted")
 	}
 }
@@ -280,9 +291,13 @@ func run[T any](t *testing.T, b *tab, a chromedp.Action[T]) T {
 func (b *tab) look(t *testing.T, width int64, scheme string) {
 	t.Helper()
 	b.do(t, chromedp.EmulateViewport(width, 800))
-	if _, err := chromedp.Call(b.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
-		Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"}},
-	}); err != nil {
+	media := []*emulation.MediaFeature{{Name: "prefers-reduced-motion", Value: "reduce"}}
+	if scheme == "forced" {
+		media = append(media, &emulation.MediaFeature{Name: "forced-colors", Value: "active"}, &emulation.MediaFeature{Name: "prefers-color-scheme", Value: "dark"})
+	} else {
+		media = append(media, &emulation.MediaFeature{Name: "prefers-color-scheme", Value: scheme})
+	}
+	if _, err := chromedp.Call(b.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: media}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -290,6 +305,15 @@ func (b *tab) look(t *testing.T, width int64, scheme string) {
 func (b *tab) where(t *testing.T) string {
 	t.Helper()
 	return run(t, b, chromedp.Location())
+}
+
+// arrives waits until the browser is at url. It can't be asked while it is on its way.
+func (b *tab) arrives(t *testing.T, url string) {
+	t.Helper()
+	b.until(t, func() bool {
+		at, err := chromedp.Run(b.ctx, chromedp.Location())
+		return err == nil && at == url
+	})
 }
 
 func (b *tab) click(t *testing.T, css string) {
@@ -305,7 +329,7 @@ func (b *tab) until(t *testing.T, done func() bool) {
 	for limit := time.After(20 * time.Second); !done(); {
 		select {
 		case <-limit:
-			t.Fatalf("the browser is at %s and said %q", b.where(t), b.said())
+			t.Fatalf("it did not happen; the browser is at %s and said %q", b.where(t), b.said())
 		case <-tick.C:
 		}
 	}

@@ -52,7 +52,7 @@ func TestWhoAsksForHTMLGetsAPageAndEverybodyElseJSON(t *testing.T) {
 			t.Errorf("%q wants HTML: %v, want %v", tt.accept, got, tt.want)
 		}
 	}
-	r := httptest.NewRequest("GET", "/", nil)
+	r := httptest.NewRequestWithContext(t.Context(), "GET", "/", nil)
 	r.Header["Accept"] = []string{"application/xml", "text/html"}
 	if !WantsHTML(r) {
 		t.Error("the second Accept header was not read")
@@ -73,7 +73,7 @@ func FuzzAcceptNeverFails(f *testing.F) {
 func TestAnErrorIsToldToProgramsAsJSON(t *testing.T) {
 	rec := httptest.NewRecorder()
 	rec.Header().Set("Retry-After", "60")
-	Errors{}.RenderError(rec, httptest.NewRequest("GET", "/", nil), &endpoint.Error{
+	Errors{}.RenderError(rec, httptest.NewRequestWithContext(t.Context(), "GET", "/", nil), &endpoint.Error{
 		Status: 401, Code: "sign_in_required", Title: "Sign in", Text: "You are not signed in.", Hint: "Sign in first.",
 		ActionURL: "https://login.example.com/sign-in?a=1&b=2", ActionText: "Sign in", Err: errors.New("the cause is for the log"),
 	}, "ID1")
@@ -99,7 +99,7 @@ func TestAnErrorIsToldToProgramsAsJSON(t *testing.T) {
 	}
 
 	rec = httptest.NewRecorder()
-	Errors{}.RenderError(rec, httptest.NewRequest("GET", "/", nil), &endpoint.Error{Status: 403, Code: "no", Title: "No", ActionURL: "/organizations"}, "ID2")
+	Errors{}.RenderError(rec, httptest.NewRequestWithContext(t.Context(), "GET", "/", nil), &endpoint.Error{Status: 403, Code: "no", Title: "No", ActionURL: "/organizations"}, "ID2")
 	if got, want := rec.Body.String(), `{"code":"no","message":"No","request_id":"ID2"}`; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
@@ -161,7 +161,7 @@ func TestAPageWhoseTemplateFailsIsNotWritten(t *testing.T) {
 func TestAnErrorWithoutAStatusIsOurs(t *testing.T) {
 	for _, s := range []int{0, 200, 302, 600, -1} {
 		for _, accept := range []string{"text/html", "application/json"} {
-			r := httptest.NewRequest("GET", "/", nil)
+			r := httptest.NewRequestWithContext(t.Context(), "GET", "/", nil)
 			r.Header.Set("Accept", accept)
 			rec := httptest.NewRecorder()
 			Errors{}.RenderError(rec, r, &endpoint.Error{Status: s}, "ID")

@@ -1,6 +1,7 @@
 package page_test
 
 import (
+	"context"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -134,7 +135,7 @@ func gallery() []picture {
 // fail shows e as a browser gets it.
 func fail(e endpoint.Error) func(http.ResponseWriter) error {
 	return func(w http.ResponseWriter) error {
-		r := httptest.NewRequest("GET", "/", nil)
+		r := httptest.NewRequestWithContext(context.Background(), "GET", "/", nil)
 		r.Header.Set("Accept", browserAccept)
 		page.Errors{}.RenderError(w, r, &e, "TLO7Q2MZ4KVGYQ5XQH3JW6BRNA")
 		return nil

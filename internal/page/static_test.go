@@ -23,7 +23,7 @@ func TestWhatPagesLinkToIsServedForEver(t *testing.T) {
 	for path := range seen {
 		for _, mounted := range []string{path, strings.TrimPrefix(path, "/.orgate/static")} {
 			rec := httptest.NewRecorder()
-			page.Static().ServeHTTP(rec, httptest.NewRequest("GET", mounted, nil))
+			page.Static().ServeHTTP(rec, httptest.NewRequestWithContext(t.Context(), "GET", mounted, nil))
 			h := rec.Header()
 			if rec.Code != 200 || rec.Body.Len() == 0 || h.Get("Cache-Control") != "public, max-age=31536000, immutable" || h.Get("X-Content-Type-Options") != "nosniff" {
 				t.Errorf("%s: %d %v", mounted, rec.Code, h)
@@ -44,13 +44,13 @@ func TestNothingElseIsServed(t *testing.T) {
 		"", "orgate.css", "orgate.0000000000000000.css", "favicon.svg", "../page.go", "..%2fpage.go", "templates/base.html", "base.html", "static", ".",
 	} {
 		rec := httptest.NewRecorder()
-		page.Static().ServeHTTP(rec, httptest.NewRequest("GET", page.StaticPath+name, nil))
+		page.Static().ServeHTTP(rec, httptest.NewRequestWithContext(t.Context(), "GET", page.StaticPath+name, nil))
 		if rec.Code != 404 || rec.Header().Get("Cache-Control") != "no-store" {
 			t.Errorf("%q: %d %v", name, rec.Code, rec.Header())
 		}
 	}
 	rec := httptest.NewRecorder()
-	page.Static().ServeHTTP(rec, httptest.NewRequest("POST", page.StaticPath, nil))
+	page.Static().ServeHTTP(rec, httptest.NewRequestWithContext(t.Context(), "POST", page.StaticPath, nil))
 	if rec.Code != 405 || rec.Header().Get("Allow") != "GET, HEAD" {
 		t.Errorf("POST: %d %v", rec.Code, rec.Header())
 	}
@@ -59,7 +59,7 @@ func TestNothingElseIsServed(t *testing.T) {
 func TestTheStylesheetIsSmallAndFetchesNothing(t *testing.T) {
 	css := regexp.MustCompile(page.StaticPath + `orgate\.[0-9a-f]{16}\.css`).FindString(show(t, gallery()[0]).Body.String())
 	rec := httptest.NewRecorder()
-	page.Static().ServeHTTP(rec, httptest.NewRequest("GET", css, nil))
+	page.Static().ServeHTTP(rec, httptest.NewRequestWithContext(t.Context(), "GET", css, nil))
 	if n := rec.Body.Len(); n < 6<<10 || n > 10<<10 {
 		t.Errorf("the stylesheet has %d bytes, want 6 to 10 KB", n)
 	}

@@ -37,6 +37,6 @@ func monogram(name string) string {
 // same, so that people come to know theirs in a list.
 func hue(name string) uint32 {
 	h := fnv.New32a()
-	h.Write([]byte(name)) //nolint:errcheck // a hash does not fail
+	h.Write([]byte(name))
 	return h.Sum32() % 6
 }
