@@ -32,7 +32,7 @@ var allowed = map[string][]string{
 	"config":       {"policy", "tenancy"},
 	"config/apply": {"audit", "config", "policy", "tenancy", "store", "internal/id", "internal/seal"},
 	"proxy":        {"policy", "audit", "tenancy", "session", "store", "internal/cookie", "internal/endpoint", "internal/id", "internal/page", "internal/seal"},
-	"sso":          {"policy", "audit", "tenancy", "session", "store", "sso/oidc", "internal/cookie", "internal/endpoint", "internal/page", "internal/seal", "internal/signedin"},
+	"sso":          {"policy", "audit", "tenancy", "session", "store", "sso/oidc", "internal/cookie", "internal/endpoint", "internal/id", "internal/page", "internal/seal", "internal/signedin"},
 	"sso/oidc":     {"internal/egress"},
 	"web":          {"policy", "audit", "tenancy", "session", "store", "internal/endpoint", "internal/page", "internal/signedin"},
 
@@ -47,10 +47,11 @@ var allowed = map[string][]string{
 	"internal/telemetry": {},
 
 	// For demo and tests only; serve does not reach them (see TestServeDoesNotReachTheDemo).
-	"internal/demo": {"sso/ssotest"},
-	"internal/need": {},
-	"sso/ssotest":   {"internal/need"},
-	"internal/e2e":  {"..."},
+	"internal/demo":  {"sso/ssotest"},
+	"internal/need":  {},
+	"sso/ssotest":    {"internal/need"},
+	"internal/e2e":   {"..."},
+	"internal/bench": {"sso/ssotest"},
 
 	// Only cmd sees all.
 	"cmd/orgate": {"..."},
