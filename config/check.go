@@ -1,0 +1,224 @@
+package config
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+
+	"github.com/orgate/orgate/policy"
+	"github.com/orgate/orgate/tenancy"
+)
+
+// check finds what is wrong between values that are each right by themselves, and fills
+// in the defaults that depend on others. A value that is zero was not given, or has a
+// fault already.
+func (g *reading) check() {
+	c := g.config
+	login := g.checkSite()
+	g.checkStore()
+	g.checkListeners()
+	g.checkSignIn()
+	g.checkRoles()
+	g.checkEgress()
+	if c.Session.Idle > c.Session.Absolute {
+		g.fault(g.at("session", "idle"), fmt.Sprintf("idle, %s, is longer than absolute, %s", c.Session.Idle, c.Session.Absolute), "a session that is not used ends before one that is")
+	}
+	if c.Mail != nil {
+		g.warn(g.at("mail"), "this version of orgate sends no mail", "mail has no effect yet")
+	}
+	g.checkApps(login)
+	g.checkOrganizations(login)
+}
+
+// at returns a place in the main file.
+func (g *reading) at(steps ...any) place { return place{file: g.path}.at(steps...) }
+
+// checkSite returns the canonical login host; empty if there is none.
+func (g *reading) checkSite() tenancy.Host {
+	c, at := g.config, g.at("public_url")
+	if c.PublicURL.URL == nil {
+		return ""
+	}
+	h, port, err := tenancy.ParseHost(c.PublicURL.Host)
+	switch {
+	case err != nil:
+		g.fault(at, "the host of public_url is no host name", "https://login.example.com; for development http://login.localhost:8080")
+		return ""
+	case string(h) != c.PublicURL.Hostname() || port != c.PublicURL.Port():
+		g.fault(at, "the host of public_url is not written as hosts are compared: write "+string(h), "")
+		return ""
+	}
+	if c.PublicURL.Scheme == "http" && !isLocalhost(c.PublicURL.Hostname()) && !c.InsecurePlainHTTP {
+		g.fault(at, "public_url is plain http: cookies and identities would cross the network in the clear",
+			"use https; only localhost and names under it do without, or set insecure_plain_http: true")
+	}
+	if c.PublicURL.Scheme == "http" && c.TLS != nil {
+		g.fault(at, "public_url is http, and yet tls is given", "use https")
+	}
+	return h
+}
+
+func (g *reading) checkStore() {
+	s := &g.config.Store
+	switch {
+	case s.Badger != nil && s.Postgres != nil:
+		g.fault(g.at("store"), "store has badger and postgres", "keep one of them")
+	case s.Badger == nil && s.Postgres == nil:
+		s.Badger = &Badger{}
+	}
+	if s.Badger != nil && (s.Badger.Dir == "" || s.Badger.Dir == "data") {
+		s.Badger.Dir = Path(inDir(g.dir(), "data"))
+	}
+	if s.Postgres != nil && len(g.config.SecretsKey) == 0 {
+		g.fault(g.at("store", "postgres"), "postgres needs a secrets_key: all replicas must have the same", `add secrets_key: "${ORGATE_SECRETS_KEY}", made with: openssl rand -base64 32`)
+	}
+}
+
+func (g *reading) checkListeners() {
+	c := g.config
+	if c.Listen != "" && c.Management.Listen != "" && sameListener(c.Listen, c.Management.Listen) {
+		g.fault(g.at("management", "listen"), "management listens where the public listener does", "give it a port of its own, such as 127.0.0.1:9090")
+	}
+	for i, p := range c.TrustedProxies {
+		if p.IsValid() && p.Bits() == 0 {
+			g.warn(g.at("trusted_proxies", i), "every address is trusted: anybody can claim to be any address", "name the addresses of the proxies")
+		}
+	}
+	t := c.TLS
+	if t == nil || g.given(g.at("tls", "acme")) {
+		return
+	}
+	if t.CertFile == "" || t.KeyFile == "" {
+		g.fault(g.at("tls"), "tls needs cert_file and key_file", "")
+		return
+	}
+	g.used[string(t.CertFile)], g.used[string(t.KeyFile)] = true, true
+	cert, err := g.disk.read(string(t.CertFile), maxIncluded)
+	if err != nil {
+		g.fault(g.at("tls", "cert_file"), "the file "+string(t.CertFile)+" "+because(err), "")
+		return
+	}
+	key, err := g.disk.read(string(t.KeyFile), maxIncluded)
+	if err != nil {
+		g.fault(g.at("tls", "key_file"), "the file "+string(t.KeyFile)+" "+because(err), "")
+		return
+	}
+	if _, err := tls.X509KeyPair(cert, key); err != nil {
+		g.fault(g.at("tls"), "cert_file and key_file are not a certificate and its key: "+err.Error(), "both in PEM; the certificate before its chain")
+	}
+}
+
+// sameListener reports whether two addresses can't both be listened on.
+func sameListener(a, b string) bool {
+	ha, pa, _ := net.SplitHostPort(a)
+	hb, pb, _ := net.SplitHostPort(b)
+	any := func(h string) bool {
+		addr, err := netip.ParseAddr(h)
+		return h == "" || err == nil && addr.IsUnspecified()
+	}
+	return pa == pb && pa != "0" && (ha == hb || any(ha) || any(hb))
+}
+
+func (g *reading) checkSignIn() {
+	s := &g.config.SignIn
+	for i, m := range s.Methods {
+		at := g.at("sign_in", "methods", i)
+		switch {
+		case slices.Index(s.Methods, m) < i:
+			g.fault(at, m.String()+" is there twice", "keep one of them")
+		case m != 0 && !available(m):
+			g.warn(at, "this version of orgate has no "+m.String(), "it is not offered to anybody")
+		}
+	}
+	for i, p := range s.Social {
+		at := g.at("sign_in", "social", i)
+		if j := slices.IndexFunc(s.Social, func(q Social) bool { return q.Name == p.Name }); j < i && p.Name != "" {
+			g.fault(at.at("name"), "the name "+p.Name+" is there twice", "each provider has its own")
+		}
+		g.warn(at, "this version of orgate has no social sign-in", "it is not offered to anybody")
+	}
+}
+
+func (g *reading) checkRoles() {
+	c := g.config
+	for i, r := range c.Roles {
+		if j := slices.IndexFunc(c.Roles, func(o Role) bool { return o.Slug == r.Slug }); j < i && r.Slug != "" {
+			g.fault(g.at("roles", i, "slug"), "the role "+r.Slug+" is there twice", "each role has its own slug")
+		}
+	}
+	if !g.hasRole("member") {
+		c.Roles = append(slices.Clip(c.Roles), Role{Slug: "member"})
+	}
+	g.checkRole(g.at("default_role"), c.DefaultRole)
+}
+
+func (g *reading) hasRole(slug string) bool {
+	return slices.ContainsFunc(g.config.Roles, func(r Role) bool { return r.Slug == slug })
+}
+
+// checkRole notes a fault if a role is named that is not defined.
+func (g *reading) checkRole(at place, slug string) {
+	if slug == "" || g.hasRole(slug) {
+		return
+	}
+	var known []string
+	for _, r := range g.config.Roles {
+		if !slices.Contains(known, r.Slug) {
+			known = append(known, r.Slug)
+		}
+	}
+	g.fault(at, "the role "+slug+" is not defined", didYouMean(slug, known, "roles has: "))
+}
+
+func (g *reading) checkEgress() {
+	e := &g.config.Egress
+	if u := g.config.PublicURL.URL; u != nil && isLocalhost(u.Hostname()) {
+		e.AllowLoopback = true
+	}
+	g.checkCA(g.at("egress", "ca_file"), e.CAFile)
+	for i, p := range g.config.SignIn.Social {
+		g.checkIssuer(g.at("sign_in", "social", i, "issuer"), p.Issuer)
+	}
+}
+
+func (g *reading) checkCA(at place, file Path) {
+	if file == "" {
+		return
+	}
+	g.used[string(file)] = true
+	data, err := g.disk.read(string(file), maxIncluded)
+	switch {
+	case err != nil:
+		g.fault(at, "the file "+string(file)+" "+because(err), "")
+	case !x509.NewCertPool().AppendCertsFromPEM(data):
+		g.fault(at, "the file "+string(file)+" has no certificate in PEM", "")
+	}
+}
+
+// checkMethods notes methods that a policy asks for and nobody is ever offered.
+func (g *reading) checkMethods(at place, methods []policy.Method) {
+	offered := append(slices.Clip(g.config.SignIn.Methods), policy.SSO)
+	if len(g.config.SignIn.Social) > 0 {
+		offered = append(offered, policy.Social)
+	}
+	for i, m := range methods {
+		switch {
+		case m == 0:
+		case slices.Index(methods, m) < i:
+			g.fault(at.at(i), m.String()+" is there twice", "keep one of them")
+		case !slices.Contains(offered, m):
+			g.warn(at.at(i), "nobody is offered "+m.String(), "sign_in does not have it")
+		}
+	}
+}
+
+// didYouMean is a hint at what is near, or at all there is.
+func didYouMean(s string, known []string, intro string) string {
+	if near := nearest(s, known); near != "" {
+		return "did you mean " + near + "?"
+	}
+	return intro + listed(known)
+}

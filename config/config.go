@@ -1,0 +1,268 @@
+// Package config reads what an operator writes: the YAML of an installation, and of its
+// organizations. What it returns is whole, checked and never changed again.
+//
+// It owns the names, types, defaults and meanings of the keys (the fields of [Config] and
+// the comments on them are also the schema and the manual), every fault that can be found
+// without running anything, and noticing that a file has changed. It does not own what is
+// done with a configuration: config/apply writes organizations to the store, and
+// the edges are built from the rest by cmd.
+//
+// The invariant: either every file was read and everything in it is right, or there is
+// no [Config], and every [Fault] is named with file, line and column. No secret is
+// ever in a fault, in a String, in JSON or in a log line.
+package config
+
+import (
+	"embed"
+	"net/netip"
+	"time"
+
+	"github.com/orgate/orgate/policy"
+	"github.com/orgate/orgate/tenancy"
+)
+
+// sources are the files with the types of the configuration: the comments on their
+// fields describe the keys in the schema and in docs/configuration.md.
+//
+//go:embed config.go app.go organization.go
+var sources embed.FS
+
+// A Config is one configuration, read whole. Nobody changes it after [Read].
+//
+// In the fields of this type and of the ones below it, the tag yaml gives the key and, after
+// a comma, that it is required, secret (never shown) or literal (${...} stays as it is);
+// default, enum, min, max and example are what they say; as names the grammar of a
+// string (see grammar.go).
+type Config struct {
+	// The version of this format.
+	Version int `yaml:"version,required" enum:"1" example:"1"`
+	// Where orgate serves: the login host and all tenant hosts.
+	Listen string `yaml:"listen" default:":8080" as:"address" example:"0.0.0.0:8080"`
+	// The URL of the login host, as browsers see it. Its scheme and port are also those of the tenant hosts.
+	PublicURL URL `yaml:"public_url,required" example:"https://login.example.com"`
+	// Lets public_url be http on hosts that are not localhost. Then cookies and identity cross the network in the
+	// clear, and anyone on the way can take them.
+	InsecurePlainHTTP bool `yaml:"insecure_plain_http" default:"false"`
+	// The certificate to serve HTTPS with. Without it, something in front of orgate ends TLS.
+	TLS *TLS `yaml:"tls"`
+	// The addresses of proxies in front of orgate. Only these may set X-Forwarded-For, -Host and -Proto, and
+	// say in forward-auth which request is meant. None: nobody is trusted.
+	TrustedProxies []netip.Prefix `yaml:"trusted_proxies" example:"[10.0.0.0/8]"`
+	// The listener for operators.
+	Management Management `yaml:"management"`
+	// Where everything is kept: one of badger and postgres.
+	Store Store `yaml:"store"`
+	// The key that secrets in the store are encrypted under: 32 bytes or more, as base64, hex or plain text. A list
+	// rotates it: the first key encrypts, all of them decrypt. Without it, a key is made in the directory of
+	// the badger store; postgres requires one.
+	SecretsKey Keys `yaml:"secrets_key,secret" example:"\"${ORGATE_SECRETS_KEY}\""`
+	// How long sessions live.
+	Session Session `yaml:"session"`
+	// How mail is sent.
+	Mail *Mail `yaml:"mail"`
+	// How people sign in whom no policy sends to single sign-on.
+	SignIn SignIn `yaml:"sign_in"`
+	// What calls to identity providers may reach.
+	Egress Egress `yaml:"egress"`
+	// The roles that members can have. Of several roles of one member, the one defined first is the highest. The
+	// role member is always there; if it is not in the list, it is the lowest.
+	Roles []Role `yaml:"roles" example:"[{ slug: admin, permissions: [\"reports:delete\"] }, { slug: member }]"`
+	// The role of new members, where their organization says nothing else.
+	DefaultRole string `yaml:"default_role" default:"member" as:"role" example:"member"`
+	// The apps behind orgate.
+	Apps []*App `yaml:"apps,required"`
+	// Limits that protect orgate itself.
+	Limits Limits `yaml:"limits"`
+	// The log, on standard error.
+	Log Log `yaml:"log"`
+	// Files with more organizations: patterns as of the shell (*, ?, [a-z]), relative to the directory of this
+	// file. Each file has one organization, a list of them, or the key organizations.
+	OrganizationFiles []string `yaml:"organization_files" example:"[\"tenants/*.yaml\"]"`
+	// The organizations. What is given here is read-only elsewhere.
+	Organizations []*Organization `yaml:"organizations"`
+
+	// Warnings are what is not wrong but probably not meant. They do not keep
+	// the configuration from being used.
+	Warnings Faults `yaml:"-"`
+	// Files are all that was read, the files of ${file:...} and certificates too.
+	Files []string `yaml:"-"`
+	// Patterns are organization_files as absolute or working-directory-relative patterns.
+	Patterns []string `yaml:"-"`
+}
+
+// TLS is the certificate of the listener.
+type TLS struct {
+	// The certificate and its chain, in PEM.
+	CertFile Path `yaml:"cert_file" example:"/etc/orgate/tls.crt"`
+	// Its private key, in PEM.
+	KeyFile Path `yaml:"key_file" example:"/etc/orgate/tls.key"`
+	// Certificates by ACME. Not available in this version of orgate.
+	ACME *Later `yaml:"acme"`
+}
+
+// Management is the listener for operators: API, metrics, health.
+type Management struct {
+	// Where it serves. It is never the public listener.
+	Listen string `yaml:"listen" default:"127.0.0.1:9090" as:"address" example:"127.0.0.1:9090"`
+	// Serves Go's profiles at /debug/pprof/.
+	Pprof bool `yaml:"pprof" default:"false"`
+}
+
+// Store is where everything is kept.
+type Store struct {
+	// A directory of this machine, for one replica.
+	Badger *Badger `yaml:"badger"`
+	// A PostgreSQL database, for any number of replicas.
+	Postgres *Postgres `yaml:"postgres"`
+}
+
+// Badger is the embedded store.
+type Badger struct {
+	// The directory. It is made if it is not there.
+	Dir Path `yaml:"dir" default:"data" example:"./data"`
+}
+
+// Postgres is the shared store.
+type Postgres struct {
+	// The connection string.
+	URL Secret `yaml:"url,required,secret" example:"\"${DATABASE_URL}\""`
+}
+
+// Session is how long sessions live.
+type Session struct {
+	// A session ends when it was not used for so long.
+	Idle time.Duration `yaml:"idle" default:"12h" min:"1m" max:"8760h" example:"12h"`
+	// A session ends so long after the sign-in, used or not.
+	Absolute time.Duration `yaml:"absolute" default:"168h" min:"1m" max:"8760h" example:"168h"`
+}
+
+// Mail is how mail is sent.
+type Mail struct {
+	// The mail server.
+	SMTP *SMTP `yaml:"smtp,required"`
+	// The sender.
+	From string `yaml:"from,required" as:"mailbox" example:"\"Example <login@example.com>\""`
+}
+
+// SMTP is a mail server.
+type SMTP struct {
+	// Its name.
+	Host string `yaml:"host,required" as:"server" example:"smtp.example.com"`
+	// Its port.
+	Port int `yaml:"port" default:"587" min:"1" max:"65535" example:"587"`
+	// Whom to sign in as; without it, nobody.
+	Username string `yaml:"username" example:"orgate"`
+	// The password.
+	Password Secret `yaml:"password,secret" example:"\"${SMTP_PASSWORD}\""`
+}
+
+// SignIn is how people sign in whom no policy sends to single sign-on.
+type SignIn struct {
+	// The first factors on offer. None: single sign-on alone.
+	Methods []policy.Method `yaml:"methods" enum:"email_code passkey password" example:"[email_code, passkey]"`
+	// Providers that anybody may sign in with.
+	Social []Social `yaml:"social"`
+	// Whether whoever comes becomes a user, or those with an invitation, a directory, a verified domain's auto_join
+	// or jit alone.
+	SignUp string `yaml:"sign_up" default:"open" enum:"open invitation"`
+	// Whether a user can be in several organizations, or in at most one.
+	Workspaces string `yaml:"workspaces" default:"multiple" enum:"multiple single"`
+}
+
+// Social is a provider that anybody may sign in with.
+type Social struct {
+	// Its name, unique among them.
+	Name string `yaml:"name,required" as:"name" example:"google"`
+	// Its issuer URL.
+	Issuer Issuer `yaml:"issuer,required" example:"https://accounts.google.com"`
+	// The client there.
+	ClientID string `yaml:"client_id,required" example:"orgate"`
+	// The client's secret.
+	ClientSecret Secret `yaml:"client_secret,secret" example:"\"${GOOGLE_SECRET}\""`
+}
+
+// Egress is what calls to identity providers may reach.
+type Egress struct {
+	// Addresses beside the public ones of the Internet: providers in the operator's own network.
+	Allow []netip.Prefix `yaml:"allow" example:"[10.20.0.0/16]"`
+	// Lets providers be at localhost, by http too: for development.
+	AllowLoopback bool `yaml:"allow_loopback" default:"false"`
+	// More certificate authorities to believe, in PEM, beside those of the system.
+	CAFile Path `yaml:"ca_file" example:"/etc/orgate/ca.pem"`
+}
+
+// A Role is a named set of permissions.
+type Role struct {
+	// Its name for machines, unique.
+	Slug string `yaml:"slug,required" as:"role" example:"admin"`
+	// Its name for people.
+	Name string `yaml:"name" example:"Administrator"`
+	// What it may do; the names are the app's own.
+	Permissions []string `yaml:"permissions" as:"permission" example:"[\"reports:edit\", \"reports:delete\"]"`
+}
+
+// Limits protect orgate itself; those of an app are the app's.
+type Limits struct {
+	// How long the request line and the headers may be together.
+	MaxHeader Size `yaml:"max_header" default:"64KiB" min:"4KiB" max:"1MiB" example:"64KiB"`
+	// How long a client may take to send the headers.
+	HeaderTimeout time.Duration `yaml:"header_timeout" default:"10s" min:"1s" max:"5m" example:"10s"`
+	// How long a connection may wait for its next request.
+	IdleTimeout time.Duration `yaml:"idle_timeout" default:"2m" min:"1s" max:"1h" example:"2m"`
+	// How long a request body to pages of orgate's own may be.
+	MaxBody Size `yaml:"max_body" default:"1MiB" min:"16KiB" max:"64MiB" example:"1MiB"`
+	// How many sessions are kept ready in memory.
+	Grants int `yaml:"grants" default:"65536" min:"1024" max:"16777216" example:"65536"`
+	// How long open requests may take to end when orgate is told to stop.
+	DrainTimeout time.Duration `yaml:"drain_timeout" default:"30s" min:"0s" max:"1h" example:"30s"`
+}
+
+// Log is what is logged, and how.
+type Log struct {
+	// The form of a line.
+	Format string `yaml:"format" default:"json" enum:"json text"`
+	// The least level.
+	Level string `yaml:"level" default:"info" enum:"debug info warn error"`
+}
+
+// A Later is a key of the contract that this version does not know how to honour:
+// giving it is a fault, never silently ignored.
+type Later struct{}
+
+// LoginHost returns the canonical host of public_url.
+func (c *Config) LoginHost() tenancy.Host {
+	h, _, err := tenancy.ParseHost(c.PublicURL.Host)
+	if err != nil {
+		panic(err) // Read checked it
+	}
+	return h
+}
+
+// PlainCookies reports whether cookies go without Secure: plain HTTP was asked for on
+// hosts that browsers do not take for safe by themselves.
+func (c *Config) PlainCookies() bool {
+	return c.PublicURL.Scheme == "http" && !isLocalhost(c.PublicURL.Hostname())
+}
+
+// Offered are the methods that this installation can ask for.
+func (c *Config) Offered() policy.Methods {
+	offered := policy.MethodsOf(policy.SSO)
+	for _, m := range c.SignIn.Methods {
+		if available(m) {
+			offered |= policy.MethodsOf(m)
+		}
+	}
+	return offered
+}
+
+// available reports whether this version of orgate has the method.
+func available(m policy.Method) bool { return m == policy.SSO }
+
+// Rules are the settings that joining depends on.
+func (c *Config) Rules() tenancy.Rules {
+	return tenancy.Rules{
+		SingleWorkspace: c.SignIn.Workspaces == "single",
+		InvitationOnly:  c.SignIn.SignUp == "invitation",
+		DefaultRole:     c.DefaultRole,
+	}
+}

@@ -1,0 +1,132 @@
+package config
+
+import (
+	"cmp"
+	"regexp"
+	"slices"
+	"sort"
+	"strings"
+	"unicode/utf8"
+
+	"go.yaml.in/yaml/v4"
+)
+
+var (
+	// secretName finds the names of keys whose values are secret. It finds too many rather
+	// than too few: a misspelt key has a secret just as well.
+	secretName = regexp.MustCompile(`(?i)secret|passw|passphrase|token|credential|key$|^url$`)
+	// secretPair finds such a key, up to its value, in a line that could not be parsed.
+	secretPair = regexp.MustCompile(`(?i)[\w-]*(secret|passw|passphrase|token|credential|key)[\w-]*["']?\s*[:=]`)
+	anyPair    = regexp.MustCompile(`[\w-]+["']?\s*:`)
+	userinfo   = regexp.MustCompile(`[^\s"']*[:/][^\s"']*@`) // with the scheme, if there is one
+	// reference is a value that is no secret itself: it says where the secret is.
+	reference = regexp.MustCompile(`^\$\{[^{}]*\}$`)
+)
+
+// isSecretName reports whether a key of that name has a secret value: it is one of ours,
+// or close to one.
+func isSecretName(name string) bool {
+	if secretName.MatchString(name) {
+		return true
+	}
+	for _, ours := range []string{"client_secret", "secrets_key", "password", "token"} {
+		if distance(name, ours) <= 2 {
+			return true
+		}
+	}
+	return false
+}
+
+// masked returns a line of a parsed file, in which an ellipsis takes the place of every
+// secret: from where its value begins to where the next key or value does. A value that
+// began on an earlier line may go on here. The column, from 1, moves along.
+func (f *file) masked(n, column int) (line []rune, caret int) {
+	if f.marks == nil {
+		f.marks = appendMarks(nil, f.root, false)
+	}
+	text := f.line(n)
+	line = []rune(text)
+	first := sort.Search(len(f.marks), func(i int) bool { return f.marks[i].line >= n })
+	here := []mark{{line: n, column: 1, secret: first > 0 && f.marks[first-1].secret}}
+	for i := first; i < len(f.marks) && f.marks[i].line == n; i++ {
+		here = append(here, f.marks[i])
+	}
+	var spans [][2]int
+	for i, m := range here {
+		to := len(line)
+		if i+1 < len(here) {
+			to = here[i+1].column - 1
+		}
+		if m.secret {
+			spans = append(spans, [2]int{m.column - 1, to})
+		}
+	}
+	for _, at := range userinfo.FindAllStringIndex(text, -1) {
+		spans = append(spans, [2]int{utf8.RuneCountInString(text[:at[0]]), utf8.RuneCountInString(text[:at[1]]) - 1})
+	}
+	return hide(line, spans, column-1)
+}
+
+// hide puts one ellipsis in place of each span, however long it is: the length of a
+// secret is a secret too.
+func hide(line []rune, spans [][2]int, column int) (out []rune, caret int) {
+	slices.SortFunc(spans, func(a, b [2]int) int { return cmp.Compare(a[0], b[0]) })
+	caret, done := -1, 0
+	copyTo := func(to int) {
+		if column >= done && column < to {
+			caret = len(out) + column - done
+		}
+		out, done = append(out, line[done:to]...), to
+	}
+	for _, s := range spans {
+		from, to := min(max(s[0], done), len(line)), min(s[1], len(line))
+		if to <= from || strings.TrimSpace(string(line[from:to])) == "" {
+			continue
+		}
+		copyTo(from)
+		if column >= from && column < to {
+			caret = len(out)
+		}
+		out, done = append(out, ellipsis), to
+		if to < len(line) && line[to] != '@' {
+			out = append(out, ' ')
+		}
+	}
+	copyTo(len(line))
+	if caret < 0 {
+		caret = len(out)
+	}
+	return out, caret
+}
+
+// appendMarks appends the marks of n and of all below it. Under a secret key everything is secret.
+func appendMarks(ms []mark, n *yaml.Node, secret bool) []mark {
+	if n == nil {
+		return ms
+	}
+	ms = append(ms, mark{n.Line, n.Column, secret && n.Kind == yaml.ScalarNode && !reference.MatchString(n.Value)})
+	if n.Kind == yaml.MappingNode {
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			ms = appendMarks(ms, n.Content[i], false)
+			ms = appendMarks(ms, n.Content[i+1], secret || isSecretName(n.Content[i].Value))
+		}
+		return ms
+	}
+	for _, c := range n.Content {
+		ms = appendMarks(ms, c, secret)
+	}
+	return ms
+}
+
+// maskUnparsed returns what may be shown of a line of a file that is not YAML. There, the
+// value of a secret key is whatever follows it. ok is false if nothing may be shown: the line goes on with
+// what an earlier one began, and that may be a secret.
+func maskUnparsed(line string, continued bool) (text string, ok bool) {
+	if continued || !anyPair.MatchString(line) {
+		return "", false
+	}
+	if at := secretPair.FindStringIndex(line); at != nil {
+		line = line[:at[1]] + " " + string(ellipsis)
+	}
+	return userinfo.ReplaceAllString(line, string(ellipsis)+"@"), true
+}
