@@ -16,7 +16,7 @@ func TestPatternsMatch(t *testing.T) {
 		{"/admin", []string{"/admin", "/admin/"}, []string{"/", "/Admin", "/admin/x", "/administrator", "/x/admin"}},
 		{"/admin/", []string{"/admin", "/admin/"}, []string{"/admin/x"}},
 		{"/admin/**", []string{"/admin", "/admin/", "/admin/x", "/admin/x/y"}, []string{"/", "/administrator", "/adminx/y", "/ADMIN/x"}},
-		{"/orgs/*/logo", []string{"/orgs/7/logo", "/orgs/7/logo/"}, []string{"/orgs/logo", "/orgs/7/8/logo", "/orgs/7"}},
+		{"/orgs/*/logo", []string{"/orgs/7/logo", "/orgs/7/logo/"}, []string{"/orgs/logo", "/orgs//logo", "/orgs/7/8/logo", "/orgs/7"}},
 		{"/*", []string{"/a", "/a/", "/..."}, []string{"/", "/a/b"}},
 		{"/a/*", []string{"/a/b"}, []string{"/a", "/a/", "/a/b/c"}},
 		{"/*/**", []string{"/a", "/a/b"}, []string{"/"}},
@@ -105,19 +105,19 @@ func FuzzPattern(f *testing.F) {
 		if err != nil {
 			return
 		}
-		text := ""
+		var text strings.Builder
 		for segment := range strings.SplitSeq(strings.TrimSuffix(pattern[1:], "/"), "/") {
 			switch segment {
 			case "": // the pattern is /
 			case "**":
-				text += `(/.*)?`
+				text.WriteString(`(/.*)?`)
 			case "*":
-				text += `/[^/]+`
+				text.WriteString(`/[^/]+`)
 			default:
-				text += "/" + strings.ReplaceAll(regexp.QuoteMeta(segment), `\*`, `[^/]*`)
+				text.WriteString("/" + strings.ReplaceAll(regexp.QuoteMeta(segment), `\*`, `[^/]*`))
 			}
 		}
-		re := regexp.MustCompile(`(?s)^` + text + `/?$`)
+		re := regexp.MustCompile(`(?s)^` + text.String() + `/?$`)
 		if got, want := p.Match(path), re.MatchString(path); got != want {
 			t.Fatalf("%q matches %q: %v, want %v by %v", pattern, path, got, want, re)
 		}
