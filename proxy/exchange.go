@@ -1,0 +1,361 @@
+package proxy
+
+import (
+	"bufio"
+	"context"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"github.com/orgate/orgate/internal/cookie"
+	"github.com/orgate/orgate/internal/endpoint"
+	"github.com/orgate/orgate/policy"
+	"github.com/orgate/orgate/session"
+)
+
+// routeClass is where a request went, for metrics and the log: there are few.
+type routeClass string
+
+// The classes.
+const (
+	toNowhere routeClass = "none" // refused before it was anybody's
+	toLogin   routeClass = "login"
+	toOurs    routeClass = "orgate" // a path of ours on a tenant host
+	toAuth    routeClass = "forward_auth"
+	toApp     routeClass = "app"
+)
+
+// An Observation is what is counted of a request. All but the numbers have few values.
+type Observation struct {
+	Route   string // none, login, orgate, forward_auth or app
+	Verdict string // of the decision; empty if none was asked for
+	Reason  string // of the decision, or the code of a refusal
+	Status  int
+	Took    time.Duration
+	// Stream: it was a WebSocket, an event stream or the like, and Took its life.
+	Stream bool
+}
+
+// An Observer hears of every request. It must be quick.
+type Observer interface{ Observe(Observation) }
+
+// An exchange is one request and its answer: what is known of it by now, and the
+// [http.ResponseWriter] that notes what was answered.
+type exchange struct {
+	w  http.ResponseWriter
+	rc *http.ResponseController
+	p  *Proxy
+	st *state
+
+	began     time.Time
+	class     routeClass
+	target    target
+	place     place
+	clientIP  string
+	forwarded string // for X-Forwarded-For
+	peerTrust bool
+	authURL   bool // forward-auth: place and target are another request's
+
+	method   string
+	rule     *policy.Rule
+	grant    *grant
+	decision policy.Decision
+	code     string // why it was refused, if it was not the decision
+	cause    error  // of a failure, for the log
+	// clear: a session cookie came that is none (two of them, or ended).
+	clear bool
+
+	flight   flight
+	finished atomic.Bool
+
+	status   int
+	bytes    int64
+	deadline time.Time // of the last write
+	http1    bool
+}
+
+type exchangeKey struct{}
+
+// exchangeOf returns the exchange that the request belongs to.
+func exchangeOf(ctx context.Context) *exchange {
+	x, _ := ctx.Value(exchangeKey{}).(*exchange)
+	return x
+}
+
+// ClientIP returns the address that a request came from, as far as only trusted proxies
+// are believed. It is invalid for a request that did not come through a [Proxy].
+func ClientIP(r *http.Request) netip.Addr {
+	x := exchangeOf(r.Context())
+	if x == nil {
+		return netip.Addr{}
+	}
+	addr, err := netip.ParseAddr(x.clientIP)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return addr
+}
+
+// ServeHTTP implements [http.Handler].
+func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	x := &exchange{w: w, rc: http.NewResponseController(w), p: p, st: p.state.Load(), began: p.now(), class: toNowhere, method: r.Method, http1: r.ProtoMajor == 1}
+	r = r.WithContext(context.WithValue(endpoint.WithRequestID(r.Context()), exchangeKey{}, x))
+	x.clientIP, x.forwarded, x.peerTrust = x.st.client(r)
+	defer x.record(r)
+	x.route(r)
+}
+
+// route takes the request to where it goes.
+func (x *exchange) route(r *http.Request) {
+	if !checkMethod(r.Method) {
+		x.refuse(r, badMethod, "")
+		return
+	}
+	var bad refusal
+	if x.target, bad = readTarget(r); bad != "" {
+		x.refuse(r, bad, "")
+		return
+	}
+	host, port, bad := checkHost(r)
+	if bad == "" {
+		bad = checkConnection(r, x.st.managed)
+	}
+	if bad != "" {
+		x.refuse(r, bad, "")
+		return
+	}
+	if x.class = toAuth; isAuth(x.target.path) {
+		x.forwardAuth(r, host, port)
+		return
+	}
+	x.class = toNowhere
+	if !x.settle(r, host, port) {
+		return
+	}
+	switch {
+	case x.target.path == jwksPath:
+		x.class = toOurs
+		x.p.routes.ServeHTTP(x, r)
+	case x.place.login:
+		x.class = toLogin
+		if x.target.ambiguous {
+			x.refuse(r, ambiguousPath, "")
+			return
+		}
+		x.p.loginHost.ServeHTTP(x, r)
+	case x.ours():
+		x.class = toOurs
+		x.p.routes.ServeHTTP(x, r)
+	default:
+		x.class = toApp
+		x.serveApp(r)
+	}
+}
+
+// settle finds the place of the host, or answers that there is none.
+func (x *exchange) settle(r *http.Request, host tenantHost, port string) bool {
+	pl, ok := x.st.place(host)
+	if !ok || !x.st.rightPort(port) {
+		why := "no organization or login host has this name"
+		if ok {
+			why = "the port is not that of public_url"
+		}
+		x.refuse(r, unknownHost, why)
+		return false
+	}
+	if pl.org != nil && pl.org.unread {
+		ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
+		defer cancel()
+		x.p.refresh(ctx, pl.org.id)
+		x.st = x.p.state.Load()
+		if pl, ok = x.st.place(host); !ok {
+			x.refuse(r, unknownHost, "the organization is gone or suspended")
+			return false
+		}
+		if pl.org != nil && pl.org.unread {
+			x.fail(r, unavailable(nil))
+			return false
+		}
+	}
+	x.place = pl
+	return true
+}
+
+// ours reports whether the path is one of ours to any server.
+func (x *exchange) ours() bool {
+	if !x.target.ambiguous {
+		return reserved(x.target.path)
+	}
+	for _, path := range readings(x.target.raw) {
+		if reserved(path) {
+			return true
+		}
+	}
+	return false
+}
+
+// authorize finds the session of the request and what it is allowed. It returns the error
+// to answer with if the store can't say.
+func (x *exchange) authorize(r *http.Request) error {
+	token := x.token(r)
+	g, ended, err := x.p.grant(r.Context(), x.st, &x.place, token, x.began)
+	if err != nil {
+		return unavailable(err)
+	}
+	x.clear = x.clear || ended
+	x.grant = g
+	x.p.used(g, x.st.limits, x.began)
+	if !x.target.ambiguous {
+		x.rule = x.place.app.Rules.Match(x.method, x.target.path)
+	}
+	x.decision = x.decide(g, x.began)
+	return nil
+}
+
+// token returns the hash of the session token that came with the request. Two session
+// cookies are none: somebody tossed one in.
+func (x *exchange) token(r *http.Request) session.Hash {
+	value, ok := x.st.jar.Read(r.Header, cookie.Session)
+	if !ok {
+		x.clear = x.st.jar.Doubled(r.Header, cookie.Session)
+		return session.Hash{}
+	}
+	t, ok := session.ParseToken(value)
+	if !ok {
+		x.clear = true
+		return session.Hash{}
+	}
+	return t.Hash()
+}
+
+// record writes the line of the request to the log and counts it.
+func (x *exchange) record(r *http.Request) {
+	if fault := recover(); fault != nil {
+		if fault != http.ErrAbortHandler { //nolint:errorlint // net/http compares it so
+			x.p.log.LogAttrs(r.Context(), slog.LevelError, "request panicked", slog.String("request_id", endpoint.RequestID(r.Context())), slog.Any("panic", fault))
+		}
+		defer panic(http.ErrAbortHandler)
+	}
+	took := x.p.now().Sub(x.began)
+	reason := x.code
+	if x.flight.ended.Load() {
+		reason = "session_ended"
+	}
+	if reason == "" && x.decision.Reason != policy.Unspecified {
+		reason = x.decision.Reason.String()
+	}
+	verdict := ""
+	if x.grant != nil {
+		verdict = x.decision.Verdict.String()
+	}
+	stream := phase(x.flight.phase.Load()) == streaming
+	if x.p.observer != nil {
+		x.p.observer.Observe(Observation{Route: string(x.class), Verdict: verdict, Reason: reason, Status: x.status, Took: took, Stream: stream})
+	}
+	if !x.p.log.Enabled(r.Context(), slog.LevelInfo) {
+		return
+	}
+	attrs := make([]slog.Attr, 0, 16)
+	attrs = append(attrs,
+		slog.String("request_id", endpoint.RequestID(r.Context())), slog.String("method", x.method), slog.String("route", string(x.class)),
+		slog.Int("status", x.status), slog.Int64("bytes", x.bytes), slog.Duration("duration", took), slog.String("client_ip", x.clientIP))
+	if x.place.org != nil {
+		attrs = append(attrs, slog.String("organization", string(x.place.org.slug)), slog.String("app", x.place.app.Name))
+	}
+	if verdict != "" {
+		attrs = append(attrs, slog.String("verdict", verdict), slog.String("source", x.decision.Source.String()))
+		if !x.grant.nobody() {
+			attrs = append(attrs, slog.String("user", string(x.grant.view.User.ID)), slog.String("session", string(x.grant.session)))
+		}
+	}
+	if reason != "" {
+		attrs = append(attrs, slog.String("reason", reason))
+	}
+	level := slog.LevelInfo
+	if x.cause != nil {
+		attrs = append(attrs, slog.String("cause", x.cause.Error()))
+		if x.status >= 500 && r.Context().Err() == nil {
+			level = slog.LevelError
+		}
+	}
+	switch {
+	case x.rule != nil:
+		attrs = append(attrs, slog.String("rule", x.rule.Name))
+	case x.class == toOurs || x.class == toLogin:
+		attrs = append(attrs, slog.String("pattern", r.Pattern))
+	}
+	x.p.log.LogAttrs(r.Context(), level, "request", attrs...)
+}
+
+// Header implements [http.ResponseWriter].
+func (x *exchange) Header() http.Header { return x.w.Header() }
+
+// WriteHeader implements [http.ResponseWriter]. Of interim answers it lets those through
+// that mean something to a browser, with nothing in them but links to preload.
+func (x *exchange) WriteHeader(status int) {
+	if status >= 100 && status < 200 && status != http.StatusSwitchingProtocols {
+		if status != http.StatusContinue && status != http.StatusEarlyHints {
+			return
+		}
+		h := x.w.Header()
+		for name := range h {
+			if name != "Link" || status == http.StatusContinue {
+				delete(h, name)
+			}
+		}
+		x.w.WriteHeader(status)
+		return
+	}
+	if x.status == 0 {
+		x.status = status
+	}
+	x.extend()
+	x.w.WriteHeader(status)
+}
+
+// stall is how long a body may stand still, either way, before its connection is given
+// up: a client that reads or sends a byte now and then holds the app's connection too.
+const stall = time.Minute
+
+// Write implements [http.ResponseWriter].
+func (x *exchange) Write(b []byte) (int, error) {
+	if x.status == 0 {
+		x.status = http.StatusOK
+	}
+	x.extend()
+	n, err := x.w.Write(b)
+	x.bytes += int64(n)
+	return n, err
+}
+
+// extend gives a client of HTTP/1 time to take what is written now. HTTP/2 has its own
+// limit (see [Server]); there, a deadline would end a stream that is merely quiet.
+func (x *exchange) extend() {
+	if !x.http1 {
+		return
+	}
+	now := time.Now() // of the network, not of sessions
+	if now.Before(x.deadline.Add(-stall * 3 / 4)) {
+		return
+	}
+	x.deadline = now.Add(stall)
+	_ = x.rc.SetWriteDeadline(x.deadline) // a writer without deadlines is a test's
+}
+
+// Unwrap lets an [http.ResponseController] reach the connection.
+func (x *exchange) Unwrap() http.ResponseWriter { return x.w }
+
+// FlushError implements what [http.ResponseController] calls.
+func (x *exchange) FlushError() error { return x.rc.Flush() }
+
+// Hijack implements [http.Hijacker].
+func (x *exchange) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, rw, err := x.rc.Hijack()
+	if err == nil {
+		x.status = http.StatusSwitchingProtocols
+	}
+	return conn, rw, err
+}

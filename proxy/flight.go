@@ -1,0 +1,150 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"time"
+)
+
+// errGrantEnded is the cause of the end of what was open under a grant that ended.
+var errGrantEnded = errors.New("session ended or lost access")
+
+// phase is how far a request has come.
+type phase int32
+
+const (
+	waiting   phase = iota // nothing was answered yet
+	answering              // an answer of ordinary length is on its way
+	streaming              // a WebSocket, event stream, gRPC stream or the like: open until closed
+)
+
+// A flight is a request that is under way at an app.
+type flight struct {
+	x      *exchange
+	cancel context.CancelCauseFunc
+	phase  atomic.Int32
+	grant  atomic.Pointer[grant] // changes when what is open is found to be good still
+	timer  atomic.Pointer[time.Timer]
+	ended  atomic.Bool // by us, because its grant ended
+}
+
+// grace is how long a request that nothing was answered to yet may go on once its
+// grant has ended. An app that deletes a member through our API, at that member's own
+// request, should be able to answer it.
+const grace = 500 * time.Millisecond
+
+// reevaluate judges anew what is open under grants that were invalidated, and ends what
+// may not go on. It returns at once.
+func (p *Proxy) reevaluate(open []*grant) {
+	for _, g := range open {
+		go p.rejudge(g)
+	}
+}
+
+// rejudge reads the session of g once more. What is still allowed goes on, but a stream
+// whose app was told something that is no longer true is ended: it would go on being
+// served as who it was. Any failure ends everything: nobody may stay in because the store
+// could not be asked.
+func (p *Proxy) rejudge(g *grant) {
+	ctx, cancel := context.WithTimeout(context.Background(), 900*time.Millisecond)
+	defer cancel()
+	st := p.state.Load()
+
+	g.mu.Lock()
+	flights := make([]*flight, 0, len(g.flights))
+	for f := range g.flights {
+		flights = append(flights, f)
+	}
+	g.mu.Unlock()
+
+	for _, f := range flights {
+		next, ok := p.still(ctx, st, g, f)
+		switch {
+		case !ok:
+			p.end(f)
+		case f.grant.CompareAndSwap(g, next):
+			p.grants.detach(g, f)
+			if !p.grants.attach(next, f) {
+				p.end(f)
+				continue
+			}
+			if f.x.finished.Load() { // meanwhile; it detached from g alone
+				p.grants.detach(next, f)
+				continue
+			}
+			p.arm(f, next, f.x.decide(next, p.now()).ValidUntil)
+		}
+	}
+}
+
+// still returns the grant under which f may go on.
+func (p *Proxy) still(ctx context.Context, st *state, g *grant, f *flight) (*grant, bool) {
+	pl, ok := st.place(f.x.place.host)
+	if !ok || pl.login || pl.org.unread {
+		return nil, false
+	}
+	now := p.now()
+	next, ended, err := p.grant(ctx, st, &pl, g.key.token, now)
+	if err != nil || ended && f.x.decision.Identified {
+		return nil, false
+	}
+	d := f.x.decide(next, now)
+	if !allows(d) || d.Identified != f.x.decision.Identified {
+		return nil, false
+	}
+	if phase(f.phase.Load()) == streaming && d.Identified && !g.sameIdentity(next) {
+		return nil, false
+	}
+	return next, true
+}
+
+// end ends f: at once if its answer has begun, else after the grace.
+func (p *Proxy) end(f *flight) {
+	end := func() {
+		f.ended.Store(true)
+		f.cancel(errGrantEnded)
+	}
+	if phase(f.phase.Load()) == waiting {
+		time.AfterFunc(grace, end)
+		return
+	}
+	end()
+}
+
+// arm has f judged anew when its session or a proof grows too old. An open stream does
+// not count as use of the session: a forgotten tab must not keep it for ever.
+func (p *Proxy) arm(f *flight, g *grant, validUntil time.Time) {
+	if phase(f.phase.Load()) != streaming {
+		return
+	}
+	at := g.until()
+	if !validUntil.IsZero() && (at.IsZero() || validUntil.Before(at)) {
+		at = validUntil
+	}
+	if at.IsZero() {
+		return
+	}
+	t := time.AfterFunc(max(at.Sub(p.now()), 0)+time.Millisecond, func() { p.rejudge(f.grant.Load()) })
+	if old := f.timer.Swap(t); old != nil {
+		old.Stop()
+	}
+}
+
+// takeOff begins the flight of x under its grant. It returns false if the grant has ended
+// since it was got.
+func (p *Proxy) takeOff(x *exchange, cancel context.CancelCauseFunc) bool {
+	f := &x.flight
+	f.x, f.cancel = x, cancel
+	f.grant.Store(x.grant)
+	return p.grants.attach(x.grant, f)
+}
+
+// land ends the flight of x.
+func (p *Proxy) land(x *exchange) {
+	x.finished.Store(true)
+	if t := x.flight.timer.Load(); t != nil {
+		t.Stop()
+	}
+	p.grants.detach(x.flight.grant.Load(), &x.flight)
+}

@@ -1,0 +1,351 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"mime"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/orgate/orgate/internal/cookie"
+	"github.com/orgate/orgate/internal/endpoint"
+)
+
+// forward sends an allowed request to its app. It is the one place where that is done.
+func (x *exchange) forward(r *http.Request) {
+	a := x.place.app
+	if a.MaxBody > 0 {
+		if r.ContentLength > a.MaxBody {
+			x.fail(r, tooLarge())
+			return
+		}
+		r.Body = http.MaxBytesReader(x.w, r.Body, a.MaxBody)
+	}
+	ctx, cancel := context.WithCancelCause(r.Context())
+	defer cancel(nil)
+	// A grant may end between being got and being flown under; then it is asked for anew,
+	// and what it allows is decided anew.
+	for !x.p.takeOff(x, cancel) {
+		if err := x.authorize(r); err != nil {
+			x.fail(r, err)
+			return
+		}
+		if !allows(x.decision) {
+			x.challenge(r)
+			return
+		}
+	}
+	defer x.p.land(x)
+	if r.Body != nil && r.Body != http.NoBody {
+		r.Body = &steadyBody{ReadCloser: r.Body, x: x}
+	}
+	if !a.Trailers {
+		r.Header.Del("Te")
+	}
+	a.proxy.ServeHTTP(x, r.WithContext(ctx))
+}
+
+func tooLarge() *endpoint.Error {
+	return &endpoint.Error{Status: http.StatusRequestEntityTooLarge, Code: "body_too_large", Title: "That is too much at once",
+		Text: "What you sent is larger than this app takes.", Header: http.Header{"Connection": {"close"}}}
+}
+
+// connect gives the app its way to the upstream, taking over the connections of an
+// old app that was reached in the same way.
+func (a *app) connect(old *gate) {
+	if old != nil {
+		for _, b := range old.apps {
+			if b.transport.same(a) {
+				a.transport = b.transport
+			}
+		}
+	}
+	if a.transport == nil {
+		a.transport = newTransport(a)
+	}
+	a.proxy = &httputil.ReverseProxy{
+		Rewrite:        a.rewrite,
+		Transport:      &guarded{a},
+		ModifyResponse: modifyResponse,
+		ErrorHandler:   failed,
+		BufferPool:     newBuffers(),
+		ErrorLog:       slog.NewLogLogger(slog.DiscardHandler, slog.LevelError), // what it says is said by failed and record
+	}
+}
+
+// rewrite makes the request to the app. What a client may not say is removed, and then what
+// we say is set.
+func (a *app) rewrite(pr *httputil.ProxyRequest) {
+	x := exchangeOf(pr.In.Context())
+	out := pr.Out
+	a.scrub(out.Header)
+
+	h := out.Header
+	if x.forwarded != "" {
+		h["X-Forwarded-For"] = []string{x.forwarded}
+	}
+	h["X-Forwarded-Host"] = []string{x.place.authority}
+	h["X-Forwarded-Proto"] = []string{x.st.public.Scheme}
+	h["X-Request-Id"] = []string{endpoint.RequestID(pr.In.Context())}
+	if x.p.inject != nil {
+		x.p.inject(out.Context(), h)
+	}
+	if x.decision.Identified {
+		// An error leaves the header out, and then guarded refuses to send.
+		token, _ := x.p.assertionOf(x.grant, x.st, &x.place, x.began) //nolint:errcheck // see above
+		x.grant.set(h, token)
+	}
+
+	// The path is written out as it came: what package url makes of it may differ in
+	// spelling from what was judged. A rootless or absolute target was refused.
+	out.URL = &url.URL{Opaque: x.target.raw}
+	if u, ok := x.place.org.upstream(a); ok {
+		out.URL.Scheme, out.URL.Host = u.Scheme, u.Host
+	}
+	if x.target.query != "" {
+		out.URL.RawQuery, out.URL.ForceQuery = x.target.query[1:], true
+	}
+	out.Host = x.place.authority
+
+	out.Trailer = nil
+	h.Del("Trailer")
+	if a.Trailers && len(pr.In.Trailer) > 0 {
+		a.passTrailers(pr)
+	}
+}
+
+// passTrailers lets the announced trailers through that an app could not take for
+// headers of ours. Their values are known when the body has been read.
+func (a *app) passTrailers(pr *httputil.ProxyRequest) {
+	pr.Out.Trailer = http.Header{}
+	for name := range pr.In.Trailer {
+		if !a.managed.has(name) && !spokenFor(name) {
+			pr.Out.Trailer[name] = nil
+		}
+	}
+	if len(pr.Out.Trailer) == 0 {
+		pr.Out.Trailer = nil
+		return
+	}
+	pr.Out.Body = &trailing{pr.Out.Body, pr.In, pr.Out.Trailer}
+	pr.Out.ContentLength = -1
+}
+
+// A trailing body fills in the trailers at its end.
+type trailing struct {
+	io.ReadCloser
+	in  *http.Request
+	out http.Header
+}
+
+func (t *trailing) Read(b []byte) (int, error) {
+	n, err := t.ReadCloser.Read(b)
+	if errors.Is(err, io.EOF) {
+		for name := range t.out {
+			t.out[name] = t.in.Trailer[name]
+		}
+	}
+	return n, err
+}
+
+// errUnguarded: a request was about to be sent that may not be. It is never seen
+// unless something here is wrong.
+var errUnguarded = errors.New("request to the app is not as it was decided")
+
+// guarded is the last look at a request before it leaves.
+type guarded struct{ a *app }
+
+// RoundTrip implements [http.RoundTripper].
+func (g *guarded) RoundTrip(r *http.Request) (*http.Response, error) {
+	x := exchangeOf(r.Context())
+	if err := g.check(x, r); err != nil {
+		return nil, err
+	}
+	return g.a.transport.send(r)
+}
+
+// check asserts what the package doc promises: an Allow, the judged path, and of the
+// managed headers those that were set, each once, and no other.
+func (g *guarded) check(x *exchange, r *http.Request) error {
+	if !allows(x.decision) || r.URL.Opaque != x.target.raw || r.URL.Host == "" {
+		return errUnguarded
+	}
+	managed := 0
+	for name, values := range r.Header {
+		if g.a.managed.has(name) {
+			if len(values) != 1 {
+				return errUnguarded
+			}
+			managed++
+		}
+	}
+	want := 3
+	if x.forwarded != "" {
+		want++
+	}
+	if x.decision.Identified {
+		want += len(x.grant.headers) + len(x.grant.assertionIn)
+		for _, h := range x.grant.headers {
+			if v := r.Header[h.name]; len(v) != 1 || v[0] != h.value[0] {
+				return errUnguarded
+			}
+		}
+		for _, name := range x.grant.assertionIn {
+			if v := r.Header[name]; len(v) != 1 || v[0] == "" {
+				return errUnguarded
+			}
+		}
+	}
+	if managed != want {
+		return errUnguarded
+	}
+	return nil
+}
+
+// modifyResponse looks at an app's answer before anything of it is passed on.
+func modifyResponse(res *http.Response) error {
+	x := exchangeOf(res.Request.Context())
+	scrubAnswer(res.Header)
+	if res.StatusCode == http.StatusSwitchingProtocols {
+		// These come through a 101 as they are; anything but the handshake is not meant
+		// to be there.
+		for _, name := range [...]string{"Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Proxy-Authenticate"} {
+			res.Header.Del(name)
+		}
+		if !hasToken(res.Header["Upgrade"], "websocket") {
+			return errors.New("app switched to a protocol that was not asked for")
+		}
+	}
+	if x.clear {
+		jar := x.st.jar
+		jar.Clear(headerOnly{res.Header}, cookie.Session)
+		x.clear = false
+	}
+	if x.decision.Identified && !x.place.app.ShareAnswers && res.Header["Cache-Control"] == nil && res.Header["Expires"] == nil && res.Header["Pragma"] == nil {
+		res.Header.Set("Cache-Control", "private")
+	}
+	next := answering
+	if isStream(res) {
+		next = streaming
+	}
+	x.flight.phase.Store(int32(next))
+	x.p.arm(&x.flight, x.flight.grant.Load(), x.decision.ValidUntil)
+	return nil
+}
+
+// isStream reports whether an answer goes on until somebody ends it.
+func isStream(res *http.Response) bool {
+	if res.StatusCode == http.StatusSwitchingProtocols {
+		return true
+	}
+	switch kind, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type")); kind { //nolint:errcheck // then it is none of these
+	case "text/event-stream", "application/grpc", "application/grpc+proto", "application/grpc-web", "multipart/x-mixed-replace", "application/x-ndjson", "application/stream+json":
+		return true
+	}
+	return false
+}
+
+// headerOnly is a ResponseWriter of which only the header counts.
+type headerOnly struct{ h http.Header }
+
+func (w headerOnly) Header() http.Header         { return w.h }
+func (w headerOnly) Write(b []byte) (int, error) { return len(b), nil }
+func (w headerOnly) WriteHeader(int)             {}
+
+// failed answers for an app that did not, or says nothing to a client that is gone.
+func failed(_ http.ResponseWriter, r *http.Request, err error) {
+	x := exchangeOf(r.Context())
+	name := x.place.org.name
+	cause := context.Cause(r.Context())
+	switch {
+	case errors.Is(cause, errGrantEnded):
+		x.fail(r, &endpoint.Error{Status: http.StatusUnauthorized, Code: "session_ended", Title: "You were signed out", Organization: name,
+			Text: "Your session ended, or what you may do here changed, while this was under way.", ActionURL: x.signInURL("/"), ActionText: "Sign in"})
+	case r.Context().Err() != nil:
+		x.code, x.cause = "client_gone", err
+		x.status = 499 // as nginx logs it; nobody is there to read an answer
+		panic(http.ErrAbortHandler)
+	case isTooLarge(err):
+		x.fail(r, tooLarge())
+	case errors.Is(err, errUnguarded):
+		x.fail(r, &endpoint.Error{Status: http.StatusInternalServerError, Code: "not_forwarded", Title: "Something went wrong on our side",
+			Text: "Your request was not passed on.", Hint: "Tell the people who run this service the id below.", Err: err})
+	case isTimeout(err):
+		x.fail(r, &endpoint.Error{Status: http.StatusGatewayTimeout, Code: "upstream_timeout", Title: "The app takes too long", Organization: name,
+			Text: "The app did not answer in time.", Hint: "Try again in a moment.", Err: err})
+	default:
+		x.fail(r, &endpoint.Error{Status: http.StatusBadGateway, Code: "upstream_down", Title: "The app can't be reached", Organization: name,
+			Text: "The app behind this address does not answer.", Hint: "Try again in a moment. If it goes on, tell the people who run it the id below.", Err: err})
+	}
+}
+
+func isTooLarge(err error) bool {
+	_, ok := errors.AsType[*http.MaxBytesError](err)
+	return ok
+}
+
+func isTimeout(err error) bool {
+	e, ok := errors.AsType[net.Error](err)
+	return ok && e.Timeout()
+}
+
+// A steadyBody is a request body of which the client must go on sending.
+type steadyBody struct {
+	io.ReadCloser
+	x        *exchange
+	deadline time.Time
+}
+
+// Read implements [io.Reader].
+func (b *steadyBody) Read(p []byte) (int, error) {
+	if now := time.Now(); b.x.http1 && now.After(b.deadline.Add(-stall*3/4)) {
+		b.deadline = now.Add(stall)
+		_ = b.x.rc.SetReadDeadline(b.deadline) // a writer without deadlines is a test's
+	}
+	n, err := b.ReadCloser.Read(p)
+	if err != nil && b.x.http1 && !b.deadline.IsZero() {
+		_ = b.x.rc.SetReadDeadline(time.Time{})
+	}
+	return n, err
+}
+
+// buffers are what bodies are copied through.
+type buffers struct{ pool *sync.Pool }
+
+const bufferSize = 32 << 10
+
+func newBuffers() buffers {
+	return buffers{&sync.Pool{New: func() any { return new([bufferSize]byte) }}}
+}
+
+// Get implements [httputil.BufferPool].
+func (b buffers) Get() []byte { return b.pool.Get().(*[bufferSize]byte)[:] } //nolint:errcheck // New makes no other
+
+// Put implements [httputil.BufferPool].
+func (b buffers) Put(p []byte) {
+	if cap(p) >= bufferSize {
+		b.pool.Put((*[bufferSize]byte)(p[:bufferSize]))
+	}
+}
+
+// untouched is a body that knows whether any of it was read.
+type untouched struct {
+	io.ReadCloser
+	read atomic.Bool
+}
+
+func (u *untouched) Read(b []byte) (int, error) {
+	u.read.Store(true)
+	return u.ReadCloser.Read(b)
+}
+
+// Close does nothing: whoever owns the body closes it. A transport closes it when it
+// can't connect, and then it could not be sent a second time.
+func (u *untouched) Close() error { return nil }

@@ -1,0 +1,197 @@
+package proxy
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/orgate/orgate/internal/cookie"
+	"github.com/orgate/orgate/internal/endpoint"
+	"github.com/orgate/orgate/internal/seal"
+	"github.com/orgate/orgate/policy"
+	"github.com/orgate/orgate/session"
+	"github.com/orgate/orgate/store"
+)
+
+// Settings are what the configuration says of the data plane. [Proxy.Reload] takes new
+// ones.
+type Settings struct {
+	// PublicURL is the login host. Tenant hosts have its scheme and port.
+	PublicURL *url.URL
+	// Apps; the first is the one that custom hosts belong to.
+	Apps   []App
+	Limits session.Limits
+	// TrustedProxies are the peers whose X-Forwarded-For is believed, and who may ask
+	// for forward-auth. Empty: nobody.
+	TrustedProxies []netip.Prefix
+	// Offered are the methods that sign-in can ask for now.
+	Offered policy.Methods
+	Jar     cookie.Jar
+}
+
+// Options are what a Proxy is made of. All are required but those that say otherwise.
+type Options struct {
+	Settings
+	Store *store.Store
+	// Box opens and seals the private keys that sign assertions.
+	Box      *seal.Box
+	Logger   *slog.Logger
+	Renderer endpoint.Renderer
+	// LoginHost serves the login host.
+	LoginHost http.Handler
+	// Observer hears of every request; nil: nobody does.
+	Observer Observer
+	// Inject writes the trace of a request into the headers that go to the app; nil:
+	// there is none.
+	Inject func(context.Context, http.Header)
+	// Now is the clock; nil: time.Now.
+	Now func() time.Time
+	// Grants is how many grants are kept ready; 0: 50,000.
+	Grants int
+	// Staleness is how long grants are believed without word from the store; 0: 10 s.
+	Staleness time.Duration
+}
+
+// A Proxy is the data plane, as a handler for the public listener. Besides serving, it
+// must [Proxy.Run].
+type Proxy struct {
+	store     *store.Store
+	log       *slog.Logger
+	renderer  endpoint.Renderer
+	loginHost http.Handler
+	observer  Observer
+	inject    func(context.Context, http.Header)
+	now       func() time.Time
+	staleness time.Duration
+
+	// state is all that a request is routed by, in one piece; see [Proxy.publish].
+	state atomic.Pointer[state]
+	// writing orders changes of state.
+	writing sync.Mutex
+
+	grants   *cache
+	keys     *keyring
+	touches  *toucher
+	follower *store.Follower
+	heard    *heard
+	routes   http.Handler
+}
+
+// A state is one immutable view of configuration and organizations.
+type state struct {
+	*gate
+	*directory
+}
+
+// New returns a proxy over what the store holds now. It reads the organizations, and
+// makes the first signing key if there is none.
+func New(ctx context.Context, o Options) (*Proxy, error) {
+	switch {
+	case o.Store == nil || o.Box == nil || o.Logger == nil || o.Renderer == nil || o.LoginHost == nil:
+		return nil, errors.New("proxy: store, box, logger, renderer and login host are required")
+	case o.Grants < 0 || o.Staleness < 0:
+		return nil, errors.New("proxy: negative limit")
+	}
+	p := &Proxy{
+		store: o.Store, log: o.Logger, renderer: o.Renderer, loginHost: o.LoginHost,
+		observer: o.Observer, inject: o.Inject, now: o.Now, staleness: cmp.Or(o.Staleness, 10*time.Second),
+		heard: newHeard(),
+	}
+	if p.now == nil {
+		p.now = time.Now
+	}
+	g, err := o.compile(nil)
+	if err != nil {
+		return nil, err
+	}
+	p.grants = newCache(cmp.Or(o.Grants, 50_000))
+	p.keys = &keyring{store: o.Store, box: o.Box, now: p.now, log: p.log}
+	p.touches = newToucher()
+	if p.routes, err = p.tenantRoutes(); err != nil {
+		return nil, err
+	}
+
+	// Changes are listened to before the first reading: one that comes in between
+	// is seen twice, and none is missed.
+	head, err := o.Store.Head(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("proxy: %w", err)
+	}
+	p.follower = o.Store.NewFollower(head, p.changed)
+	p.writing.Lock()
+	defer p.writing.Unlock()
+	o.Store.OnCommit(p.committed)
+	d, err := p.loadDirectory(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("proxy: organizations: %w", err)
+	}
+	p.state.Store(&state{g, d})
+	if err := p.keys.rotate(ctx); err != nil {
+		return nil, fmt.Errorf("proxy: signing keys: %w", err)
+	}
+	return p, nil
+}
+
+// Reload puts new settings in force for the requests that come from now on. With an
+// error the old ones stay. Connections to apps whose settings did not change are kept.
+func (p *Proxy) Reload(s Settings) error {
+	p.writing.Lock()
+	defer p.writing.Unlock()
+	old := p.state.Load()
+	g, err := s.compile(old.gate)
+	if err != nil {
+		return err
+	}
+	p.state.Store(&state{g, old.directory})
+	p.reevaluate(p.grants.invalidate(scope{kind: everything}))
+	old.gate.retire(g)
+	return nil
+}
+
+// Run keeps the proxy current until ctx is done: it follows the changes that other
+// replicas make, records which sessions are used, rotates the signing keys, and ends
+// what is open when the store has not been heard of for too long.
+func (p *Proxy) Run(ctx context.Context) error {
+	var wg sync.WaitGroup
+	wg.Go(func() { p.follower.Run(ctx) }) //nolint:errcheck // it ends with ctx and no sooner
+	wg.Go(func() { p.touches.run(ctx, p) })
+	wg.Go(func() { p.keys.run(ctx) })
+	wg.Go(func() { p.watch(ctx) })
+	wg.Wait()
+	return context.Cause(ctx)
+}
+
+// watch ends what is open once the store has been silent for too long: nobody would
+// tell us of its revocation. Requests that come then ask the store for themselves.
+func (p *Proxy) watch(ctx context.Context) {
+	tick := time.NewTicker(500 * time.Millisecond)
+	defer tick.Stop()
+	wasTrusted := true
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		trusted := p.trusted(p.now())
+		if !trusted && wasTrusted && !p.follower.Synced().IsZero() {
+			p.log.WarnContext(ctx, "store is silent: sessions are no longer believed without asking it", "since", p.follower.Synced())
+			p.reevaluate(p.grants.invalidate(scope{kind: everything}))
+		}
+		wasTrusted = trusted
+	}
+}
+
+// trusted reports whether everything that was committed anywhere until a moment ago is
+// known here, so that a cached grant may be believed.
+func (p *Proxy) trusted(now time.Time) bool {
+	return now.Sub(p.follower.Synced()) < p.staleness
+}

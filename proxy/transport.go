@@ -1,0 +1,122 @@
+package proxy
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/http"
+	"time"
+)
+
+// A transport is the connections to the upstreams of one app.
+type transport struct {
+	protocol Protocol
+	tls      *tls.Config
+	timeouts Timeouts
+	http     *http.Transport
+	// upgrade is for WebSockets, which HTTP/2 without TLS does not carry here; nil: http.
+	upgrade *http.Transport
+}
+
+// same reports whether a can be reached over t.
+func (t *transport) same(a *app) bool {
+	return t.protocol == a.Protocol && t.timeouts == a.Timeouts && t.tls == nil && a.TLS == nil
+}
+
+func newTransport(a *app) *transport {
+	t := &transport{protocol: a.Protocol, tls: a.TLS, timeouts: a.Timeouts, http: baseTransport(a)}
+	var p http.Protocols
+	switch a.Protocol {
+	case H2C:
+		p.SetUnencryptedHTTP2(true)
+		t.upgrade = baseTransport(a)
+	case HTTP1:
+		p.SetHTTP1(true)
+	default:
+		p.SetHTTP1(true)
+		p.SetHTTP2(true)
+	}
+	t.http.Protocols = &p
+	return t
+}
+
+// baseTransport is tuned for many requests to few hosts. Go's default keeps two idle
+// connections for each, and so pays for a new one with every other request: a third of
+// the throughput. Variables that name a proxy are not for us.
+func baseTransport(a *app) *http.Transport {
+	dialer := &net.Dialer{Timeout: a.Timeouts.Connect, KeepAlive: 30 * time.Second}
+	var p http.Protocols
+	p.SetHTTP1(true)
+	t := &http.Transport{
+		DialContext:            dialer.DialContext,
+		TLSClientConfig:        a.TLS.Clone(),
+		TLSHandshakeTimeout:    a.Timeouts.Connect,
+		ResponseHeaderTimeout:  a.Timeouts.Answer,
+		ExpectContinueTimeout:  time.Second,
+		MaxIdleConnsPerHost:    512,
+		IdleConnTimeout:        a.Timeouts.Idle,
+		MaxResponseHeaderBytes: 256 << 10,
+		DisableCompression:     true, // answers pass as they are
+		WriteBufferSize:        16 << 10,
+		ReadBufferSize:         16 << 10,
+		Protocols:              &p,
+		HTTP2:                  &http.HTTP2Config{SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second},
+	}
+	return t
+}
+
+// close closes the connections that are not in use.
+func (t *transport) close() {
+	t.http.CloseIdleConnections()
+	if t.upgrade != nil {
+		t.upgrade.CloseIdleConnections()
+	}
+}
+
+// retries is how often, and after how long, a connection is tried again that was refused:
+// an app beside us is away for a moment when it is restarted.
+func retries() []time.Duration {
+	return []time.Duration{20 * time.Millisecond, 100 * time.Millisecond, 300 * time.Millisecond}
+}
+
+// send sends r. It is sent again only where nothing can have been done yet: no connection
+// came about, and nothing of the body was read. (What the connection pool itself does is
+// as careful: a request without a body and of a method that may be repeated, on a
+// connection that was closed before a byte of the answer came.)
+func (t *transport) send(r *http.Request) (*http.Response, error) {
+	rt := t.http
+	if t.upgrade != nil && r.Header["Upgrade"] != nil {
+		rt = t.upgrade
+	}
+	var body *untouched
+	if r.Body != nil && r.Body != http.NoBody {
+		body = &untouched{ReadCloser: r.Body}
+		r.Body = body
+	}
+	res, err := rt.RoundTrip(r)
+	for _, wait := range retries() {
+		if err == nil || !isDial(err) || body != nil && body.read.Load() || !sleep(r.Context(), wait) {
+			break
+		}
+		res, err = rt.RoundTrip(r)
+	}
+	return res, err
+}
+
+// isDial reports whether no connection came about, for another reason than time.
+func isDial(err error) bool {
+	e, ok := errors.AsType[*net.OpError](err)
+	return ok && e.Op == "dial" && !e.Timeout()
+}
+
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
