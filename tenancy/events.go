@@ -1,0 +1,175 @@
+package tenancy
+
+import (
+	"time"
+
+	"github.com/orgate/orgate/audit"
+	"github.com/orgate/orgate/policy"
+)
+
+// What events say of an object: the object of the API, after the change, without secrets.
+
+type organizationData struct {
+	Object    string       `json:"object"`
+	ID        OrgID        `json:"id"`
+	Name      string       `json:"name"`
+	Slug      Slug         `json:"slug"`
+	Domains   []domainData `json:"domains"`
+	Suspended bool         `json:"suspended"`
+	CreatedAt time.Time    `json:"created_at"`
+	UpdatedAt time.Time    `json:"updated_at"`
+}
+
+type domainData struct {
+	Object       string      `json:"object"`
+	ID           DomainID    `json:"id"`
+	Organization OrgID       `json:"organization_id"`
+	Domain       string      `json:"domain"`
+	State        DomainState `json:"state"`
+	Strategy     string      `json:"verification_strategy"`
+	CreatedAt    time.Time   `json:"created_at"`
+	UpdatedAt    time.Time   `json:"updated_at"`
+}
+
+type connectionData struct {
+	Object       string       `json:"object"`
+	ID           ConnectionID `json:"id"`
+	Organization OrgID        `json:"organization_id"`
+	Type         string       `json:"connection_type"`
+	Name         string       `json:"name"`
+	State        string       `json:"state"`
+	CreatedAt    time.Time    `json:"created_at"`
+	UpdatedAt    time.Time    `json:"updated_at"`
+}
+
+type userData struct {
+	Object        string     `json:"object"`
+	ID            UserID     `json:"id"`
+	Email         string     `json:"email"`
+	EmailVerified bool       `json:"email_verified"`
+	Name          *string    `json:"name"`
+	LastSignInAt  *time.Time `json:"last_sign_in_at"`
+	CreatedAt     time.Time  `json:"created_at"`
+	UpdatedAt     time.Time  `json:"updated_at"`
+}
+
+type identityData struct {
+	Object       string       `json:"object"`
+	User         UserID       `json:"user_id"`
+	Connection   ConnectionID `json:"connection_id"`
+	Organization OrgID        `json:"organization_id"`
+	Subject      string       `json:"idp_id"`
+	Email        string       `json:"email"`
+}
+
+type membershipData struct {
+	Object           string          `json:"object"`
+	ID               MembershipID    `json:"id"`
+	User             UserID          `json:"user_id"`
+	Organization     OrgID           `json:"organization_id"`
+	Status           policy.Standing `json:"status"`
+	Role             roleSlug        `json:"role"`
+	Roles            []roleSlug      `json:"roles"`
+	Attributes       map[string]any  `json:"custom_attributes"`
+	DirectoryManaged bool            `json:"directory_managed"`
+	CreatedAt        time.Time       `json:"created_at"`
+	UpdatedAt        time.Time       `json:"updated_at"`
+}
+
+type roleSlug struct {
+	Slug string `json:"slug"`
+}
+
+type roleData struct {
+	Object       string   `json:"object"`
+	Organization OrgID    `json:"organization_id,omitzero"`
+	Slug         string   `json:"slug"`
+	Name         string   `json:"name"`
+	Permissions  []string `json:"permissions"`
+}
+
+func recordOrganization(tx Tx, name string, o Organization, by audit.Actor, now time.Time) error {
+	d := organizationData{"organization", o.ID, o.Name, o.Slug, []domainData{}, o.Suspended, o.CreatedAt, o.UpdatedAt}
+	for dom, err := range tx.Domains(o.ID) {
+		if err != nil {
+			return err
+		}
+		d.Domains = append(d.Domains, dataOfDomain(dom))
+	}
+	e := audit.New(name, by, now)
+	e.Organization = string(o.ID)
+	return audit.Record(tx, e, d)
+}
+
+func dataOfDomain(d Domain) domainData {
+	return domainData{"organization_domain", d.ID, d.Organization, d.Name, d.State, d.Strategy, d.CreatedAt, d.UpdatedAt}
+}
+
+func recordDomain(tx Tx, name string, d Domain, by audit.Actor, now time.Time) error {
+	e := audit.New(name, by, now)
+	e.Organization = string(d.Organization)
+	return audit.Record(tx, e, dataOfDomain(d))
+}
+
+func recordConnection(tx Tx, name string, c Connection, by audit.Actor, now time.Time) error {
+	kinds := map[string]string{"oidc": "GenericOIDC", "saml": "GenericSAML"}
+	state := "active"
+	if c.Disabled {
+		state = "inactive"
+	}
+	e := audit.New(name, by, now)
+	e.Organization, e.Connection = string(c.Organization), string(c.ID)
+	return audit.Record(tx, e, connectionData{"connection", c.ID, c.Organization, kinds[c.Type], c.Name, state, c.CreatedAt, c.UpdatedAt})
+}
+
+func recordUser(tx Tx, name string, u User, by audit.Actor, now time.Time) error {
+	d := userData{Object: "user", ID: u.ID, Email: u.Email, EmailVerified: u.EmailVerified, CreatedAt: u.CreatedAt, UpdatedAt: u.UpdatedAt}
+	if u.Name != "" {
+		d.Name = &u.Name
+	}
+	if !u.LastSignInAt.IsZero() {
+		d.LastSignInAt = &u.LastSignInAt
+	}
+	e := audit.New(name, by, now)
+	e.User = string(u.ID)
+	return audit.Record(tx, e, d)
+}
+
+func recordIdentity(tx Tx, name string, i Identity, by audit.Actor, now time.Time) error {
+	e := audit.New(name, by, now)
+	e.Organization, e.User, e.Connection = string(i.Organization), string(i.User), string(i.Connection)
+	return audit.Record(tx, e, identityData{"orgate.identity", i.User, i.Connection, i.Organization, i.Subject, i.Email})
+}
+
+func recordMembership(tx Tx, name string, m Membership, by audit.Actor, now time.Time) error {
+	d := membershipData{
+		Object: "organization_membership", ID: m.ID, User: m.User, Organization: m.Organization, Status: m.Status,
+		Roles: []roleSlug{}, Attributes: m.Attributes, DirectoryManaged: m.RoleSource == RoleDirectory, CreatedAt: m.CreatedAt, UpdatedAt: m.UpdatedAt,
+	}
+	for _, r := range m.Roles {
+		d.Roles = append(d.Roles, roleSlug{r})
+	}
+	if len(d.Roles) > 0 {
+		d.Role = d.Roles[0]
+	}
+	if d.Attributes == nil {
+		d.Attributes = map[string]any{}
+	}
+	e := audit.New(name, by, now)
+	e.Organization, e.User = string(m.Organization), string(m.User)
+	return audit.Record(tx, e, d)
+}
+
+func recordRole(tx Tx, names [2]string, r Role, by audit.Actor, now time.Time) error {
+	d := roleData{"role", r.Organization, r.Slug, r.Name, r.Permissions}
+	name := names[0]
+	if r.Organization != "" {
+		name, d.Object = names[1], "organization_role"
+	}
+	if d.Permissions == nil {
+		d.Permissions = []string{}
+	}
+	e := audit.New(name, by, now)
+	e.Organization = string(r.Organization)
+	return audit.Record(tx, e, d)
+}

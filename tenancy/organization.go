@@ -1,0 +1,110 @@
+package tenancy
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/orgate/orgate/audit"
+	"github.com/orgate/orgate/internal/id"
+)
+
+// SaveOrganization makes the organization, if o.ID is empty, or changes it to be o, and
+// returns it as it is now. Its times are kept here, and whether it is suspended is for
+// [Suspend] and [Resume]. Nothing is written if nothing changes.
+//
+// It returns an error wrapping [ErrTaken] if the slug or a host is another's.
+func SaveOrganization(tx Tx, o Organization, by audit.Actor, now time.Time) (Organization, error) {
+	if _, err := ParseSlug(string(o.Slug)); err != nil {
+		return Organization{}, err
+	}
+	for _, h := range o.Hosts {
+		if c, port, err := ParseHost(h); err != nil {
+			return Organization{}, err
+		} else if string(c) != h || port != "" {
+			return Organization{}, fmt.Errorf("host %q is not canonical: want %q", clip(h), c)
+		}
+	}
+	o = tidy(o)
+	if o.ID == "" {
+		o.ID = OrgID(id.New("org", now))
+		o.CreatedAt, o.UpdatedAt, o.Suspended = now.UTC(), now.UTC(), false
+		return o, putOrganization(tx, audit.OrganizationCreated, o, by, now)
+	}
+	old, err := tx.Organization(o.ID)
+	if err != nil {
+		return Organization{}, err
+	}
+	o.CreatedAt, o.UpdatedAt, o.Suspended = old.CreatedAt, old.UpdatedAt, old.Suspended
+	if same(o, old) {
+		return old, nil
+	}
+	o.UpdatedAt = now.UTC()
+	return o, putOrganization(tx, audit.OrganizationUpdated, o, by, now)
+}
+
+// Suspend locks everybody out of the organization. Nothing is deleted.
+func Suspend(tx Tx, org OrgID, by audit.Actor, now time.Time) error {
+	return setSuspended(tx, org, true, by, now)
+}
+
+// Resume undoes [Suspend].
+func Resume(tx Tx, org OrgID, by audit.Actor, now time.Time) error {
+	return setSuspended(tx, org, false, by, now)
+}
+
+func setSuspended(tx Tx, org OrgID, suspended bool, by audit.Actor, now time.Time) error {
+	o, err := tx.Organization(org)
+	if err != nil || o.Suspended == suspended {
+		return err
+	}
+	o.Suspended, o.UpdatedAt = suspended, now.UTC()
+	name := audit.OrganizationResumed
+	if suspended {
+		name = audit.OrganizationSuspended
+	}
+	return putOrganization(tx, name, o, by, now)
+}
+
+func putOrganization(tx Tx, event string, o Organization, by audit.Actor, now time.Time) error {
+	if err := tx.PutOrganization(o); err != nil {
+		return err
+	}
+	return recordOrganization(tx, event, o, by, now)
+}
+
+// openOrganization returns the organization if it exists and is not suspended. To
+// everybody else a suspended one is not there.
+func openOrganization(tx Tx, org OrgID) (Organization, error) {
+	o, err := tx.Organization(org)
+	if err == nil && o.Suspended {
+		err = fmt.Errorf("organization is suspended: %w", ErrNotFound)
+	}
+	return o, err
+}
+
+// tidy leaves out what is empty, so that what says the same is the same.
+func tidy(o Organization) Organization {
+	if len(o.Hosts) == 0 {
+		o.Hosts = nil
+	}
+	if len(o.Upstreams) == 0 {
+		o.Upstreams = nil
+	}
+	if len(o.GroupRoles) == 0 {
+		o.GroupRoles = nil
+	}
+	if len(o.Managed) == 0 {
+		o.Managed = nil
+	}
+	return o
+}
+
+// same reports whether a and b would be stored as the same row.
+func same[T any](a, b T) bool {
+	x, err := json.Marshal(a)
+	y, err2 := json.Marshal(b)
+	return errors.Join(err, err2) == nil && slices.Equal(x, y)
+}
