@@ -140,7 +140,7 @@ func Open(o Options) (*Engine, error) {
 	return e, nil
 }
 
-// openDB opens Badger. Damaged files make it panic at some places; that is an error.
+// openDB opens Badger.
 func openDB(o Options, log *slog.Logger) (db *badgerdb.DB, err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -151,12 +151,12 @@ func openDB(o Options, log *slog.Logger) (db *badgerdb.DB, err error) {
 	if o.InMemory {
 		opt = badgerdb.DefaultOptions("").WithInMemory(true).WithValueThreshold(1 << 20)
 	}
-	db, err = badgerdb.Open(opt.
+	opt = opt.
 		WithLogger(logger{log}).
 		WithSyncWrites(!o.InMemory).
 		WithDetectConflicts(false). // one writer
 		WithMetricsEnabled(false).
-		WithChecksumVerificationMode(options.OnTableAndBlockRead).
+		WithChecksumVerificationMode(options.OnBlockRead). // verify has read whole tables
 		WithVerifyValueChecksum(true).
 		WithCompression(options.None).
 		WithMemTableSize(memTable).
@@ -166,7 +166,19 @@ func openDB(o Options, log *slog.Logger) (db *badgerdb.DB, err error) {
 		WithNumCompactors(2).
 		WithBlockCacheSize(4 << 20).
 		WithIndexCacheSize(4 << 20).
-		WithValueLogFileSize(16 << 20))
+		WithValueLogFileSize(16 << 20)
+	if !o.InMemory {
+		held, err := lock(o.Dir)
+		if err != nil {
+			return nil, openError(o.Dir, fmt.Errorf("directory lock: %w", err))
+		}
+		err = verify(o.Dir, opt)
+		_ = held.Close() // and Badger takes the lock
+		if err != nil {
+			return nil, openError(o.Dir, err)
+		}
+	}
+	db, err = badgerdb.Open(opt)
 	if err != nil {
 		return nil, openError(o.Dir, err)
 	}
