@@ -38,7 +38,7 @@ func meets(f *Facts, b *Bound) bool {
 		}
 	}
 	isBoth := func(p Proof) bool {
-		return p.Method == SSO && byOwnProvider(p) || p.Method == Passkey && p.UserVerified
+		return p.Method == SSO || p.Method == Passkey && p.UserVerified
 	}
 	isSecondTo := func(p, q Proof) bool {
 		return q.Method == TOTP || q.Method == RecoveryCode || q.Method == Passkey && p.Method != Passkey

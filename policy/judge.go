@@ -55,7 +55,7 @@ func judge(f *Facts, b *Bound, source Source, proofs []Proof) finding {
 		}
 		v.firsts |= 1 << p.Method
 		v.newest = later(v.newest, p.At)
-		if !b.MFA || b.exempts(p) {
+		if !b.MFA || exempts(p) {
 			v.missing = nothing
 			since = later(since, p.At)
 			continue
@@ -106,8 +106,7 @@ func accepts(f *Facts, b *Bound, p *Proof) bool {
 		// An identity provider speaks for the addresses on the verified domains
 		// of its organization, everywhere: there its word is a proof of the
 		// person, as good as a code by mail, which that organization could read
-		// too. Not where the policy says how, not by any other provider, and
-		// not in place of a second factor (see exempts).
+		// too. Not where the policy says how, not by any other provider.
 		return b.open() && f.Domain != nil && f.Domain.Organization == p.Organization
 	}
 }
@@ -121,11 +120,10 @@ func (b *Bound) vouchedFor(p *Proof) bool {
 		p.Connection != "" && (b.Connection == "" || p.Connection == b.Connection)
 }
 
-// exempts reports whether p, which the policy accepts, stands for both factors. An
-// organization leaves the second factor to its own identity provider. It has not
-// chosen the provider of another, which may ask for a password and no more.
-func (b *Bound) exempts(p *Proof) bool {
-	return b.vouchedFor(p) || p.Method == Passkey && p.UserVerified
+// exempts reports whether p, which a policy accepts, stands for both factors: the second
+// one of whoever came by SSO is the identity provider's business (SEMANTICS 1.2.4).
+func exempts(p *Proof) bool {
+	return p.Method == SSO || p.Method == Passkey && p.UserVerified
 }
 
 // fresh reports whether p is younger than max_age. At that age it is not, so that an
