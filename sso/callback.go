@@ -165,6 +165,13 @@ func (s *Server) enter(tx store.Tx, r *http.Request, f flow, p policy.Proof, up 
 		return err
 	}
 	user := done.in.User.ID
+	if done.in.Cleanse {
+		// A stranger may have made this account and be signed in to it (attack 76).
+		if err := session.EndAll(tx, user, "", audit.System, now); err != nil {
+			return err
+		}
+		live = live && there.User != user
+	}
 	if live && there.User == user {
 		done.who, done.token, err = session.AddProof(tx, there.ID, p, up, done.in.ConfinedTo, now)
 		return err

@@ -74,7 +74,7 @@ func (s *Server) entry(tx store.Tx, org tenancy.OrgID, who session.Session) (e p
 	if err != nil || !v.Facts.OrganizationActive {
 		return e, false, err
 	}
-	home := s.tenants.Home(v.Organization)
+	home := s.tenants.Home(org)
 	u, err := url.Parse(home)
 	if home == "" || err != nil {
 		return e, false, nil //nolint:nilerr // an organization without an address is not shown

@@ -140,6 +140,14 @@ func (s *Server) assertionRefused(f flow, org tenancy.Organization, email string
 		e.Text = "The identity provider of " + org.Name + " says that you are " + email + ", which is not on a domain of " + org.Name + "."
 		e.Hint = "Use an account with an address of " + org.Name + ". If yours is one, tell the people who look after your sign-in the id below."
 		hint = "the identity provider of " + string(org.Slug) + " vouches for an address that is on no verified domain of it: add the domain under domains, or invite the person"
+		if email == "" {
+			e.Text = "The identity provider of " + org.Name + " did not say an address of yours that can be read."
+			hint = "the provider sent no usable address: check the email claim"
+		}
+	case errors.Is(err, tenancy.ErrNotMember):
+		e = s.refused(f.Aim, policy.Decision{Reason: policy.NotMember}, org, email)
+		e.Text, e.Err = org.Name+" has no member with the address "+email+".", err
+		return e, "sign_up is invitation, and no rule of the organization makes a member of this person"
 	case errors.Is(err, tenancy.ErrEmailUnproved):
 		e.Code, e.Title = "email_unproved", "Your address is not confirmed"
 		e.Text = "The identity provider of " + org.Name + " says that " + email + " was never confirmed to be yours."

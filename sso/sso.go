@@ -40,14 +40,15 @@ type Store interface {
 	Update(ctx context.Context, f func(store.Tx) error) error
 }
 
-// Tenants knows the tenant hosts. It reads the same snapshot as the proxy, so that
-// whoever is sent there is answered there.
+// Tenants knows the tenant hosts; the proxy does, so that whoever is sent to one is
+// answered there.
 type Tenants interface {
-	// Organization returns whose tenant host this canonical host is.
-	Organization(host string) (tenancy.OrgID, bool)
-	// Home returns the URL of an organization's first page, with a trailing slash;
-	// empty if it has none.
-	Home(org tenancy.Organization) string
+	// Organization returns whose tenant host this is, and which app's. ok is false for
+	// an unknown host, another port than the public one (a code of ours is sent there),
+	// and a suspended organization.
+	Organization(host string) (org tenancy.OrgID, app string, ok bool)
+	// Home returns the URL of an organization's first page; empty if it has none.
+	Home(org tenancy.OrgID) string
 }
 
 // Options are what a [Server] is made with. All are required, unless they say otherwise.

@@ -49,8 +49,8 @@ func (s *Server) begin(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if who.ID == "" && hint == "" && (len(t.Ask) > 1 || t.Others) {
-		// There is more than one way, and the address may tell which.
+	if who.ID == "" && hint == "" && t.Refused == nil && (len(t.Ask) > 1 || t.Open) {
+		// There may be more than one way, and the address tells which.
 		t.AskEmail, t.Outcome = true, "asked_email"
 	}
 	return s.follow(w, r, a, who, t)
@@ -236,29 +236,19 @@ func (s *Server) aimOf(r *http.Request) (aim, error) {
 	return a, nil
 }
 
-// organizationAt returns whose tenant host this is. The code of the hand-over goes
-// there, so the port counts too: another port of the same machine is another server.
-func (s *Server) organizationAt(hostport string) (tenancy.OrgID, bool) {
-	host, port, err := tenancy.ParseHost(hostport)
+// organizationAt returns whose tenant host this is. It must be spelled as the tenant host
+// itself spells it: it becomes a part of a URL, and is compared at the other end.
+func (s *Server) organizationAt(authority string) (tenancy.OrgID, bool) {
+	host, port, err := tenancy.ParseHost(authority)
 	canonical := string(host)
 	if port != "" {
 		canonical += ":" + port
 	}
-	if err != nil || canonical != hostport || effectivePort(s.publicURL.Scheme, port) != effectivePort(s.publicURL.Scheme, s.publicURL.Port()) {
+	if err != nil || canonical != authority {
 		return "", false
 	}
-	return s.tenants.Organization(string(host))
-}
-
-func effectivePort(scheme, port string) string {
-	switch {
-	case port != "":
-		return port
-	case scheme == "http":
-		return "80"
-	default:
-		return "443"
-	}
+	org, _, ok := s.tenants.Organization(authority)
+	return org, ok
 }
 
 // again returns the URL that begins the sign-in anew; as somebody else, if another. The

@@ -30,8 +30,9 @@ type turn struct {
 	Outcome      string
 	Organization tenancy.Organization
 	Email        string // of whoever is signed in, else as they say
-	// Others: there are other ways to prove it than by Ask.
-	Others bool
+	// Open: the person's address, once known, may name another provider, or there are
+	// other ways than a provider.
+	Open bool
 }
 
 // next asks the policy what comes next for who (its zero value: nobody is signed in yet),
@@ -68,7 +69,7 @@ func (s *Server) next(tx store.Tx, a aim, who session.Session, email string, now
 		}
 		return s.handOver(tx, a, who, t, now)
 	case policy.Prove:
-		if err := s.askable(tx, a, who, d, &t); err != nil {
+		if err := s.askable(tx, a, who, v, d, &t); err != nil {
 			return turn{}, err
 		}
 	default:
@@ -102,7 +103,7 @@ func (s *Server) judge(tx store.Tx, org tenancy.OrgID, who session.Session, emai
 }
 
 // askable fills in by which connections the missing proof can be had.
-func (s *Server) askable(tx store.Tx, a aim, who session.Session, d policy.Decision, t *turn) error {
+func (s *Server) askable(tx store.Tx, a aim, who session.Session, v session.View, d policy.Decision, t *turn) error {
 	if d.Methods.Has(policy.SSO) && d.Organization != "" {
 		conns, err := connections(tx, tenancy.OrgID(d.Organization), tenancy.ConnectionID(d.Connection))
 		if err != nil {
@@ -110,7 +111,8 @@ func (s *Server) askable(tx store.Tx, a aim, who session.Session, d policy.Decis
 		}
 		t.Ask = conns
 	}
-	t.Others = d.Methods&^policy.MethodsOf(policy.SSO) != 0
+	own := v.Facts.Own
+	t.Open = d.Methods != policy.MethodsOf(policy.SSO) || own == nil || own.Methods == 0 && own.Connection == ""
 	switch {
 	case len(t.Ask) > 0:
 		t.Outcome = "asked"
@@ -180,7 +182,7 @@ func (s *Server) arrive(tx store.Tx, a aim, who session.Session, t turn) (turn, 
 		if err != nil {
 			return turn{}, err
 		}
-		if home := s.tenants.Home(org); home != "" {
+		if home := s.tenants.Home(m.Organization); home != "" {
 			homes = append(homes, home)
 		}
 		if len(homes) > 1 {
