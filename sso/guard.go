@@ -40,20 +40,20 @@ func (s *Server) Guard(r *http.Request) (*http.Request, error) {
 	})
 	switch {
 	case err != nil:
-		return nil, unavailable(err)
+		return r, unavailable(err)
 	case !live:
-		return nil, &endpoint.Error{
+		return r, &endpoint.Error{
 			Status: http.StatusUnauthorized, Code: "not_signed_in", Title: "You are not signed in",
 			Text: "This page is about you, so it needs to know who you are.", ActionURL: s.url(pathSignIn), ActionText: "Sign in",
 		}
 	case d.Verdict != policy.Allow && who.ConfinedTo == "":
-		return nil, &endpoint.Error{
+		return r, &endpoint.Error{
 			Status: http.StatusUnauthorized, Code: "proof_missing", Title: "Please sign in again",
 			Text: "Your organization asks for more than you have proved so far.", ActionURL: s.url(pathSignIn), ActionText: "Go on",
 		}
 	}
 	if err := s.touch(r.Context(), who); err != nil {
-		return nil, unavailable(err)
+		return r, unavailable(err)
 	}
 	return r.WithContext(signedin.With(r.Context(), who)), nil
 }

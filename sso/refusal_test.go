@@ -103,7 +103,8 @@ func TestWhyAMemberDoesNotGetInIsSaid(t *testing.T) {
 		{policy.Pending, "Your invitation is waiting"},
 	} {
 		w := newWorld(t)
-		w.organization("acme", nil, person("alice", "acme.test"))
+		// Where JIT is on, it accepts an invitation by itself.
+		w.organization("acme", func(o *tenancy.Organization) { o.JITSSO, o.AutoJoin = false, true }, person("alice", "acme.test"))
 		w.member("acme", "alice@acme.test", tt.status)
 		u := w.browser().to("acme", "/", "alice@acme.test").as("alice").sees(http.StatusForbidden, tt.says, "alice@acme.test", "Use another account")
 		if c := w.census("acme"); c.memberships != 0 || c.children != 0 {

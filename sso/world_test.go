@@ -346,7 +346,7 @@ func (u *user) submit(values map[string]string) *user {
 func (u *user) to(slug, path, email string) *user {
 	u.w.t.Helper()
 	u.get(u.w.at(slug, path))
-	if u.p.Status == http.StatusOK && strings.HasPrefix(u.p.Title, "Sign in") {
+	if u.p.Status == http.StatusOK && u.p.URL.Path == "/sign-in" {
 		u.submit(map[string]string{"email": email})
 	}
 	return u
