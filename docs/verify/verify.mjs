@@ -2,7 +2,7 @@
 import { createRemoteJWKSet, jwtVerify } from 'jose';
 
 const issuer = process.env.ORGATE_URL;     // https://login.example.com
-const audience = process.env.ORGATE_AUDIENCE; // app@acme.example.com, or a list of them
+const audience = process.env.ORGATE_AUDIENCE; // your app's name in orgate.yaml, or one tenant host
 
 // The keys are fetched once, cached, and fetched again when a new one appears.
 const keys = createRemoteJWKSet(new URL('/.well-known/orgate/jwks.json', process.env.ORGATE_JWKS ?? issuer));

@@ -4,7 +4,7 @@ import os
 import jwt
 
 ISSUER = os.environ["ORGATE_URL"]  # https://login.example.com
-AUDIENCE = os.environ["ORGATE_AUDIENCE"]  # app@acme.example.com, or a list of them
+AUDIENCE = os.environ["ORGATE_AUDIENCE"]  # your app's name in orgate.yaml, or one tenant host
 
 # The keys are fetched once, cached, and fetched again when a new one appears.
 keys = jwt.PyJWKClient(os.environ.get("ORGATE_JWKS", ISSUER) + "/.well-known/orgate/jwks.json")
