@@ -6,6 +6,7 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/hkdf"
+	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"errors"
@@ -65,6 +66,25 @@ func (b *Box) Open(purpose, about string, sealed []byte) ([]byte, error) {
 		}
 	}
 	return nil, ErrOpen
+}
+
+// Current reports whether sealed opens under the key that seals now. If not, it is to be
+// sealed anew, so that an older key can be taken out of service.
+func (b *Box) Current(purpose, about string, sealed []byte) bool {
+	_, err := aead(b.keys[0], purpose).Open(nil, nil, sealed, []byte(about))
+	return err == nil
+}
+
+// Digest returns a digest of data that can be stored: without the key, nobody can try
+// guesses of what is in data against it. It changes with the key that seals.
+func (b *Box) Digest(purpose string, data []byte) []byte {
+	k, err := hkdf.Key(sha256.New, b.keys[0], nil, "orgate digest "+purpose, sha256.Size)
+	if err != nil {
+		panic(err) // only for a length that HKDF can't give
+	}
+	mac := hmac.New(sha256.New, k)
+	mac.Write(data)
+	return mac.Sum(nil)
 }
 
 // NewKey returns a fresh key.

@@ -1,0 +1,170 @@
+// Package apply writes a configuration to the store: the roles of the installation and
+// the organizations, section by section.
+//
+// It owns the order of these writes, and which of them are needed: an organization whose
+// digest did not change is not written. It does not own what a change means (package tenancy,
+// by whose operations it is made) or what is right (package config).
+//
+// The invariants: what the YAML does not give is left alone; nothing is deleted that can't be made
+// again from the YAML; and whatever ends a run in the middle, the next one finishes it.
+package apply
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/orgate/orgate/audit"
+	"github.com/orgate/orgate/config"
+	"github.com/orgate/orgate/internal/seal"
+	"github.com/orgate/orgate/store"
+	"github.com/orgate/orgate/tenancy"
+)
+
+// A Report counts what became of organizations.
+type Report struct {
+	Created, Updated, Suspended, Unchanged int
+}
+
+// batch is how many organizations are written in one transaction.
+const batch = 100
+
+// actor is whom events name.
+var actor = audit.Actor{Type: "config"}
+
+// Apply writes c to the store. An organization that left the YAML is suspended, and resumed when it
+// comes back. It returns an error, and has written nothing, if the YAML claims what
+// belongs to an organization that it does not own.
+func Apply(ctx context.Context, st *store.Store, c *config.Config, box *seal.Box, now time.Time) (Report, error) {
+	r := &run{ctx: ctx, store: st, box: box, now: now}
+	if err := r.plan(c); err != nil {
+		return Report{}, err
+	}
+	if err := r.roles(c.Roles); err != nil {
+		return Report{}, fmt.Errorf("roles: %w", err)
+	}
+	// Out first, then in: a host or a domain can go from one organization to another.
+	for _, step := range []func() error{r.suspend, r.release, r.save, r.relocate} {
+		if err := step(); err != nil {
+			return Report{}, err
+		}
+	}
+	return r.report, nil
+}
+
+// A run is one call of Apply.
+type run struct {
+	ctx   context.Context
+	store *store.Store
+	box   *seal.Box
+	now   time.Time
+
+	leavers  []tenancy.OrgID
+	releases []holding
+	changed  []change
+	moved    []change
+	report   Report
+}
+
+// A change is an organization that is to be written, and its new digest.
+type change struct {
+	*config.Organization
+	digest string
+}
+
+// inBatches runs f on each of list, so many of them in one transaction.
+func inBatches[T any](r *run, list []T, f func(store.Tx, T) error) error {
+	for part := range slices.Chunk(list, batch) {
+		err := r.store.Update(r.ctx, func(tx store.Tx) error {
+			for _, x := range part {
+				if err := f(tx, x); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// roles makes the roles of the installation those of the YAML. A role that left it is
+// removed: memberships keep its name, and get back what it gave when it comes back.
+func (r *run) roles(roles []config.Role) error {
+	return r.store.Update(r.ctx, func(tx store.Tx) error {
+		var gone []string
+		for role, err := range tx.Roles("") {
+			if err != nil {
+				return err
+			}
+			if !slices.ContainsFunc(roles, func(o config.Role) bool { return o.Slug == role.Slug }) {
+				gone = append(gone, role.Slug)
+			}
+		}
+		for i, o := range roles {
+			role := tenancy.Role{Slug: o.Slug, Name: o.Name, Permissions: o.Permissions, Priority: i}
+			if err := tenancy.SaveRole(tx, role, actor, r.now); err != nil {
+				return err
+			}
+		}
+		for _, slug := range gone {
+			if err := tenancy.RemoveRole(tx, "", slug, actor, r.now); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (r *run) suspend() error {
+	r.report.Suspended = len(r.leavers)
+	return inBatches(r, r.leavers, func(tx store.Tx, id tenancy.OrgID) error {
+		return tenancy.Suspend(tx, id, actor, r.now)
+	})
+}
+
+// relocate brings the lines up to date that say where the YAML owns a section, if that is
+// quickly done. One line put in at the top of a file of thousands moves all of them, and is not worth
+// writing thousands of organizations: they keep the lines of their last change.
+func (r *run) relocate() error {
+	if len(r.moved) > batch {
+		return nil
+	}
+	return inBatches(r, r.moved, func(tx store.Tx, c change) error {
+		o, err := tx.OrganizationBySlug(c.Slug)
+		if err != nil {
+			return err
+		}
+		o.Managed = maps.Clone(c.Managed)
+		return tx.PutOrganization(o) // no event: nothing happened to the organization
+	})
+}
+
+func (r *run) digest(o *config.Organization) string {
+	// The number is that of this package: with another one, everything is written anew.
+	sum := o.Sum()
+	return "1:" + base64.RawStdEncoding.EncodeToString(r.box.Digest("organization", sum[:]))
+}
+
+// at puts in front of an error where the YAML says what it is about.
+func at(o *config.Organization, s tenancy.Section, err error) error {
+	where, ok := o.Managed[s]
+	if !ok {
+		where = o.Managed[tenancy.SectionSettings]
+	}
+	return fmt.Errorf("%s:%d: %s: %w", where.File, where.Line, o.Slug, err)
+}
+
+// missing returns nil in place of an error that says that there is no such thing.
+func missing(err error) (bool, error) {
+	if errors.Is(err, tenancy.ErrNotFound) {
+		return true, nil
+	}
+	return false, err
+}
