@@ -54,7 +54,7 @@ func TestWhatAProviderMaySendAndWhatMustComeOfIt(t *testing.T) {
 	r := newRig(t)
 	lean := newRig(t, func(o *ssotest.Options) { o.Lean = true })
 	for _, r := range []*rig{r, lean} {
-		r.ps.egress = egress.New(egress.Options{AllowLoopback: true, Timeout: 500 * time.Millisecond})
+		r.ps.egress = egress.New(egress.Options{AllowLoopback: true, Timeout: time.Second})
 	}
 	now := r.clock.now().Unix()
 

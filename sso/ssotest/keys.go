@@ -24,6 +24,7 @@ type keyChain struct {
 	mu      sync.Mutex
 	current *keyPair
 	old     []*keyPair
+	foreign *keyPair // never published
 }
 
 type keyPair struct {
@@ -52,6 +53,16 @@ func (k *keyChain) pairs() []*keyPair {
 		k.current = newKeyPair()
 	}
 	return append([]*keyPair{k.current}, k.old...)
+}
+
+// stranger returns a pair that is not published.
+func (k *keyChain) stranger() *keyPair {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.foreign == nil {
+		k.foreign = newKeyPair()
+	}
+	return k.foreign
 }
 
 // RotateKeys makes new keys; keepOld leaves the old ones published.
@@ -102,7 +113,7 @@ func (k *keyChain) sign(algorithm, typ string, claims map[string]any, f Faults) 
 	}
 	switch f.Signature {
 	case SignedByOtherKey:
-		pair = newKeyPair()
+		pair = k.stranger()
 	case NotSigned:
 		head["alg"] = "none"
 	case SignedWithPublicKey:
