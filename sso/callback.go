@@ -226,6 +226,11 @@ func (s *Server) failed(r *http.Request, f flow, org tenancy.Organization, email
 	}
 	s.logFailure(r, tenancy.Connection{ID: f.Connection, Organization: f.Owner}, e.Code, hint, cause)
 	s.count(e.Code)
+	if x, ok := errors.AsType[*oidc.Error](cause); ok && x.Code == oidc.CodeCodeRefused {
+		// Most likely a second click: then the first one is on its way, and needs the
+		// state. That the code is used once is the provider's promise.
+		return e
+	}
 	_, heard := s.failures.take(f.Connection)
 	err := s.store.Update(r.Context(), func(tx store.Tx) error {
 		now := s.now()

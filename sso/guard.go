@@ -22,9 +22,9 @@ import (
 // lets in whoever has a live session that meets the policy of their own domain, which
 // binds on the login host too; package signedin has the session from then on.
 //
-// A session that is good in one organization alone (SEMANTICS 1.3.2) is let in as well,
-// with its ConfinedTo set, which each page must heed: the word of one organization's
-// identity provider must not open what a person has elsewhere.
+// A session that is good in one organization alone (SEMANTICS 1.3.2) is let in if it is
+// good there now, with its ConfinedTo set, which each page must heed: the word of one
+// organization's identity provider must not open what a person has elsewhere.
 func (s *Server) Guard(r *http.Request) (*http.Request, error) {
 	var who session.Session
 	var live bool
@@ -34,8 +34,7 @@ func (s *Server) Guard(r *http.Request) (*http.Request, error) {
 		if err != nil || !live {
 			return err
 		}
-		v, err := session.Gather(tx, session.Query{Session: who, Offered: s.offered, Now: s.now()})
-		d = policy.Decide(&v.Facts)
+		_, d, err = s.judge(tx, who.ConfinedTo, who, "", s.now())
 		return err
 	})
 	switch {
@@ -46,7 +45,7 @@ func (s *Server) Guard(r *http.Request) (*http.Request, error) {
 			Status: http.StatusUnauthorized, Code: "not_signed_in", Title: "You are not signed in",
 			Text: "This page is about you, so it needs to know who you are.", ActionURL: s.url(pathSignIn), ActionText: "Sign in",
 		}
-	case d.Verdict != policy.Allow && who.ConfinedTo == "":
+	case d.Verdict != policy.Allow:
 		return r, &endpoint.Error{
 			Status: http.StatusUnauthorized, Code: "proof_missing", Title: "Please sign in again",
 			Text: "Your organization asks for more than you have proved so far.", ActionURL: s.url(pathSignIn), ActionText: "Go on",

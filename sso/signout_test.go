@@ -111,6 +111,7 @@ func TestABackChannelLogoutEndsWhatTheProviderSaysAndOnlyOnce(t *testing.T) {
 		"no token":       "",
 		"junk":           "a.b.c",
 		"with a nonce":   idp.LogoutToken(client, "alice", "", func(c map[string]any) { c["nonce"] = "x" }),
+		"sid alone":      idp.LogoutToken(client, "", "some-session", nil),
 		"for another":    idp.LogoutToken(ssotest.Client{ID: "globex"}, "alice", "", nil),
 	} {
 		if s := send("acme", bad); s != http.StatusBadRequest {

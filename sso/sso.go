@@ -43,9 +43,9 @@ type Store interface {
 // Tenants knows the tenant hosts; the proxy does, so that whoever is sent to one is
 // answered there.
 type Tenants interface {
-	// Organization returns whose tenant host this is, and which app's. ok is false for
-	// an unknown host, another port than the public one (a code of ours is sent there),
-	// and a suspended organization.
+	// Organization returns whose tenant host this is and which app's, given as
+	// [session.SignInRequest] has it. ok is false for an unknown host, for another port
+	// than the public one (a code of ours is sent there), and for a suspended organization.
 	Organization(host string) (org tenancy.OrgID, app string, ok bool)
 	// Home returns the URL of an organization's first page; empty if it has none.
 	Home(org tenancy.OrgID) string

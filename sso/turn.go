@@ -182,7 +182,7 @@ func (s *Server) arrive(tx store.Tx, a aim, who session.Session, t turn) (turn, 
 		if err != nil {
 			return turn{}, err
 		}
-		if home := s.tenants.Home(m.Organization); home != "" {
+		if home := s.tenants.Home(org.ID); home != "" {
 			homes = append(homes, home)
 		}
 		if len(homes) > 1 {
