@@ -1,6 +1,14 @@
 package session
 
-import "time"
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/orgate/orgate/audit"
+)
 
 // KeyLife is how long a key signs before the next takes over, and KeyOverlap how long it
 // is still published after that: longer than any token it signed lives.
@@ -10,8 +18,75 @@ const (
 )
 
 // RotateKeys makes sure that there is a key that signs at now, retiring one that is too
-// old and deleting those whose tokens have all expired. make returns a fresh key pair,
-// its private part sealed; it is called at most once. It returns all keys, the signing one first.
+// old and deleting those whose tokens have all expired. newKey returns a fresh key pair,
+// its private part sealed; it is called at most once, and its times are set here. It
+// returns all keys, the signing one first. When nothing is due, nothing is written.
 func RotateKeys(tx Tx, newKey func() (SigningKey, error), now time.Time) ([]SigningKey, error) {
-	panic("")
+	var keys, gone []SigningKey
+	for k, err := range tx.SigningKeys() {
+		if err != nil {
+			return nil, err
+		}
+		if !k.RetiredAt.IsZero() && now.Sub(k.RetiredAt) >= KeyOverlap {
+			gone = append(gone, k)
+			continue
+		}
+		keys = append(keys, k)
+	}
+	for _, k := range gone {
+		if err := tx.DeleteSigningKey(k.ID); err != nil {
+			return nil, err
+		}
+		if err := recordKey(tx, audit.SigningKeyDeleted, k, now); err != nil {
+			return nil, err
+		}
+	}
+	slices.SortFunc(keys, func(a, b SigningKey) int {
+		return cmp.Or(b.CreatedAt.Compare(a.CreatedAt), cmp.Compare(b.ID, a.ID)) // youngest first
+	})
+
+	signing := slices.IndexFunc(keys, func(k SigningKey) bool {
+		return k.RetiredAt.IsZero() && now.Sub(k.CreatedAt) < KeyLife
+	})
+	for i := range keys {
+		if i == signing || !keys[i].RetiredAt.IsZero() {
+			continue
+		}
+		keys[i].RetiredAt = now.UTC()
+		if err := tx.PutSigningKey(keys[i]); err != nil {
+			return nil, err
+		}
+		if err := recordKey(tx, audit.SigningKeyRetired, keys[i], now); err != nil {
+			return nil, err
+		}
+	}
+	if signing > 0 {
+		k := keys[signing]
+		keys = slices.Insert(slices.Delete(keys, signing, signing+1), 0, k)
+	}
+	if signing >= 0 {
+		return keys, nil
+	}
+
+	k, err := newKey()
+	if err != nil {
+		return nil, fmt.Errorf("signing key: %w", err)
+	}
+	if k.ID == "" || len(k.Public) == 0 || len(k.Private) == 0 || slices.ContainsFunc(keys, func(o SigningKey) bool { return o.ID == k.ID }) {
+		return nil, errors.New("signing key: not a fresh key pair with an id")
+	}
+	k.CreatedAt, k.RetiredAt = now.UTC(), time.Time{}
+	if err := tx.PutSigningKey(k); err != nil {
+		return nil, err
+	}
+	return slices.Insert(keys, 0, k), recordKey(tx, audit.SigningKeyCreated, k, now)
+}
+
+func recordKey(tx Tx, name string, k SigningKey, now time.Time) error {
+	return audit.Record(tx, audit.New(name, audit.System, now), struct {
+		Object    string    `json:"object"`
+		ID        string    `json:"kid"`
+		CreatedAt time.Time `json:"created_at"`
+		RetiredAt time.Time `json:"retired_at,omitzero"`
+	}{"orgate.signing_key", k.ID, k.CreatedAt, k.RetiredAt})
 }

@@ -16,6 +16,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"iter"
 	"time"
 
@@ -144,7 +145,23 @@ func (l Limits) Touch() time.Duration { return min(l.Idle/10, 5*time.Minute) }
 
 // Alive returns nil if s may be used at now, else an error wrapping [ErrEnded]
 // that says which limit ended it.
-func (s Session) Alive(l Limits, now time.Time) error { panic("") }
+//
+// As SeenAt may be behind the last use by [Limits.Touch], a session may end that much
+// before it has been idle for l.Idle, and never after.
+func (s Session) Alive(l Limits, now time.Time) error {
+	switch {
+	case s.ID == "":
+		return fmt.Errorf("%w: there is none", ErrEnded)
+	case !s.EndedAt.IsZero():
+		return fmt.Errorf("%w: it was ended", ErrEnded)
+	case !now.Before(s.ExpiresAt), now.Sub(s.CreatedAt) >= l.Absolute:
+		return fmt.Errorf("%w: it was begun too long ago", ErrEnded)
+	case now.Sub(s.SeenAt) >= l.Idle:
+		return fmt.Errorf("%w: it was not used for too long", ErrEnded)
+	default:
+		return nil
+	}
+}
 
 // A Handover is what a one-time code stands for: a session of the login host, to be
 // continued on one tenant host in the browser that asked for it. 60 s, once.

@@ -1,0 +1,130 @@
+package session
+
+import (
+	"errors"
+	"iter"
+	"time"
+
+	"github.com/orgate/orgate/audit"
+	"github.com/orgate/orgate/policy"
+	"github.com/orgate/orgate/tenancy"
+)
+
+// End ends a session, and its children if it has any. Ending what has ended is nothing.
+func End(tx Tx, id ID, by audit.Actor, now time.Time) error {
+	s, err := tx.Session(id)
+	if errors.Is(err, tenancy.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	proofs := s.Proofs
+	if s.Parent != "" {
+		parent, err := tx.Session(s.Parent)
+		if err != nil && !errors.Is(err, tenancy.ErrNotFound) {
+			return err
+		}
+		proofs = parent.Proofs
+	}
+	if err := endOne(tx, s, proofs, by, now); err != nil {
+		return err
+	}
+	children, err := collect(tx.Children(id))
+	if err != nil {
+		return err
+	}
+	for _, c := range children {
+		if err := endOne(tx, c, proofs, by, now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// endOne ends s, if it is not over.
+func endOne(tx Tx, s Session, proofs []policy.Proof, by audit.Actor, now time.Time) error {
+	if over(s, now) {
+		return nil
+	}
+	s.EndedAt = now.UTC()
+	if err := tx.PutSession(s); err != nil {
+		return err
+	}
+	return record(tx, audit.SessionRevoked, s, proofs, by, now)
+}
+
+// EndAll ends every session of the user on every host; but for keep, if it is not empty,
+// and its children.
+func EndAll(tx Tx, user tenancy.UserID, keep ID, by audit.Actor, now time.Time) error {
+	return endWhere(tx, tx.SessionsOf(user), by, now, func(s Session) bool {
+		return keep == "" || s.ID != keep && s.Parent != keep
+	})
+}
+
+// EndIn ends every session of the user in one organization: those on its hosts, and those
+// on the login host that are good nowhere else.
+func EndIn(tx Tx, org tenancy.OrgID, user tenancy.UserID, by audit.Actor, now time.Time) error {
+	return endWhere(tx, tx.SessionsOf(user), by, now, func(s Session) bool {
+		return org != "" && (s.Organization == org || s.ConfinedTo == org)
+	})
+}
+
+// EndUpstream ends the sessions behind a provider's session (back-channel logout). With
+// an empty sid, all of the subject's. It returns how many on the login host it ended.
+func EndUpstream(tx Tx, conn tenancy.ConnectionID, subject, sid string, by audit.Actor, now time.Time) (int, error) {
+	n := 0
+	err := endWhere(tx, tx.SessionsByUpstream(conn, subject, sid), by, now, func(s Session) bool {
+		if !over(s, now) {
+			n++
+		}
+		return true
+	})
+	return n, err
+}
+
+func endWhere(tx Tx, sessions iter.Seq2[Session, error], by audit.Actor, now time.Time, which func(Session) bool) error {
+	all, err := collect(sessions)
+	if err != nil {
+		return err
+	}
+	for _, s := range all {
+		if !which(s) {
+			continue
+		}
+		if err := End(tx, s.ID, by, now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// collect reads to the end before anything is changed.
+func collect(sessions iter.Seq2[Session, error]) ([]Session, error) {
+	var all []Session
+	for s, err := range sessions {
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, s)
+	}
+	return all, nil
+}
+
+// Deactivate deactivates a membership and ends the user's sessions in the organization.
+// The errors are those of [tenancy.DeactivateMembership]. (To bring one back is
+// [tenancy.ReactivateMembership]: what has ended stays ended.)
+func Deactivate(tx Tx, org tenancy.OrgID, user tenancy.UserID, by audit.Actor, now time.Time) error {
+	if err := tenancy.DeactivateMembership(tx, org, user, by, now); err != nil {
+		return err
+	}
+	return EndIn(tx, org, user, by, now)
+}
+
+// Remove deletes a membership for good and ends the user's sessions in the organization.
+func Remove(tx Tx, org tenancy.OrgID, user tenancy.UserID, by audit.Actor, now time.Time) error {
+	if err := tenancy.RemoveMembership(tx, org, user, by, now); err != nil {
+		return err
+	}
+	return EndIn(tx, org, user, by, now)
+}
