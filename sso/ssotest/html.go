@@ -35,6 +35,8 @@ type Form struct {
 	Method  string
 	Fields  []Field
 	Buttons []Button
+
+	id string
 }
 
 // A Field is what a form submits.
@@ -92,6 +94,14 @@ func parsePage(u *url.URL, resp *http.Response, body []byte) *Page {
 		return p
 	}
 	p.read(root, nil)
+	// A control may belong to a form elsewhere in the page, by its id.
+	for d := range root.Descendants() {
+		if id := attribute(d, "form"); d.Type == html.ElementNode && id != "" {
+			if i := slices.IndexFunc(p.Forms, func(f Form) bool { return f.id == id }); i >= 0 {
+				p.Forms[i].readControl(d)
+			}
+		}
+	}
 	p.Text = strings.Join(strings.Fields(text(root)), " ")
 	return p
 }
@@ -109,7 +119,7 @@ func (p *Page) read(n *html.Node, form *Form) {
 			p.readForm(n)
 			return
 		case "input", "textarea", "select", "button":
-			if form != nil {
+			if form != nil && !hasAttribute(n, "form") {
 				form.readControl(n)
 			}
 		}
@@ -120,7 +130,7 @@ func (p *Page) read(n *html.Node, form *Form) {
 }
 
 func (p *Page) readForm(n *html.Node) {
-	f := Form{Method: http.MethodGet}
+	f := Form{Method: http.MethodGet, id: attribute(n, "id")}
 	if strings.EqualFold(attribute(n, "method"), "post") {
 		f.Method = http.MethodPost
 	}
