@@ -69,6 +69,7 @@ type keyring struct {
 
 	current atomic.Pointer[keys]
 	reading sync.Mutex
+	wake    chan struct{} // keys changed
 }
 
 // keys are the keys at one moment. They are immutable.
@@ -129,10 +130,19 @@ func (r *keyring) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+		case <-r.wake:
 		}
 		if err := r.refresh(ctx); err != nil && ctx.Err() == nil {
 			r.log.LogAttrs(ctx, slog.LevelError, "signing keys could not be read: the last known ones go on signing", slog.Any("error", err))
 		}
+	}
+}
+
+// changed has the keys read soon.
+func (r *keyring) changed() {
+	select {
+	case r.wake <- struct{}{}:
+	default:
 	}
 }
 

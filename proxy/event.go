@@ -54,13 +54,19 @@ func (p *Proxy) act(ctx context.Context, events []audit.Event) {
 	for i := range events {
 		e := &events[i]
 		scopes = append(scopes, scopesOf(e)...)
-		if strings.HasPrefix(e.Name, "organization.") && e.Organization != "" && !slices.Contains(orgs, tenancy.OrgID(e.Organization)) {
-			orgs = append(orgs, tenancy.OrgID(e.Organization))
+		switch kindOf(e.Name) {
+		case "organization":
+			if e.Organization != "" && !slices.Contains(orgs, tenancy.OrgID(e.Organization)) {
+				orgs = append(orgs, tenancy.OrgID(e.Organization))
+			}
+		case "signing_key":
+			p.keys.changed()
 		}
 	}
 	if len(orgs) > 0 {
 		ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 		defer cancel()
+		// Its policy binds everyone with an address on its domains, wherever they are.
 		domains, ok := p.refresh(ctx, orgs...)
 		for _, d := range domains {
 			scopes = append(scopes, scope{byEmailDomain, d})
@@ -74,17 +80,22 @@ func (p *Proxy) act(ctx context.Context, events []audit.Event) {
 	}
 }
 
-// harmless are the first words of the names of events that change nothing that a grant
-// is made of. Every other event, also one that nobody has thought of yet, drops the
-// grants of whatever it names, and all grants if it names nothing.
+// kindOf returns what an event is about, by its name.
+func kindOf(name string) string {
+	kind, _, _ := strings.Cut(strings.TrimPrefix(name, "orgate."), ".")
+	return kind
+}
+
+// harmless reports whether an event changes nothing that a grant is made of. Every other
+// one, also one that nobody has thought of yet, drops the grants of whatever it
+// names, and all grants if it names nothing.
 func harmless(name string) bool {
 	switch name {
-	case "session.created", "user.created":
+	case audit.SessionCreated, audit.UserCreated:
 		return true
 	}
-	kind, _, _ := strings.Cut(name, ".")
-	switch kind {
-	case "authentication", "invitation", "magic_auth", "email_verification", "password_reset", "api_key", "dsync", "action":
+	switch kindOf(name) {
+	case "authentication", "invitation", "magic_auth", "email_verification", "password_reset", "api_key", "dsync", "action", "signing_key":
 		return true
 	}
 	return false
@@ -95,10 +106,8 @@ func scopesOf(e *audit.Event) []scope {
 	if harmless(e.Name) {
 		return nil
 	}
-	kind, _, _ := strings.Cut(e.Name, ".")
-	switch {
+	switch kind := kindOf(e.Name); {
 	case kind == "organization_domain":
-		// It binds everyone with such an address, wherever they are.
 		var data struct {
 			Domain string `json:"domain"`
 		}

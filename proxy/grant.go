@@ -120,7 +120,7 @@ func (p *Proxy) build(ctx context.Context, st *state, pl *place, token session.H
 			// The session is good at the one host that it was handed to, for the one
 			// organization. The host is the key of what is cached; both are
 			// compared again, because everything rests on it.
-			if s.Parent == "" || s.Host != pl.authority || s.Organization != pl.org.id {
+			if s.Parent == "" || s.Host != string(pl.host) || s.Organization != pl.org.id {
 				return session.ErrEnded
 			}
 			q.Session = parent

@@ -93,7 +93,7 @@ func (x *exchange) endOld(tx store.Tx, token session.Hash) error {
 	if err != nil {
 		return notFoundIsNil(err)
 	}
-	if s.Parent == "" || s.Host != x.place.authority || s.Organization != x.place.org.id {
+	if s.Parent == "" || s.Host != string(x.place.host) || s.Organization != x.place.org.id {
 		return nil
 	}
 	return session.End(tx, s.ID, audit.Actor{Type: "user", ID: string(s.User)}, x.p.now())
@@ -156,7 +156,7 @@ func (x *exchange) signOut(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return notFoundIsNil(err)
 		}
-		if s.Parent == "" || s.Host != x.place.authority {
+		if s.Parent == "" || s.Host != string(x.place.host) {
 			return nil
 		}
 		return session.End(tx, s.Parent, audit.Actor{Type: "user", ID: string(s.User)}, x.p.now())

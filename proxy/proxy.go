@@ -113,7 +113,7 @@ func New(ctx context.Context, o Options) (*Proxy, error) {
 		return nil, err
 	}
 	p.grants = newCache(cmp.Or(o.Grants, 50_000))
-	p.keys = &keyring{store: o.Store, box: o.Box, now: p.now, log: p.log}
+	p.keys = &keyring{store: o.Store, box: o.Box, now: p.now, log: p.log, wake: make(chan struct{}, 1)}
 	p.touches = newToucher()
 	if p.routes, err = p.tenantRoutes(); err != nil {
 		return nil, err

@@ -16,6 +16,7 @@ import (
 type toucher struct {
 	mu      sync.Mutex
 	waiting map[session.ID]struct{}
+	busy    bool // some are being recorded
 	wake    chan struct{}
 }
 
@@ -56,7 +57,15 @@ func (t *toucher) take() []session.ID {
 		ids = append(ids, id)
 		delete(t.waiting, id)
 	}
+	t.busy = len(ids) > 0
 	return ids
+}
+
+// done notes that what was taken is recorded.
+func (t *toucher) done() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.busy = false
 }
 
 // run records until ctx is done, and then what is left.
@@ -89,6 +98,7 @@ func (t *toucher) flush(ctx context.Context, p *Proxy) bool {
 	if len(ids) == 0 {
 		return false
 	}
+	defer t.done()
 	limits, now := p.state.Load().limits, p.now()
 	err := p.store.Update(ctx, func(tx store.Tx) error {
 		for _, id := range ids {

@@ -1,0 +1,482 @@
+package proxy
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/orgate/orgate/audit"
+	"github.com/orgate/orgate/internal/cookie"
+	"github.com/orgate/orgate/policy"
+	"github.com/orgate/orgate/session"
+	"github.com/orgate/orgate/store"
+	"github.com/orgate/orgate/tenancy"
+)
+
+// endings are what ends or changes what a person may do at acme, and what they get then.
+func endings() map[string]struct {
+	do   func(*world, *person, store.Tx) error
+	want int
+} {
+	type ending = struct {
+		do   func(*world, *person, store.Tx) error
+		want int
+	}
+	return map[string]ending{
+		"sign-out": {func(w *world, p *person, tx store.Tx) error {
+			return session.End(tx, p.parent.ID, audit.System, w.now())
+		}, 401},
+		"sign-out everywhere": {func(w *world, p *person, tx store.Tx) error {
+			return session.EndAll(tx, p.user.ID, "", audit.System, w.now())
+		}, 401},
+		"deactivation": {func(w *world, p *person, tx store.Tx) error {
+			return session.Deactivate(tx, w.acme.ID, p.user.ID, audit.System, w.now())
+		}, 401},
+		"deactivation without an end of sessions": {func(w *world, p *person, tx store.Tx) error {
+			return tenancy.DeactivateMembership(tx, w.acme.ID, p.user.ID, audit.System, w.now())
+		}, 403},
+		"removal": {func(w *world, p *person, tx store.Tx) error {
+			return session.Remove(tx, w.acme.ID, p.user.ID, audit.System, w.now())
+		}, 401},
+		"another role": {func(w *world, p *person, tx store.Tx) error {
+			_, err := tenancy.SetRoles(tx, tenancy.Rules{DefaultRole: "member"}, w.acme.ID, p.user.ID, tenancy.Grant{Roles: []string{"member"}}, audit.System, w.now())
+			return err
+		}, 403},
+		"another meaning of the role": {func(w *world, _ *person, tx store.Tx) error {
+			return tenancy.SaveRole(tx, tenancy.Role{Slug: "admin", Permissions: []string{"nothing"}}, audit.System, w.now())
+		}, 200}, // but the app is told
+		"a stricter policy": {func(w *world, _ *person, tx store.Tx) error {
+			o := w.acme
+			o.OrganizationPolicy = &policy.Policy{MFA: true}
+			_, err := tenancy.SaveOrganization(tx, o, audit.System, w.now())
+			return err
+		}, 403}, // no second factor is offered in this world
+		"suspension": {func(w *world, _ *person, tx store.Tx) error {
+			return tenancy.Suspend(tx, w.acme.ID, audit.System, w.now())
+		}, 404},
+		"a domain policy of another organization": {func(w *world, _ *person, tx store.Tx) error {
+			o := w.globex
+			o.DomainPolicy = &policy.Policy{Methods: policy.MethodsOf(policy.Password)}
+			if _, err := tenancy.SaveOrganization(tx, o, audit.System, w.now()); err != nil {
+				return err
+			}
+			return tenancy.SetDomains(tx, w.globex.ID, []tenancy.DomainClaim{{Name: "acme.com", Verified: true}}, audit.System, w.now())
+		}, 403}, // a password is not offered
+	}
+}
+
+// Promise 5, first half.
+func TestARevocationHoldsFromTheNextRequest(t *testing.T) {
+	for name, e := range endings() {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			p, c := w.jo("admin")
+			before := w.do("GET", acmeHost, "/admin/x", "Cookie", c)
+			if before.StatusCode != 200 {
+				t.Fatal(before.StatusCode, before.body)
+			}
+			w.update(func(tx store.Tx) error { return e.do(w, p, tx) })
+			after := w.do("GET", acmeHost, "/admin/x", "Cookie", c)
+			if after.StatusCode != e.want {
+				t.Errorf("%d, want %d: %.200s", after.StatusCode, e.want, after.body)
+			}
+			if after.StatusCode == 200 && after.echo(t).Header.Get("X-Org-Permissions") == before.echo(t).Header.Get("X-Org-Permissions") {
+				t.Error("the app is told what was true before")
+			}
+		})
+	}
+}
+
+// TestARevocationHoldsUnderLoad revokes while requests come on many connections: none that
+// begins after the revocation was acknowledged gets through.
+func TestARevocationHoldsUnderLoad(t *testing.T) {
+	w := newWorld(t)
+	p, c := w.jo("admin")
+	revoked := make(chan struct{})
+	bad := make(chan string, 8)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	done := make(chan struct{}, 8)
+	for range 8 {
+		go func() {
+			defer func() { done <- struct{}{} }()
+			for after := 0; after < 20 && ctx.Err() == nil; {
+				late := false
+				select {
+				case <-revoked:
+					late = true
+					after++
+				default:
+				}
+				r, _ := http.NewRequestWithContext(ctx, "GET", w.server.URL+"/admin/x", nil)
+				r.Host = acmeHost
+				r.Header.Set("Cookie", c)
+				res, err := noRedirect(w.server.Client()).Do(r)
+				if err != nil {
+					continue
+				}
+				io.Copy(io.Discard, res.Body)
+				res.Body.Close()
+				if late && res.StatusCode == 200 {
+					bad <- "a request that began after the revocation was let in"
+					return
+				}
+			}
+		}()
+	}
+	time.Sleep(30 * time.Millisecond) // let the load come up; nothing depends on how far
+	w.update(func(tx store.Tx) error { return session.Deactivate(tx, w.acme.ID, p.user.ID, audit.System, w.now()) })
+	close(revoked)
+	for range 8 {
+		<-done
+	}
+	select {
+	case msg := <-bad:
+		t.Error(msg)
+	default:
+	}
+}
+
+// streams opens a WebSocket, an event stream and a slow download, and returns a channel
+// for each that is closed when it is over.
+func (w *world) streams(host, path string, headers ...string) map[string]chan struct{} {
+	w.t.Helper()
+	app := http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		switch r.URL.Query().Get("kind") {
+		case "websocket":
+			conn, err := websocket.Accept(rw, r, &websocket.AcceptOptions{InsecureSkipVerify: true})
+			if err != nil {
+				return
+			}
+			defer conn.CloseNow()
+			for {
+				typ, b, err := conn.Read(r.Context())
+				if err != nil || conn.Write(r.Context(), typ, b) != nil {
+					return
+				}
+			}
+		case "events":
+			rw.Header().Set("Content-Type", "text/event-stream")
+		case "download":
+			rw.Header().Set("Content-Type", "application/octet-stream")
+		}
+		for r.Context().Err() == nil {
+			fmt.Fprint(rw, "data: x\n\n")
+			http.NewResponseController(rw).Flush()
+			time.Sleep(5 * time.Millisecond)
+		}
+	})
+	w.app.Store(&app)
+	over := map[string]chan struct{}{}
+	for _, kind := range []string{"events", "download"} {
+		ch := make(chan struct{})
+		over[kind] = ch
+		r, _ := http.NewRequestWithContext(w.t.Context(), "GET", w.server.URL+path+"?kind="+kind, nil)
+		r.Host = host
+		for i := 0; i < len(headers); i += 2 {
+			r.Header.Set(headers[i], headers[i+1])
+		}
+		res, err := w.server.Client().Do(r)
+		if err != nil || res.StatusCode != 200 {
+			w.t.Fatal(kind, res, err)
+		}
+		w.t.Cleanup(func() { res.Body.Close() })
+		if _, err := bufio.NewReader(res.Body).ReadString('\n'); err != nil {
+			w.t.Fatal(err)
+		}
+		go func() {
+			defer close(ch)
+			io.Copy(io.Discard, res.Body)
+		}()
+	}
+	h := http.Header{}
+	for i := 0; i < len(headers); i += 2 {
+		h.Set(headers[i], headers[i+1])
+	}
+	conn, _, err := websocket.Dial(w.t.Context(), w.server.URL+path+"?kind=websocket", &websocket.DialOptions{Host: host, HTTPHeader: h})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { conn.CloseNow() })
+	if err := conn.Write(w.t.Context(), websocket.MessageText, []byte("hello")); err != nil {
+		w.t.Fatal(err)
+	}
+	if _, b, err := conn.Read(w.t.Context()); err != nil || string(b) != "hello" {
+		w.t.Fatalf("%q, %v", b, err)
+	}
+	ch := make(chan struct{})
+	over["websocket"] = ch
+	go func() {
+		defer close(ch)
+		for {
+			if _, _, err := conn.Read(w.t.Context()); err != nil {
+				return
+			}
+		}
+	}()
+	return over
+}
+
+// Promise 5, second half.
+func TestWhatIsOpenEndsWithinASecondOfItsSession(t *testing.T) {
+	for name, e := range endings() {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			p, c := w.jo("admin")
+			over := w.streams(acmeHost, "/admin/x", "Cookie", c)
+			began := time.Now()
+			w.update(func(tx store.Tx) error { return e.do(w, p, tx) })
+			for kind, ch := range over {
+				if e.want == 200 && kind == "download" {
+					continue // still allowed, and said what was true when it was asked for
+				}
+				select {
+				case <-ch:
+				case <-time.After(time.Until(began.Add(time.Second))):
+					t.Errorf("%s is still open after a second", kind)
+				}
+			}
+			w.eventually("no request is under way any more", func() bool { return w.proxy.grants.flying() == 0 || e.want == 200 })
+		})
+	}
+}
+
+func TestWhatIsOpenGoesOnWhenNothingOfItChanged(t *testing.T) {
+	w := newWorld(t)
+	p, c := w.jo("admin")
+	over := w.streams(acmeHost, "/x", "Cookie", c)
+	other := w.person("ann@acme.com", w.acme.ID)
+	w.update(func(tx store.Tx) error { return session.End(tx, other.parent.ID, audit.System, w.now()) })
+	// Something about the person themselves, of which apps are told nothing.
+	w.update(func(tx store.Tx) error {
+		e := audit.New(audit.IdentityLinked, audit.System, w.now())
+		e.User = string(p.user.ID)
+		return audit.Record(tx, e, nil)
+	})
+	select {
+	case <-over["websocket"]:
+		t.Error("the WebSocket was closed")
+	case <-over["events"]:
+		t.Error("the event stream was closed")
+	case <-over["download"]:
+		t.Error("the download was cut off")
+	case <-time.After(300 * time.Millisecond): // as long as an end would take, and more
+	}
+	// And it is still found when its time comes.
+	w.update(func(tx store.Tx) error { return session.End(tx, p.parent.ID, audit.System, w.now()) })
+	for kind, ch := range over {
+		select {
+		case <-ch:
+		case <-time.After(time.Second):
+			t.Errorf("%s is still open", kind)
+		}
+	}
+}
+
+func TestAStreamEndsWhenItsSessionIsTooOld(t *testing.T) {
+	w := newWorld(t, func(o *Options) { o.Limits = session.Limits{Idle: 700 * time.Millisecond, Absolute: time.Hour} })
+	_, c := w.jo()
+	over := w.streams(acmeHost, "/x", "Cookie", c)
+	for _, kind := range []string{"websocket", "events"} {
+		select {
+		case <-over[kind]:
+		case <-time.After(3 * time.Second):
+			t.Errorf("%s outlives its session", kind)
+		}
+	}
+}
+
+func TestAStreamOfAPublicPathEndsWithTheOrganization(t *testing.T) {
+	w := newWorld(t)
+	over := w.streams(acmeHost, "/public/x")
+	w.update(func(tx store.Tx) error { return suspend(tx, w.acme.ID, w) })
+	for kind, ch := range over {
+		select {
+		case <-ch:
+		case <-time.After(time.Second):
+			t.Errorf("%s is still open", kind)
+		}
+	}
+}
+
+func TestARequestMayBeAnsweredThoughItEndedItsOwnSession(t *testing.T) {
+	w := newWorld(t)
+	p, c := w.jo()
+	app := http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+		w.update(func(tx store.Tx) error { return session.Remove(tx, w.acme.ID, p.user.ID, audit.System, w.now()) })
+		fmt.Fprint(rw, "goodbye")
+	})
+	w.app.Store(&app)
+	if res := w.send("POST", acmeHost, "/leave", strings.NewReader("x"), "Cookie", c); res.StatusCode != 200 || res.body != "goodbye" {
+		t.Errorf("%d %s", res.StatusCode, res.body)
+	}
+}
+
+func TestASlowRequestIsCutOffWhenItsSessionEnds(t *testing.T) {
+	w := newWorld(t)
+	p, c := w.jo()
+	arrived, gone := make(chan struct{}), make(chan struct{})
+	app := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		close(arrived)
+		<-r.Context().Done()
+		close(gone)
+	})
+	w.app.Store(&app)
+	go func() {
+		<-arrived
+		w.update(func(tx store.Tx) error { return session.End(tx, p.parent.ID, audit.System, w.now()) })
+	}()
+	began := time.Now()
+	if res := w.do("GET", acmeHost, "/slow", "Cookie", c); res.StatusCode != 401 || time.Since(began) > 2*time.Second {
+		t.Errorf("%d after %v: %s", res.StatusCode, time.Since(began), res.body)
+	}
+	<-gone
+}
+
+func TestSessionLimitsHoldWithoutTheStore(t *testing.T) {
+	w := newWorld(t, func(o *Options) {
+		o.Limits = session.Limits{Idle: time.Hour, Absolute: 3 * time.Hour}
+		o.Staleness = 1000 * time.Hour // so that the clock of this test is not a silence of the store
+	})
+	_, c := w.jo()
+	get := func() int { return w.do("GET", acmeHost, "/", "Cookie", c).StatusCode }
+	for i := range 5 { // used every half an hour: alive beyond the idle limit
+		if got := get(); got != 200 {
+			t.Fatalf("after %d half hours: %d", i, got)
+		}
+		w.eventually("its use is recorded", func() bool { return w.proxy.touches.idle() })
+		w.pass(30 * time.Minute)
+	}
+	w.pass(31 * time.Minute) // three hours and one minute
+	if got := get(); got != 401 {
+		t.Errorf("beyond the absolute limit: %d", got)
+	}
+	p := w.person("ann@acme.com", w.acme.ID)
+	c = p.at(acmeHost, w.acme.ID)
+	if got := get(); got != 200 {
+		t.Fatal(got)
+	}
+	w.eventually("its use is recorded", func() bool { return w.proxy.touches.idle() })
+	w.pass(61 * time.Minute)
+	if got := get(); got != 401 {
+		t.Errorf("beyond the idle limit: %d", got)
+	}
+}
+
+func TestUseIsWrittenNowAndThenOnly(t *testing.T) {
+	w := newWorld(t, func(o *Options) { o.Staleness = 1000 * time.Hour })
+	_, c := w.jo()
+	before, _ := w.seen(c)
+	for range 50 {
+		w.do("GET", acmeHost, "/", "Cookie", c)
+	}
+	w.eventually("nothing waits", func() bool { return w.proxy.touches.idle() })
+	if after, _ := w.seen(c); !after.Equal(before) {
+		t.Error("a session that was just made was recorded as used")
+	}
+	w.pass(6 * time.Minute)
+	w.do("GET", acmeHost, "/", "Cookie", c)
+	w.eventually("its use is recorded", func() bool { after, parent := w.seen(c); return after.After(before) && parent.After(before) })
+}
+
+// seen is when a session and its parent were used last.
+func (w *world) seen(c string) (child, parent time.Time) {
+	tok, _ := session.ParseToken(strings.TrimPrefix(c, cookie.Jar{}.Name(cookie.Session)+"="))
+	w.store.View(context.Background(), func(tx store.Tx) error {
+		s, err := tx.SessionByToken(tok.Hash())
+		if err != nil {
+			return err
+		}
+		p, err := tx.Session(s.Parent)
+		child, parent = s.SeenAt, p.SeenAt
+		return err
+	})
+	return child, parent
+}
+
+// Promise 8.
+func TestNobodyGetsInWhenTheStoreIsSilent(t *testing.T) {
+	w := newWorld(t, func(o *Options) { o.Staleness = 2 * time.Second })
+	_, c := w.jo()
+	if got := w.do("GET", acmeHost, "/", "Cookie", c).StatusCode; got != 200 {
+		t.Fatal(got)
+	}
+	over := w.streams(acmeHost, "/x", "Cookie", c)
+	w.app.Store(nil)
+	w.engine.down.Store(true)
+	// What is known is believed for a bounded time; what is not known is not let in.
+	if got := w.do("GET", acmeHost, "/", "Cookie", c).StatusCode; got != 200 {
+		t.Errorf("a moment later: %d", got)
+	}
+	if res := w.do("GET", acmeHost, "/", "Cookie", "__Host-orgate_session="+session.NewToken().Reveal()); res.StatusCode != 503 || res.Header.Get("Retry-After") == "" {
+		t.Errorf("a session that is not known: %d", res.StatusCode)
+	}
+	w.eventually("nobody gets in", func() bool { return w.do("GET", acmeHost, "/", "Cookie", c).StatusCode == 503 })
+	for kind, ch := range over {
+		select {
+		case <-ch:
+		case <-time.After(3 * time.Second):
+			t.Errorf("%s is still open", kind)
+		}
+	}
+	if got := w.do("GET", acmeHost, "/healthz").StatusCode; got != 503 {
+		t.Errorf("a public path, of an organization that may be suspended: %d", got)
+	}
+	w.engine.down.Store(false)
+	w.eventually("they get in again", func() bool { return w.do("GET", acmeHost, "/", "Cookie", c).StatusCode == 200 })
+}
+
+func TestARevocationOnAnotherReplicaHoldsWithinASecond(t *testing.T) {
+	w := newWorld(t)
+	p, c := w.jo("admin")
+	over := w.streams(acmeHost, "/admin/x", "Cookie", c)
+	// Another Store on the same engine: its commits come by the feed alone.
+	other := store.New(w.engine, store.Options{Now: w.now})
+	began := time.Now()
+	if err := other.Update(t.Context(), func(tx store.Tx) error { return session.Deactivate(tx, w.acme.ID, p.user.ID, audit.System, w.now()) }); err != nil {
+		t.Fatal(err)
+	}
+	for kind, ch := range over {
+		select {
+		case <-ch:
+		case <-time.After(time.Until(began.Add(time.Second))):
+			t.Errorf("%s is still open", kind)
+		}
+	}
+	if got := w.do("GET", acmeHost, "/", "Cookie", c).StatusCode; got != 401 {
+		t.Errorf("%d", got)
+	}
+}
+
+func TestAnOrganizationThatCannotBeReadIsClosedUntilItCan(t *testing.T) {
+	w := newWorld(t)
+	_, c := w.jo()
+	w.engine.down.Store(true)
+	w.proxy.refresh(t.Context(), w.acme.ID)
+	if got := w.do("GET", acmeHost, "/", "Cookie", c).StatusCode; got != 503 {
+		t.Errorf("%d", got)
+	}
+	w.engine.down.Store(false)
+	if got := w.do("GET", acmeHost, "/", "Cookie", c).StatusCode; got != 200 {
+		t.Errorf("%d", got)
+	}
+}
+
+func TestAChangedOrganizationIsFoundByItsNewNamesOnly(t *testing.T) {
+	w := newWorld(t)
+	o := w.acme
+	o.Slug, o.Hosts = "acmecorp", []string{"sso.acme.com"}
+	w.update(func(tx store.Tx) error { _, err := tenancy.SaveOrganization(tx, o, audit.System, w.now()); return err })
+	for host, want := range map[string]int{acmeHost: 404, "portal.acme.com": 404, "acmecorp.example.com": 200, "sso.acme.com": 200, globexHost: 200} {
+		if got := w.do("GET", host, "/healthz").StatusCode; got != want {
+			t.Errorf("%s: %d, want %d", host, got, want)
+		}
+	}
+}
