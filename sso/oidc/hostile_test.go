@@ -386,13 +386,14 @@ func keepsSecrets(t *testing.T, err error, secrets ...string) {
 	if err == nil {
 		return
 	}
-	said := fmt.Sprintf("%v %+v %#v", err, err, err)
+	var said strings.Builder
+	said.WriteString(fmt.Sprintf("%v %+v %#v", err, err, err))
 	for cause := errors.Unwrap(err); cause != nil; cause = errors.Unwrap(cause) {
-		said += cause.Error()
+		said.WriteString(cause.Error())
 	}
 	for _, s := range append(secrets, testSecret, "internal-banner", "eyJ", "<html>") {
-		if strings.Contains(said, s) {
-			t.Errorf("%q is in the error: %s", s, said)
+		if strings.Contains(said.String(), s) {
+			t.Errorf("%q is in the error: %s", s, said.String())
 		}
 	}
 	if strings.ContainsFunc(err.Error(), func(r rune) bool { return !unicode.IsPrint(r) }) {

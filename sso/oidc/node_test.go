@@ -1,6 +1,7 @@
 package oidc
 
 import (
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -186,9 +187,7 @@ func TestALyingProviderFromNPMIsNotBelieved(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			claims := map[string]any{"aud": testClient}
 			for _, m := range []map[string]any{honest, tc.claims} {
-				for k, v := range m {
-					claims[k] = v
-				}
+				maps.Copy(claims, m)
 			}
 			p := newParty(t, ssotest.NodeConfig{Kind: "oauth2-mock-server", Claims: claims})
 			if _, err := p.signIn(t, ssotest.NewBrowser(), StartRequest{}, "alice-1"); code(t, err) != tc.want {

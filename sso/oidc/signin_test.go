@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/url"
 	"reflect"
 	"strings"
@@ -99,9 +100,7 @@ func TestTheRequestAsksForNoMoreAndNoLessThanItShould(t *testing.T) {
 				"response_type": {"code"}, "client_id": {testClient}, "redirect_uri": {r.redirect}, "scope": {"openid email groups"},
 				"state": {f.State}, "nonce": {f.Nonce}, "code_challenge_method": {"S256"}, "code_challenge": {q.Get("code_challenge")},
 			}
-			for k, v := range tc.want {
-				want[k] = v
-			}
+			maps.Copy(want, tc.want)
 			if !reflect.DeepEqual(q, want) {
 				t.Errorf("got %v\nwant %v", q, want)
 			}

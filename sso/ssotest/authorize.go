@@ -1,6 +1,7 @@
 package ssotest
 
 import (
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -166,9 +167,7 @@ func (p *Provider) answer(w http.ResponseWriter, r *http.Request, req *request, 
 		return
 	}
 	q := u.Query()
-	for k, v := range values {
-		q[k] = v
-	}
+	maps.Copy(q, values)
 	u.RawQuery = q.Encode()
 	http.Redirect(w, r, u.String(), http.StatusFound)
 }

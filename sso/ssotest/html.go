@@ -204,13 +204,16 @@ func hasAttribute(n *html.Node, key string) bool {
 // label returns the text of an element on one line.
 func label(n *html.Node) string { return strings.Join(strings.Fields(text(n)), " ") }
 
-// text returns the text inside n, without scripts and styles.
+// text returns the text inside n, without scripts, styles and the page's title, with a
+// blank where an element other than b, i, em, strong, code and a begins.
 func text(n *html.Node) string {
 	var b strings.Builder
 	for d := range n.Descendants() {
+		if d.Type == html.ElementNode && !slices.Contains([]string{"b", "i", "em", "strong", "code", "a"}, d.Data) {
+			b.WriteByte(' ')
+		}
 		if d.Type == html.TextNode && d.Parent.Data != "script" && d.Parent.Data != "style" && d.Parent.Data != "title" || d.Type == html.TextNode && n.Data == "title" {
 			b.WriteString(d.Data)
-			b.WriteByte(' ')
 		}
 	}
 	return b.String()

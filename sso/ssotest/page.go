@@ -87,11 +87,11 @@ func initials(x Person) string {
 	if name == "" {
 		name = x.Subject
 	}
-	out := ""
+	var out strings.Builder
 	for i, word := range strings.Fields(name) {
 		if i < 2 {
-			out += strings.ToUpper(string([]rune(word)[:1]))
+			out.WriteString(strings.ToUpper(string([]rune(word)[:1])))
 		}
 	}
-	return out
+	return out.String()
 }

@@ -116,6 +116,7 @@ const (
 	requestLife = 30 * time.Minute
 	tokenLife   = 10 * time.Minute
 	maxWaiting  = 10_000 // of each kind
+	maxHints    = 100    // ID tokens of one session
 )
 
 // New returns a provider. It is an [http.Handler] for the path of its issuer.

@@ -52,6 +52,9 @@ func (p *Provider) token(w http.ResponseWriter, r *http.Request) {
 	p.mu.Lock()
 	keep(p.access, access, &after, func(x *grant) bool { return x.expires.Before(p.options.Now()) })
 	g.session.clients[c.ID] = true
+	if len(g.session.hints) >= maxHints {
+		clear(g.session.hints)
+	}
 	g.session.hints[id] = true
 	p.mu.Unlock()
 	p.edit(func(f Faults) func(map[string]any) { return f.TokenAnswer }, answer)
