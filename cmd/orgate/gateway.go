@@ -1,0 +1,286 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"reflect"
+	"sync/atomic"
+	"time"
+
+	"github.com/orgate/orgate/config"
+	"github.com/orgate/orgate/config/apply"
+	"github.com/orgate/orgate/internal/cookie"
+	"github.com/orgate/orgate/internal/egress"
+	"github.com/orgate/orgate/internal/endpoint"
+	"github.com/orgate/orgate/internal/page"
+	"github.com/orgate/orgate/internal/seal"
+	"github.com/orgate/orgate/internal/telemetry"
+	"github.com/orgate/orgate/proxy"
+	"github.com/orgate/orgate/session"
+	"github.com/orgate/orgate/sso"
+	"github.com/orgate/orgate/sso/oidc"
+	"github.com/orgate/orgate/store"
+	"github.com/orgate/orgate/tenancy"
+	"github.com/orgate/orgate/web"
+)
+
+// A gateway is everything that serve runs, in the order that it is made in.
+type gateway struct {
+	log     *slog.Logger
+	metrics *telemetry.Metrics
+
+	engine engine
+	store  *store.Store
+	box    *seal.Box
+	// providers remembers what identity providers publish, across reloads.
+	providers *oidc.Providers
+	proxy     *proxy.Proxy
+
+	// front is what each configuration makes anew. The proxy keeps its own part, as
+	// connections and grants outlive a reload.
+	front config.Live[front]
+
+	ready     atomic.Bool
+	addresses [2]string // public, management; as listened on
+}
+
+// A front is a configuration and what is built from it, in force together.
+type front struct {
+	config *config.Config
+	// login serves the login host.
+	login http.Handler
+	// certificate is that of the public listener; nil without TLS.
+	certificate *tls.Certificate
+}
+
+// config returns the configuration in force.
+func (g *gateway) config() *config.Config { return g.front.Load().config }
+
+// open opens the store, puts the configuration in force and builds the edges.
+func open(ctx context.Context, c *config.Config, log *slog.Logger) (g *gateway, err error) {
+	g = &gateway{log: log, metrics: telemetry.NewMetrics(version, commit)}
+	if g.engine, err = openEngine(ctx, c, log); err != nil {
+		return nil, err
+	}
+	g.store = store.New(g.engine, store.Options{Logger: log})
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, g.store.Close())
+		}
+	}()
+	if g.box, err = openBox(c); err != nil {
+		return nil, err
+	}
+	roots, err := rootCAs(string(c.Egress.CAFile))
+	if err != nil {
+		return nil, fmt.Errorf("egress.ca_file: %w", err)
+	}
+	g.providers = oidc.New(oidc.Options{Egress: egress.New(egress.Options{AllowLoopback: c.Egress.AllowLoopback, AllowPrefixes: c.Egress.Allow, RootCAs: roots})})
+	err = g.front.Reload(c, func(c *config.Config) (*front, error) {
+		f, err := g.build(c)
+		if err != nil {
+			return nil, err
+		}
+		if err := g.apply(ctx, c); err != nil {
+			return nil, err
+		}
+		g.proxy, err = proxy.New(ctx, proxy.Options{
+			Settings: proxySettings(c), Store: g.store, Box: g.box, Logger: log, Renderer: page.Errors{},
+			LoginHost: http.HandlerFunc(g.serveLogin), Observer: observer{g.metrics}, Grants: c.Limits.Grants,
+		})
+		return f, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	g.metrics.Reload(true, time.Now())
+	g.metrics.Watch(g.gauges()...)
+	return g, nil
+}
+
+func (g *gateway) close() error { return g.store.Close() }
+
+// apply writes the organizations and roles of c to the store.
+func (g *gateway) apply(ctx context.Context, c *config.Config) error {
+	report, err := apply.Apply(ctx, g.store, c, g.box, time.Now())
+	if err != nil {
+		return fmt.Errorf("write the configuration to the store: %w", err)
+	}
+	g.log.InfoContext(ctx, "organizations", "created", report.Created, "updated", report.Updated, "suspended", report.Suspended, "unchanged", report.Unchanged)
+	return nil
+}
+
+// put puts c in force: everything is built first, and nothing changes if that fails. It is
+// called by one goroutine.
+func (g *gateway) put(ctx context.Context, c *config.Config) error {
+	return g.front.Reload(c, func(c *config.Config) (*front, error) {
+		for _, key := range needsRestart(g.config(), c) {
+			g.log.WarnContext(ctx, "this change takes effect at the next start", "key", key)
+		}
+		f, err := g.build(c)
+		if err != nil {
+			return nil, err
+		}
+		if err := g.apply(ctx, c); err != nil {
+			return nil, err
+		}
+		return f, g.proxy.Reload(proxySettings(c))
+	})
+}
+
+// build makes what c says of the login host and of TLS, and changes nothing.
+func (g *gateway) build(c *config.Config) (*front, error) {
+	f := &front{config: c}
+	routes, guard, err := g.loginRoutes(c)
+	if err != nil {
+		return nil, err
+	}
+	login, err := endpoint.New(routes, endpoint.Options{Guards: map[endpoint.Access]endpoint.Guard{endpoint.SignedIn: guard}, Renderer: page.Errors{}, Logger: g.log})
+	if err != nil {
+		return nil, err
+	}
+	f.login = http.MaxBytesHandler(login, int64(c.Limits.MaxBody))
+	if c.TLS != nil {
+		cert, err := tls.LoadX509KeyPair(string(c.TLS.CertFile), string(c.TLS.KeyFile))
+		if err != nil {
+			return nil, fmt.Errorf("tls: %w", err)
+		}
+		f.certificate = &cert
+	}
+	return f, nil
+}
+
+// needsRestart names the keys that differ and are read at the start only.
+func needsRestart(a, b *config.Config) (keys []string) {
+	differs := func(is bool, key string) {
+		if is {
+			keys = append(keys, key)
+		}
+	}
+	differs(a.Listen != b.Listen, "listen")
+	differs(a.Management != b.Management, "management")
+	differs((a.TLS == nil) != (b.TLS == nil), "tls")
+	differs((a.Store.Postgres == nil) != (b.Store.Postgres == nil) ||
+		a.Store.Postgres != nil && *a.Store.Postgres != *b.Store.Postgres ||
+		a.Store.Badger != nil && b.Store.Badger != nil && *a.Store.Badger != *b.Store.Badger, "store")
+	differs(!reflect.DeepEqual(a.Egress, b.Egress), "egress")
+	differs(a.Limits != b.Limits, "limits")
+	differs(a.Log != b.Log, "log")
+	return keys
+}
+
+func (g *gateway) serveLogin(w http.ResponseWriter, r *http.Request) {
+	g.front.Load().login.ServeHTTP(w, r)
+}
+
+// loginRoutes are the sign-in flow and the pages of the login host.
+func (g *gateway) loginRoutes(c *config.Config) ([]endpoint.Route, endpoint.Guard, error) {
+	signIn, err := sso.New(sso.Options{
+		Store: g.store, Tenants: tenants{g}, OIDC: g.providers, Box: g.box,
+		PublicURL: c.PublicURL.URL, Jar: jar(c), Limits: limits(c), Rules: c.Rules(), Offered: c.Offered(), Logger: g.log,
+		Count: g.metrics.SignIn, ClientIP: proxy.ClientIP,
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	pages, err := web.New(web.Options{Store: g.store, PublicURL: c.PublicURL.URL, Limits: limits(c)})
+	if err != nil {
+		return nil, nil, err
+	}
+	return append(signIn.Routes(), pages.Routes()...), signIn.Guard, nil
+}
+
+// tenants lets the sign-in flow see the routing table of the proxy, which is made after it.
+type tenants struct{ g *gateway }
+
+func (t tenants) Organization(host string) (tenancy.OrgID, string, bool) {
+	return t.g.proxy.Organization(host)
+}
+
+func (t tenants) Home(o tenancy.OrgID) string { return t.g.proxy.Home(o) }
+
+func jar(c *config.Config) cookie.Jar { return cookie.Jar{Plain: c.PlainCookies()} }
+
+func limits(c *config.Config) session.Limits {
+	return session.Limits{Idle: c.Session.Idle, Absolute: c.Session.Absolute}
+}
+
+// proxySettings are what the configuration says of the data plane.
+func proxySettings(c *config.Config) proxy.Settings {
+	s := proxy.Settings{PublicURL: c.PublicURL.URL, Limits: limits(c), TrustedProxies: c.TrustedProxies, Offered: c.Offered(), Jar: jar(c)}
+	for _, a := range c.Apps {
+		s.Apps = append(s.Apps, proxy.App{
+			Name: a.Name, Host: a.Host.String(), Upstream: a.Upstream.URL, Rules: a.Rules,
+			Headers:        proxy.Headers{Preset: a.Headers.Preset, Names: a.Headers.Names()},
+			AmbiguousPaths: a.AmbiguousPaths == "allow", Trailers: a.GRPC, Protocol: protocol(a.Protocol), TLS: upstreamTLS(a),
+			MaxBody: int64(a.MaxBody), ShareAnswers: !a.CachePrivate,
+			Timeouts: proxy.Timeouts{Connect: a.Timeouts.Connect, Answer: a.Timeouts.ResponseHeader, Idle: a.Timeouts.Idle},
+		})
+	}
+	return s
+}
+
+func protocol(s string) proxy.Protocol {
+	if s == "auto" {
+		return proxy.Auto
+	}
+	return proxy.Protocol(s)
+}
+
+// upstreamTLS is how an https upstream is checked; config has read the file once already.
+func upstreamTLS(a *config.App) *tls.Config {
+	if a.UpstreamTLS == nil {
+		return nil
+	}
+	t := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: a.UpstreamTLS.ServerName}
+	roots, err := rootCAs(string(a.UpstreamTLS.CAFile))
+	if err != nil {
+		roots = x509.NewCertPool() // the file went since: believe nobody rather than everybody
+	}
+	t.RootCAs = roots
+	return t
+}
+
+// rootCAs returns the authorities in a PEM file; nil, which is the system's, without one.
+func rootCAs(file string) (*x509.CertPool, error) {
+	if file == "" {
+		return nil, nil
+	}
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("%s: no certificate in it (want PEM)", file)
+	}
+	return pool, nil
+}
+
+// publicServer is the listener that everybody reaches.
+func (g *gateway) publicServer(tracing telemetry.Tracing) *http.Server {
+	c := g.config()
+	s := proxy.Server(tracing.Handler(g.proxy), proxy.ServerLimits{MaxHeader: int(c.Limits.MaxHeader), HeaderTimeout: c.Limits.HeaderTimeout, IdleTimeout: c.Limits.IdleTimeout}, g.log)
+	if c.TLS != nil {
+		s.TLSConfig = &tls.Config{
+			MinVersion:     tls.VersionTLS12,
+			NextProtos:     []string{"h2", "http/1.1"},
+			GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return g.front.Load().certificate, nil },
+		}
+	}
+	return s
+}
+
+// observer counts what the proxy tells.
+type observer struct{ metrics *telemetry.Metrics }
+
+// Observe implements [proxy.Observer].
+func (o observer) Observe(b proxy.Observation) {
+	o.metrics.Request(b.Route, b.Verdict, b.Reason, b.Status, b.Took, b.Stream)
+}

@@ -1,0 +1,159 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/orgate/orgate/internal/endpoint"
+	"github.com/orgate/orgate/internal/page"
+	"github.com/orgate/orgate/internal/telemetry"
+)
+
+// managementRoutes are health, metrics and, if asked for, profiles.
+func (g *gateway) managementRoutes(withProfiles bool) []endpoint.Route {
+	operator := func(pattern string, h http.HandlerFunc) endpoint.Route {
+		return endpoint.Route{Side: endpoint.Management, Pattern: pattern, Access: endpoint.Operator,
+			Handle: func(w http.ResponseWriter, r *http.Request) error { h(w, r); return nil }}
+	}
+	routes := []endpoint.Route{
+		operator("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, "ok") }),
+		operator("GET /readyz", g.readyz),
+		operator("GET /metrics", g.metrics.Handler().ServeHTTP),
+	}
+	if withProfiles {
+		routes = append(routes,
+			operator("GET /debug/pprof/", pprof.Index),
+			operator("GET /debug/pprof/cmdline", pprof.Cmdline),
+			operator("GET /debug/pprof/profile", pprof.Profile),
+			operator("GET /debug/pprof/symbol", pprof.Symbol),
+			operator("GET /debug/pprof/trace", pprof.Trace))
+	}
+	return routes
+}
+
+// managementServer is the listener for operators.
+func (g *gateway) managementServer() (*http.Server, error) {
+	c := g.config().Management
+	h, err := endpoint.New(g.managementRoutes(c.Pprof), endpoint.Options{
+		Guards:   map[endpoint.Access]endpoint.Guard{endpoint.Operator: onlyHost(c.Listen)},
+		Renderer: page.Errors{}, Logger: g.log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &http.Server{Handler: withID(h), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10}, nil
+}
+
+func withID(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h.ServeHTTP(w, r.WithContext(endpoint.WithRequestID(r.Context())))
+	})
+}
+
+// onlyHost refuses requests to a loopback listener that name another host: a page in the
+// operator's browser whose name was made to resolve to 127.0.0.1 (DNS rebinding).
+func onlyHost(listen string) endpoint.Guard {
+	host, _, err := net.SplitHostPort(listen)
+	loopback := err == nil && isLoopback(host)
+	return func(r *http.Request) (*http.Request, error) {
+		name, _, err := net.SplitHostPort(r.Host)
+		if err != nil {
+			name = r.Host
+		}
+		if loopback && !isLoopback(strings.Trim(name, "[]")) {
+			return nil, &endpoint.Error{Status: http.StatusMisdirectedRequest, Code: "unknown_host", Title: "Not here", Text: "The management listener is asked by address or as localhost."}
+		}
+		return r, nil
+	}
+}
+
+func isLoopback(host string) bool {
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	a, err := netip.ParseAddr(host)
+	return err == nil && a.Unmap().IsLoopback()
+}
+
+// readyz says whether requests should be sent here: not while starting or draining, and
+// not without a store, as then nobody new gets in.
+func (g *gateway) readyz(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
+	defer cancel()
+	if !g.ready.Load() {
+		answer(w, http.StatusServiceUnavailable, "not serving")
+		return
+	}
+	if err := g.engine.Health(ctx); err != nil {
+		g.log.WarnContext(ctx, "not ready: the store does not answer", "cause", err)
+		answer(w, http.StatusServiceUnavailable, "store is unavailable")
+		return
+	}
+	answer(w, http.StatusOK, "ok")
+}
+
+func answer(w http.ResponseWriter, status int, word string) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(map[string]string{"status": word}) // the client has gone, if this fails
+}
+
+// gauges are read when metrics are.
+func (g *gateway) gauges() []telemetry.Gauge {
+	return []telemetry.Gauge{
+		{Name: "orgate_store_up", Help: "1 if the store answers.", Value: func() float64 {
+			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+			defer cancel()
+			if g.engine.Health(ctx) != nil {
+				return 0
+			}
+			return 1
+		}},
+		{Name: "orgate_organizations", Help: "Organizations of the configuration.", Value: func() float64 { return float64(len(g.config().Organizations)) }},
+	}
+}
+
+// control serves what only this machine's owner of the data directory may ask for: a copy
+// of the embedded store, which no other process can open meanwhile. It is a socket in that
+// directory, of mode 0700, so that the file system says who may.
+func (g *gateway) control(ctx context.Context) (*http.Server, func(), error) {
+	c := g.config()
+	if c.Store.Badger == nil {
+		return nil, func() {}, nil
+	}
+	path := controlSocket(string(c.Store.Badger.Dir))
+	// The store's lock is ours, so a socket that is there was left by one that is gone.
+	if err := ignoreGone(os.Remove(path)); err != nil {
+		return nil, nil, err
+	}
+	l, err := (&net.ListenConfig{}).Listen(ctx, "unix", path)
+	if err != nil {
+		g.log.WarnContext(ctx, "no control socket: `orgate backup` works only while orgate is stopped", "cause", err)
+		return nil, func() {}, nil
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /backup", func(w http.ResponseWriter, r *http.Request) {
+		if _, err := g.store.Backup(r.Context(), w); err != nil {
+			g.log.ErrorContext(r.Context(), "backup", "cause", err)
+			panic(http.ErrAbortHandler) // cut off, so that it is not taken for whole
+		}
+	})
+	s := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	go func() {
+		if err := ended(s.Serve(l)); err != nil && !errors.Is(err, net.ErrClosed) {
+			g.log.ErrorContext(ctx, "control socket", "cause", err)
+		}
+	}()
+	return s, func() { _ = os.Remove(path) }, nil
+}
+
+func controlSocket(dir string) string { return filepath.Join(dir, "orgate.sock") }

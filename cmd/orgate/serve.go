@@ -1,0 +1,197 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/orgate/orgate/config"
+	"github.com/orgate/orgate/internal/telemetry"
+)
+
+func serveCommand() *cobra.Command {
+	var file string
+	c := &cobra.Command{
+		Use:   "serve --config FILE",
+		Short: "Run; SIGHUP or a changed file reloads, SIGTERM drains",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			reader := config.NewReader(file, os.LookupEnv)
+			cfg, err := reported(reader.Read, c.ErrOrStderr())
+			if err != nil {
+				return err
+			}
+			return serve(c.Context(), serving{reader: reader, config: cfg, stderr: c.ErrOrStderr()})
+		},
+	}
+	configFlag(c, &file)
+	return c
+}
+
+// serving is what serve is asked to do.
+type serving struct {
+	// reader reads the configuration again when it changes; config is what it read first.
+	reader *config.Reader
+	config *config.Config
+	stderr io.Writer
+	// ready is called once everything listens; nil: nobody asks. Its error ends serve.
+	ready func(*gateway) error
+}
+
+// serve runs until ctx is done, and then drains.
+func serve(ctx context.Context, s serving) (err error) {
+	log, err := telemetry.Logger(s.stderr, s.config.Log.Format, s.config.Log.Level)
+	if err != nil {
+		return err
+	}
+	tracing, err := telemetry.NewTracing(ctx, version)
+	if err != nil {
+		return fmt.Errorf("tracing: %w", err)
+	}
+	defer closing(&err, 5*time.Second, tracing.Close)
+
+	g, err := open(ctx, s.config, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, g.close()) }()
+
+	// Work outlives the listeners: requests that drain need sessions and keys.
+	work, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var background sync.WaitGroup
+	defer background.Wait()
+	defer stop()
+	background.Go(func() { _ = g.proxy.Run(work) }) // it ends with work and no sooner
+
+	public := g.publicServer(tracing)
+	management, err := g.managementServer()
+	if err != nil {
+		return err
+	}
+	control, closeControl, err := g.control(ctx)
+	if err != nil {
+		return err
+	}
+	defer closeControl()
+
+	servers, failed := []*http.Server{public, management, control}, make(chan error, 2)
+	listen := net.ListenConfig{}
+	for i, address := range []string{s.config.Listen, s.config.Management.Listen} {
+		l, err := listen.Listen(ctx, "tcp", address)
+		if err != nil {
+			return fmt.Errorf("%s: %w", []string{"listen", "management.listen"}[i], err)
+		}
+		if servers[i].TLSConfig != nil {
+			l = tls.NewListener(l, servers[i].TLSConfig)
+		}
+		g.addresses[i] = l.Addr().String()
+		background.Go(func() { failed <- ended(servers[i].Serve(l)) })
+	}
+	background.Go(func() { g.reloads(work, s.reader) })
+	log.InfoContext(ctx, "serving", "listen", g.addresses[0], "management", g.addresses[1], "public_url", s.config.PublicURL.String(), "version", version)
+	g.ready.Store(true)
+	if s.ready != nil {
+		err = s.ready(g)
+	}
+	if err == nil {
+		select {
+		case <-ctx.Done():
+		case err = <-failed:
+		}
+	}
+	return errors.Join(err, g.drain(servers))
+}
+
+// drain lets open requests end, for as long as the configuration gives them.
+func (g *gateway) drain(servers []*http.Server) error {
+	g.ready.Store(false)
+	limit, cancel := context.WithTimeout(context.Background(), g.config().Limits.DrainTimeout)
+	defer cancel()
+	g.log.InfoContext(limit, "draining", "timeout", g.config().Limits.DrainTimeout.String())
+	var err error
+	for _, s := range servers {
+		if s == nil {
+			continue
+		}
+		if e := s.Shutdown(limit); errors.Is(e, context.DeadlineExceeded) {
+			g.log.WarnContext(limit, "open requests were cut off at the end of limits.drain_timeout")
+			err = errors.Join(err, s.Close())
+		} else {
+			err = errors.Join(err, e)
+		}
+	}
+	g.log.InfoContext(limit, "stopped")
+	return err
+}
+
+// ended is what Serve returned, if it was not told to stop.
+func ended(err error) error {
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}
+
+// closing calls f with a limit, at the end of whoever defers it.
+func closing(err *error, limit time.Duration, f func(context.Context) error) {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	*err = errors.Join(*err, f(ctx))
+}
+
+// reloads reads the configuration again when a file of it changes or SIGHUP comes, until
+// ctx is done.
+func (g *gateway) reloads(ctx context.Context, reader *config.Reader) {
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	changed := make(chan struct{}, 1)
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	watching.Go(func() {
+		err := reader.Watch(ctx, func() {
+			select {
+			case changed <- struct{}{}:
+			default: // one is waiting already
+			}
+		})
+		if err != nil && ctx.Err() == nil {
+			g.log.ErrorContext(ctx, "files are not watched; SIGHUP still reloads", "cause", err)
+		}
+	})
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hup:
+		case <-changed:
+		}
+		g.reload(ctx, reader)
+	}
+}
+
+// reload puts the configuration in force as it is now, or keeps the old one and says why.
+func (g *gateway) reload(ctx context.Context, reader *config.Reader) {
+	began := time.Now()
+	next, err := reader.Read()
+	if err == nil {
+		err = g.put(ctx, next)
+	}
+	g.metrics.Reload(err == nil, time.Now())
+	if err != nil {
+		g.log.ErrorContext(ctx, "configuration refused; the old one stays in force", "faults", err.Error())
+		return
+	}
+	g.log.InfoContext(ctx, "configuration in force", "organizations", len(next.Organizations), "took", time.Since(began).String())
+}

@@ -1,0 +1,82 @@
+package telemetry
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Metrics are what /metrics shows. docs/operations.md explains each.
+type Metrics struct {
+	registry *prometheus.Registry
+
+	requests  *prometheus.CounterVec
+	durations *prometheus.HistogramVec
+	signIns   *prometheus.CounterVec
+	reloads   *prometheus.CounterVec
+	reloaded  prometheus.Gauge
+}
+
+// A Gauge is a value that is read when /metrics is asked for.
+type Gauge struct {
+	Name, Help string
+	Value      func() float64
+}
+
+// NewMetrics returns metrics with nothing counted.
+func NewMetrics(version, commit string) *Metrics {
+	m := &Metrics{
+		registry: prometheus.NewRegistry(),
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "orgate_requests_total",
+			Help: "Requests by where they went, what was decided and why, and the class of the status."}, []string{"route", "verdict", "reason", "status"}),
+		durations: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "orgate_request_duration_seconds",
+			Help: "From the request's headers to the end of the answer, the app's time included. Streams are left out.", Buckets: prometheus.ExponentialBuckets(0.0005, 2.5, 12)}, []string{"route"}),
+		signIns: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "orgate_sign_in_steps_total",
+			Help: "Steps of sign-ins on the login host, by how they ended."}, []string{"outcome"}),
+		reloads: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "orgate_config_reloads_total",
+			Help: "Configurations read since the start, by result (ok, refused)."}, []string{"result"}),
+		reloaded: prometheus.NewGauge(prometheus.GaugeOpts{Name: "orgate_config_last_reload_success_timestamp_seconds",
+			Help: "When the configuration in force was put in force."}),
+	}
+	build := prometheus.NewGauge(prometheus.GaugeOpts{Name: "orgate_build_info", Help: "1, with the version as labels.",
+		ConstLabels: prometheus.Labels{"version": version, "commit": commit}})
+	build.Set(1)
+	m.registry.MustRegister(m.requests, m.durations, m.signIns, m.reloads, m.reloaded, build,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// Watch adds gauges.
+func (m *Metrics) Watch(gauges ...Gauge) {
+	for _, g := range gauges {
+		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: g.Name, Help: g.Help}, g.Value))
+	}
+}
+
+// Handler serves the metrics in the formats that Prometheus reads.
+func (m *Metrics) Handler() http.Handler { return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{}) }
+
+// Request counts a request. route is one of the proxy's few kinds, never a path.
+func (m *Metrics) Request(route, verdict, reason string, status int, took time.Duration, stream bool) {
+	m.requests.WithLabelValues(route, verdict, reason, strconv.Itoa(status/100)+"xx").Inc()
+	if !stream {
+		m.durations.WithLabelValues(route).Observe(took.Seconds())
+	}
+}
+
+// SignIn counts a step of a sign-in.
+func (m *Metrics) SignIn(outcome string) { m.signIns.WithLabelValues(outcome).Inc() }
+
+// Reload counts a reading of the configuration.
+func (m *Metrics) Reload(ok bool, now time.Time) {
+	if !ok {
+		m.reloads.WithLabelValues("refused").Inc()
+		return
+	}
+	m.reloads.WithLabelValues("ok").Inc()
+	m.reloaded.Set(float64(now.Unix()))
+}
