@@ -55,10 +55,17 @@ func endOne(tx Tx, s Session, proofs []policy.Proof, by audit.Actor, now time.Ti
 }
 
 // EndAll ends every session of the user on every host; but for keep, if it is not empty,
-// and its children.
+// its children, and its parent, without which it would end too.
 func EndAll(tx Tx, user tenancy.UserID, keep ID, by audit.Actor, now time.Time) error {
+	var kept Session
+	if keep != "" {
+		var err error
+		if kept, err = tx.Session(keep); err != nil && !errors.Is(err, tenancy.ErrNotFound) {
+			return err
+		}
+	}
 	return endWhere(tx, tx.SessionsOf(user), by, now, func(s Session) bool {
-		return keep == "" || s.ID != keep && s.Parent != keep
+		return kept.ID == "" || s.ID != kept.ID && s.Parent != kept.ID && s.ID != kept.Parent
 	})
 }
 

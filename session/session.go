@@ -67,6 +67,9 @@ func (t Token) Hash() Hash { return sha256.Sum256([]byte(t.secret)) }
 // String hides the secret.
 func (t Token) String() string { return "[token]" }
 
+// GoString hides it from %#v too.
+func (t Token) GoString() string { return "[token]" }
+
 // A Hash is the SHA-256 of a token's characters.
 type Hash [sha256.Size]byte
 
