@@ -7,11 +7,13 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/orgate/orgate/internal/cookie"
 	"github.com/orgate/orgate/internal/endpoint"
+	"github.com/orgate/orgate/internal/page"
 	"github.com/orgate/orgate/policy"
 	"github.com/orgate/orgate/session"
 )
@@ -129,6 +131,12 @@ func (x *exchange) route(r *http.Request) {
 	}
 	if x.class = toAuth; isAuth(x.target.path) {
 		x.forwardAuth(r, host, port)
+		return
+	}
+	if strings.HasPrefix(x.target.path, page.StaticPath) {
+		// On every host: also the page that says that nothing is here has a stylesheet.
+		x.class = toOurs
+		x.p.routes.ServeHTTP(x, r)
 		return
 	}
 	x.class = toNowhere
