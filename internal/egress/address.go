@@ -39,7 +39,7 @@ func (o Options) check(u *url.URL) error {
 		return ErrURL
 	case u.User != nil:
 		return ErrUserinfo
-	case u.Scheme == "http" && !(o.AllowLoopback && isLoopbackHost(host)):
+	case u.Scheme == "http" && (!o.AllowLoopback || !isLoopbackHost(host)):
 		return ErrScheme
 	}
 	return nil

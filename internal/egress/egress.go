@@ -16,6 +16,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -35,10 +36,11 @@ const (
 const (
 	dialTimeout    = 5 * time.Second
 	maxHeader      = 64 << 10
-	maxIdle        = 64
-	maxIdlePerHost = 4
-	// maxPerHost keeps a provider that hangs from holding more than a few of our sockets.
-	maxPerHost = 32
+	maxIdle        = 256
+	maxIdlePerHost = 32
+	// maxPerHost keeps a provider that hangs from holding all of our sockets; thousands of
+	// organizations can be behind one that does not.
+	maxPerHost = 256
 )
 
 // Options say what a client may do beyond calling public addresses by https. The zero
@@ -211,7 +213,7 @@ func (b *body) Read(p []byte) (int, error) {
 	if b.left < 0 {
 		return n - 1, ErrTooLarge
 	}
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		err = explain(err)
 	}
 	return n, err

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -42,7 +43,7 @@ func names(t *testing.T, answers map[string][]string) *net.Resolver {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { pc.Close() })
+	t.Cleanup(func() { _ = pc.Close() })
 	go func() {
 		buf := make([]byte, 1500)
 		for {
@@ -269,8 +270,7 @@ func TestNoRedirectIsFollowed(t *testing.T) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/secret", func(_ http.ResponseWriter, r *http.Request) { followed = append(followed, r.Method) })
 	mux.HandleFunc("/{status}", func(w http.ResponseWriter, r *http.Request) {
-		var status int
-		fmt.Sscan(r.PathValue("status"), &status)
+		status, _ := strconv.Atoi(r.PathValue("status"))
 		w.Header().Set("Location", "/secret")
 		w.WriteHeader(status)
 	})
@@ -282,8 +282,11 @@ func TestNoRedirectIsFollowed(t *testing.T) {
 		if !errors.Is(err, ErrRedirect) {
 			t.Errorf("%s: %v, want %v", status, err, ErrRedirect)
 		}
-		resp, err := c.HTTP.Post(srv.URL+"/"+status, "text/plain", strings.NewReader("client_secret=x")) //nolint:noctx // the client has a deadline of its own
-		if err == nil {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, srv.URL+"/"+status, strings.NewReader("client_secret=x"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if resp, err := c.HTTP.Do(req); err == nil {
 			resp.Body.Close()
 			t.Errorf("%s: a POST was answered", status)
 		}
@@ -298,7 +301,7 @@ func TestAnAnswerIsBoundedAfterDecompression(t *testing.T) {
 	var bomb bytes.Buffer
 	z := gzip.NewWriter(&bomb)
 	_, _ = z.Write(make([]byte, 10<<20))
-	z.Close()
+	_ = z.Close()
 	mux := http.NewServeMux()
 	mux.HandleFunc("/fits", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, limit)) })
 	mux.HandleFunc("/declared", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, limit+1)) })
@@ -368,7 +371,7 @@ func TestAnErrorSaysNothingOfWhatIsInside(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer ln.Close()
+	defer func() { _ = ln.Close() }()
 	go func() { // speaks no HTTP
 		for {
 			conn, err := ln.Accept()
@@ -376,7 +379,7 @@ func TestAnErrorSaysNothingOfWhatIsInside(t *testing.T) {
 				return
 			}
 			fmt.Fprint(conn, secret+"\r\n\r\n")
-			conn.Close()
+			_ = conn.Close()
 		}
 	}()
 	c := New(Options{AllowLoopback: true})
@@ -396,7 +399,7 @@ func TestWhatTheNetworkSaysIsToldApart(t *testing.T) {
 		t.Fatal(err)
 	}
 	closed := "http://" + ln.Addr().String()
-	ln.Close()
+	_ = ln.Close()
 	c := New(Options{AllowLoopback: true})
 	c.resolver = names(t, nil)
 	for url, want := range map[string]error{

@@ -179,24 +179,24 @@ func attributes(groupsClaim string, cs, more claims) map[string]any {
 }
 
 // attribute returns a claim as a plain value; ok is false if it is none, or too large.
-func (c claims) attribute(name string) (v any, ok bool) {
-	if !c.has(name) {
+func (cs claims) attribute(name string) (v any, ok bool) {
+	if !cs.has(name) {
 		return nil, false
 	}
 	fits := func(s string) bool { return len(s) <= maxAttribute && plain(s) }
-	switch c[name][0] {
+	switch cs[name][0] {
 	case '"':
-		s, err := c.text(name)
+		s, err := cs.text(name)
 		return s, err == nil && fits(s)
 	case 't', 'f':
-		return string(c[name]) == "true", true
+		return string(cs[name]) == "true", true
 	case '[':
-		list, err := c.texts(name)
+		list, err := cs.texts(name)
 		return list, err == nil && len(list) <= maxList && !slices.ContainsFunc(list, func(s string) bool { return !fits(s) })
 	case '{':
 		return nil, false
 	}
 	var f float64
-	err := json.Unmarshal(c[name], &f)
+	err := json.Unmarshal(cs[name], &f)
 	return f, err == nil && math.Abs(f) <= 1<<53 // beyond it, numbers that differ are equal
 }

@@ -67,38 +67,38 @@ var protocolClaims = [...]string{
 }
 
 // lacks reports whether the claim is not there, or says nothing.
-func (c claims) lacks(name string) bool { return !c.has(name) || string(c[name]) == `""` }
+func (cs claims) lacks(name string) bool { return !cs.has(name) || string(cs[name]) == `""` }
 
 // has reports whether the claim is there, and not null.
-func (c claims) has(name string) bool {
-	v, ok := c[name]
+func (cs claims) has(name string) bool {
+	v, ok := cs[name]
 	return ok && string(v) != "null"
 }
 
 // text returns a claim that must be a string if it is there.
-func (c claims) text(name string) (string, error) {
-	if !c.has(name) {
+func (cs claims) text(name string) (string, error) {
+	if !cs.has(name) {
 		return "", nil
 	}
 	var s string
-	if c[name][0] != '"' || json.Unmarshal(c[name], &s) != nil {
+	if cs[name][0] != '"' || json.Unmarshal(cs[name], &s) != nil {
 		return "", errors.New(name + " is not a string")
 	}
 	return s, nil
 }
 
 // texts returns a claim that must be a string or a list of strings.
-func (c claims) texts(name string) ([]string, error) {
-	if !c.has(name) {
+func (cs claims) texts(name string) ([]string, error) {
+	if !cs.has(name) {
 		return nil, nil
 	}
-	if c[name][0] == '"' {
-		s, err := c.text(name)
+	if cs[name][0] == '"' {
+		s, err := cs.text(name)
 		return []string{s}, err
 	}
 	// Pointers: encoding/json reads null into a string as "".
 	var list []*string
-	if c[name][0] != '[' || json.Unmarshal(c[name], &list) != nil || slices.Contains(list, nil) {
+	if cs[name][0] != '[' || json.Unmarshal(cs[name], &list) != nil || slices.Contains(list, nil) {
 		return nil, errors.New(name + " is neither a string nor a list of strings")
 	}
 	out := make([]string, len(list))
@@ -109,11 +109,11 @@ func (c claims) texts(name string) ([]string, error) {
 }
 
 // instant returns a claim that must be a NumericDate if it is there, to the second.
-func (c claims) instant(name string) (t time.Time, ok bool, err error) {
-	if !c.has(name) {
+func (cs claims) instant(name string) (t time.Time, ok bool, err error) {
+	if !cs.has(name) {
 		return time.Time{}, false, nil
 	}
-	f, err := strconv.ParseFloat(string(c[name]), 64)
+	f, err := strconv.ParseFloat(string(cs[name]), 64)
 	// Bounded: 1e18 overflows what time.Time does arithmetic with, and a token "valid" past
 	// the year 9999 is wrong anyway. A number in quotes does not parse.
 	if err != nil || math.IsNaN(f) || f < 0 || f > 253402300799 {
@@ -124,11 +124,11 @@ func (c claims) instant(name string) (t time.Time, ok bool, err error) {
 
 // boolean returns a claim that must be true or false, or one of them in quotes, as
 // some providers write it; nil: it is not there.
-func (c claims) boolean(name string) (*bool, error) {
-	if !c.has(name) {
+func (cs claims) boolean(name string) (*bool, error) {
+	if !cs.has(name) {
 		return nil, nil
 	}
-	switch string(c[name]) {
+	switch string(cs[name]) {
 	case "true", `"true"`:
 		return new(true), nil
 	case "false", `"false"`:
@@ -139,8 +139,8 @@ func (c claims) boolean(name string) (*bool, error) {
 
 // subject returns sub, which must be there. Its bytes are compared and kept as they are,
 // so bytes that would not survive being logged, stored or shown are refused here.
-func (c claims) subject() (string, error) {
-	sub, err := c.text("sub")
+func (cs claims) subject() (string, error) {
+	sub, err := cs.text("sub")
 	switch {
 	case err != nil:
 		return "", err

@@ -387,7 +387,7 @@ func keepsSecrets(t *testing.T, err error, secrets ...string) {
 		return
 	}
 	var said strings.Builder
-	said.WriteString(fmt.Sprintf("%v %+v %#v", err, err, err))
+	fmt.Fprintf(&said, "%v %+v %#v", err, err, err)
 	for cause := errors.Unwrap(err); cause != nil; cause = errors.Unwrap(cause) {
 		said.WriteString(cause.Error())
 	}

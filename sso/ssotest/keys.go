@@ -118,6 +118,7 @@ func (k *keyChain) sign(algorithm, typ string, claims map[string]any, f Faults) 
 		head["alg"] = "none"
 	case SignedWithPublicKey:
 		head["alg"] = "HS256"
+	case Genuine, SignatureStripped:
 	}
 	if f.Header != nil {
 		f.Header(head)
