@@ -264,7 +264,7 @@ func signIn(ctx context.Context, to string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	page, err = b.Drive(ctx, page, nil, func(p *ssotest.Page) bool { return p.URL.Host == u.Host && p.Status == http.StatusOK })
+	page, err = b.Drive(ctx, page, map[string]string{"email": "jo@acme.test"}, func(p *ssotest.Page) bool { return p.URL.Host == u.Host && p.Status == http.StatusOK })
 	if err != nil {
 		return "", err
 	}
@@ -299,6 +299,7 @@ organizations:
   - slug: acme
     domains: [{ name: acme.test, verified: true }]
     domain_policy: { methods: [sso] }
+    organization_policy: { methods: [sso] }
     jit: { sso: true }
     roles: { groups: [{ group: Admins, role: admin }] }
     connections: [{ name: idp, type: oidc, issuer: %q, client_id: orgate, client_secret: bench, groups_claim: groups }]
