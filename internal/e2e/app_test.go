@@ -1,0 +1,65 @@
+package e2e
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+
+	"github.com/coder/websocket"
+
+	"github.com/orgate/orgate/internal/demo"
+)
+
+// An app is what is behind orgate: that of the demo, with what stays open added to it.
+type app struct {
+	*httptest.Server
+
+	mu   sync.Mutex
+	seen []string // "method host request-URI"
+}
+
+func newApp(t *testing.T) *app {
+	t.Helper()
+	a := &app{}
+	mux := http.NewServeMux()
+	mux.Handle("/", demo.Echo())
+	mux.HandleFunc("/ws", func(w http.ResponseWriter, r *http.Request) {
+		c, err := websocket.Accept(w, r, &websocket.AcceptOptions{InsecureSkipVerify: true}) // the host is orgate's to check
+		if err != nil {
+			return
+		}
+		defer c.CloseNow()
+		for {
+			kind, data, err := c.Read(r.Context())
+			if err != nil {
+				return
+			}
+			if err := c.Write(r.Context(), kind, data); err != nil {
+				return
+			}
+		}
+	})
+	mux.HandleFunc("/events", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		fmt.Fprint(w, "data: open\n\n")
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	})
+	a.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		a.mu.Lock()
+		a.seen = append(a.seen, r.Method+" "+r.Host+" "+r.RequestURI)
+		a.mu.Unlock()
+		mux.ServeHTTP(w, r)
+	}))
+	t.Cleanup(a.Close)
+	return a
+}
+
+// got returns how many requests have come.
+func (a *app) got() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.seen)
+}
