@@ -55,6 +55,22 @@ func TestSigningOutHereEndsEverythingOfThisBrowserOnly(t *testing.T) {
 	}
 }
 
+func TestTheSignedOutPageSpeaksForATenantHostAndNoOther(t *testing.T) {
+	w := newWorld(t)
+	w.organization("acme", nil)
+	signedOut := func(host string) *user { return w.browser().get(w.login("/signed-out?host=" + url.QueryEscape(host))) }
+	u := signedOut(w.host("acme")).sees(http.StatusOK, "You are signed out", "Acme")
+	if u.p.Links[0].Href != w.at("acme", "/") {
+		t.Errorf("leads to %s", u.p.Links[0].Href)
+	}
+	for _, host := range []string{strings.ToUpper(w.host("acme")), "acme.localhost." + w.base, "evil.test", "x@" + w.host("acme"), w.host("acme") + "/x"} {
+		u := signedOut(host).sees(http.StatusOK, "You are signed out")
+		if u.p.Links[0].Href != w.login("/sign-in") {
+			t.Errorf("%q leads to %s", host, u.p.Links[0].Href)
+		}
+	}
+}
+
 func TestSigningOutEverywhereEndsEveryBrowser(t *testing.T) {
 	w := newWorld(t)
 	u, _ := bothApps(w)

@@ -56,6 +56,9 @@ func TestNoPageSaysWhoExists(t *testing.T) {
 				u := w.browser().get(target).sees(http.StatusOK, "E-mail address").submit(map[string]string{"email": email})
 				page := fmt.Sprint(u.p.Status, volatile.ReplaceAllString(strings.ReplaceAll(u.p.Body, email, "EMAIL"), ""))
 				page = strings.ReplaceAll(page, url.QueryEscape(email), "EMAIL")
+				if target == w.login("/sign-in") && strings.HasSuffix(email, "@elsewhere.test") {
+					u.sees(http.StatusForbidden, "There is no way to sign in here with this address", "Use another address")
+				}
 				if first == "" {
 					first = page
 				} else if page != first {

@@ -89,8 +89,9 @@ func (l *logBook) String() string {
 func (w *world) Organization(host string) (tenancy.OrgID, string, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	id, ok := w.orgs[host]
-	return id, "app", ok
+	h, port, err := tenancy.ParseHost(host) // as lenient as the proxy
+	id, ok := w.orgs[string(h)+":"+port]
+	return id, "app", ok && err == nil
 }
 
 func (w *world) Home(org tenancy.OrgID) string {
