@@ -67,6 +67,7 @@ type Engine struct {
 	// free returns how many bytes are free on the disk; nil in memory.
 	free    func() (uint64, error)
 	minFree uint64
+	commit  func(*badgerdb.Txn) error
 
 	requests chan *request // to the writer; never closed
 	closing  chan struct{} // closed by Close
@@ -98,6 +99,7 @@ func Open(o Options) (*Engine, error) {
 		requests: make(chan *request, 256),
 		closing:  make(chan struct{}),
 		wake:     make(chan struct{}),
+		commit:   (*badgerdb.Txn).Commit,
 	}
 	if e.now == nil {
 		e.now = time.Now

@@ -201,7 +201,7 @@ func (g *group) write() (err error) {
 			return err
 		}
 	}
-	return txn.Commit()
+	return g.w.e.commit(txn)
 }
 
 // entry returns Badger's entry for a value. Its own expiry is reckoned from the
