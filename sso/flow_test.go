@@ -29,7 +29,7 @@ func TestOnlyTheBrowserThatBeganAFlowHasIt(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0).UTC()
 	f := flow{OIDC: oidc.Flow{State: "state-1", Nonce: "n", Verifier: "v"}, Connection: "conn_1", Owner: "org_1", ExpiresAt: now.Add(flowLife)}
 	w := httptest.NewRecorder()
-	if err := s.keepFlow(w, httptest.NewRequest("GET", "/sign-in", nil), f, now); err != nil {
+	if err := s.keepFlow(w, httptest.NewRequestWithContext(t.Context(), "GET", "/sign-in", nil), f, now); err != nil {
 		t.Fatal(err)
 	}
 	mine := w.Result().Cookies()
@@ -37,7 +37,7 @@ func TestOnlyTheBrowserThatBeganAFlowHasIt(t *testing.T) {
 		t.Fatalf("cookies %v", mine)
 	}
 	with := func(cookies ...*http.Cookie) *http.Request {
-		r := httptest.NewRequest("GET", "/sso/oidc/callback", nil)
+		r := httptest.NewRequestWithContext(t.Context(), "GET", "/sso/oidc/callback", nil)
 		for _, c := range cookies {
 			r.AddCookie(c)
 		}
@@ -75,14 +75,14 @@ func TestAFlowNeverOutgrowsACookie(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0).UTC()
 	f := flow{OIDC: oidc.Flow{State: "state"}, Aim: aim{Request: session.SignInRequest{ReturnTo: "/" + strings.Repeat("a", 5000)}}, ExpiresAt: now.Add(flowLife)}
 	w := httptest.NewRecorder()
-	if err := s.keepFlow(w, httptest.NewRequest("GET", "/", nil), f, now); err != nil {
+	if err := s.keepFlow(w, httptest.NewRequestWithContext(t.Context(), "GET", "/", nil), f, now); err != nil {
 		t.Fatal(err)
 	}
 	c := w.Result().Cookies()[0]
 	if len(c.String()) > 4096 {
 		t.Errorf("a cookie of %d bytes: a browser drops it", len(c.String()))
 	}
-	r := httptest.NewRequest("GET", "/", nil)
+	r := httptest.NewRequestWithContext(t.Context(), "GET", "/", nil)
 	r.AddCookie(c)
 	if got, ok := s.readFlow(r, "state", now); !ok || got.Aim.Request.ReturnTo != "/" {
 		t.Errorf("got %q, %v", got.Aim.Request.ReturnTo, ok)
@@ -96,7 +96,7 @@ func TestABrowserKeepsTheLatestFlowsAndNoMore(t *testing.T) {
 	jar["junk"] = &http.Cookie{Name: s.jar.Name(cookie.Flow + "_0123456789abcdef"), Value: "junk"}
 	for i := range 8 {
 		now := start.Add(time.Duration(i) * time.Second)
-		r := httptest.NewRequest("GET", "/sign-in", nil)
+		r := httptest.NewRequestWithContext(t.Context(), "GET", "/sign-in", nil)
 		for _, c := range jar {
 			r.AddCookie(c)
 		}
@@ -153,7 +153,7 @@ func FuzzFlowCookieOpener(f *testing.F) {
 		if _, ok := s.openFlow(flowName(state), value, now); ok {
 			t.Errorf("a flow that we never sealed: %q", value)
 		}
-		r := httptest.NewRequest("GET", "/sso/oidc/callback", nil)
+		r := httptest.NewRequestWithContext(t.Context(), "GET", "/sso/oidc/callback", nil)
 		r.Header["Cookie"] = []string{s.jar.Name(flowName(state)) + "=" + value}
 		s.readFlow(r, state, now)
 		s.tidyFlows(httptest.NewRecorder(), r, now)

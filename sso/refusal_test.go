@@ -234,7 +234,6 @@ func TestTheProofsOfTwoPersonsAreNeverInOneSession(t *testing.T) {
 	u.get(w.at("acme", "/")).inApp("acme", "alice@acme.test")
 
 	// Asked for, it is a new session, and the old one has ended on every host.
-	q := url.Values{}
 	u.get(w.at("globex", "/")) // the attempt
 	q, err := url.ParseQuery(u.p.Trail[1].URL.RawQuery)
 	if err != nil {

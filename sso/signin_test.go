@@ -47,7 +47,7 @@ func TestTenFirstSignInsAtOnceMakeOneOfEach(t *testing.T) {
 	var wg sync.WaitGroup
 	for _, u := range users {
 		wg.Go(func() {
-			p, err := u.Browser.Submit(t.Context(), u.p, map[string]string{"person": "alice"})
+			p, err := u.Submit(t.Context(), u.p, map[string]string{"person": "alice"})
 			if err != nil {
 				t.Error(err)
 				return
@@ -139,7 +139,7 @@ func TestAStateOfAnotherBrowserIsNothing(t *testing.T) {
 	// Mallory stops before her own callback, and has the victim open it (login CSRF).
 	mallory := w.browser().to("acme", "/", "mallory@acme.test")
 	var link string
-	mallory.Browser.Jar.Clear()
+	mallory.Jar.Clear()
 	form := mallory.p.Forms[0]
 	req, err := http.NewRequestWithContext(t.Context(), "POST", form.Action.String(), strings.NewReader(url.Values{"request": {form.Fields[0].Value}, "person": {"mallory"}}.Encode()))
 	if err != nil {

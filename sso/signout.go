@@ -3,6 +3,7 @@ package sso
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"net/http"
 	"net/url"
 
@@ -135,14 +136,15 @@ func (s *Server) signedOut(w http.ResponseWriter, r *http.Request) error {
 	p := page.SignedOut{SignIn: s.url(pathSignIn)}
 	host := r.URL.Query().Get("host")
 	if id, ok := s.organizationAt(host); ok {
-		err := s.store.View(r.Context(), func(tx store.Tx) error {
-			org, err := tx.Organization(id)
-			if err == nil && !org.Suspended {
-				p.Brand, p.SignIn = brand(org), (&url.URL{Scheme: s.publicURL.Scheme, Host: host, Path: "/"}).String()
-			}
-			return nil //nolint:nilerr // without a name the page says the same
+		var org tenancy.Organization
+		err := s.store.View(r.Context(), func(tx store.Tx) (err error) {
+			org, err = tx.Organization(id)
+			return err
 		})
-		if err != nil {
+		switch {
+		case err == nil && !org.Suspended:
+			p.Brand, p.SignIn = brand(org), (&url.URL{Scheme: s.publicURL.Scheme, Host: host, Path: "/"}).String()
+		case err != nil && !errors.Is(err, tenancy.ErrNotFound):
 			return unavailable(err)
 		}
 	}

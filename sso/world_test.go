@@ -318,7 +318,7 @@ func (u *user) did(p *ssotest.Page, err error) *user {
 	u.p = p
 	// A page that leads elsewhere by itself leads there.
 	for u.p.Status == http.StatusOK && strings.HasPrefix(u.p.Title, "Taking you to ") && len(u.p.Links) == 1 {
-		if u.p, err = u.Browser.Follow(u.w.t.Context(), u.p, u.p.Links[0].Href); err != nil {
+		if u.p, err = u.Follow(u.w.t.Context(), u.p, u.p.Links[0].Href); err != nil {
 			u.w.t.Fatal(err)
 		}
 	}
@@ -327,19 +327,19 @@ func (u *user) did(p *ssotest.Page, err error) *user {
 
 func (u *user) get(url string) *user {
 	u.w.t.Helper()
-	p, err := u.Browser.Get(u.w.t.Context(), url)
+	p, err := u.Get(u.w.t.Context(), url)
 	return u.did(p, err)
 }
 
 func (u *user) press(label string) *user {
 	u.w.t.Helper()
-	p, err := u.Browser.Press(u.w.t.Context(), u.p, label)
+	p, err := u.Press(u.w.t.Context(), u.p, label)
 	return u.did(p, err)
 }
 
 func (u *user) submit(values map[string]string) *user {
 	u.w.t.Helper()
-	p, err := u.Browser.Submit(u.w.t.Context(), u.p, values)
+	p, err := u.Submit(u.w.t.Context(), u.p, values)
 	return u.did(p, err)
 }
 

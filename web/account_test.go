@@ -83,7 +83,7 @@ func (s *site) alive(id session.ID) bool {
 
 func (s *site) get(path string) *httptest.ResponseRecorder {
 	w := httptest.NewRecorder()
-	r := httptest.NewRequest("GET", "https://login.test"+path, nil)
+	r := httptest.NewRequestWithContext(s.t.Context(), "GET", "https://login.test"+path, nil)
 	r.Header.Set("Accept", "text/html")
 	s.handler.ServeHTTP(w, r)
 	return w
@@ -91,7 +91,7 @@ func (s *site) get(path string) *httptest.ResponseRecorder {
 
 func (s *site) revoke(form url.Values) *httptest.ResponseRecorder {
 	w := httptest.NewRecorder()
-	r := httptest.NewRequest("POST", "https://login.test/account/sessions/revoke", strings.NewReader(form.Encode()))
+	r := httptest.NewRequestWithContext(s.t.Context(), "POST", "https://login.test/account/sessions/revoke", strings.NewReader(form.Encode()))
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	r.Header.Set("Sec-Fetch-Site", "same-origin")
 	s.handler.ServeHTTP(w, r)
