@@ -141,7 +141,7 @@ func utc(t time.Time) time.Time {
 
 // A backupReader reads a backup and finds every fault in it.
 type backupReader struct {
-	in     *bufio.Reader
+	in     *bufio.Scanner
 	sum    hash.Hash
 	line   int
 	header backupHeader
@@ -157,7 +157,9 @@ func (r *backupReader) fault(err error) error { return fmt.Errorf("backup: line 
 
 // newBackupReader reads the header.
 func newBackupReader(in io.Reader) (*backupReader, error) {
-	r := &backupReader{in: bufio.NewReaderSize(in, maxLine), sum: sha256.New()}
+	r := &backupReader{in: bufio.NewScanner(in), sum: sha256.New()}
+	r.in.Buffer(nil, maxLine)
+	r.in.Split(wholeLines)
 	b, err := r.next()
 	if err != nil {
 		return nil, err
@@ -172,16 +174,27 @@ func newBackupReader(in io.Reader) (*backupReader, error) {
 	return r, nil
 }
 
-// next returns a line with its end.
+// wholeLines is a [bufio.SplitFunc] for lines with their ends: the checksum is of both.
+func wholeLines(data []byte, atEOF bool) (advance int, token []byte, err error) {
+	if i := bytes.IndexByte(data, '\n'); i >= 0 {
+		return i + 1, data[:i+1], nil
+	}
+	if atEOF && len(data) > 0 {
+		return 0, nil, errCutOff
+	}
+	return 0, nil, nil
+}
+
+// next returns a line with its end, good until the next call.
 func (r *backupReader) next() ([]byte, error) {
 	r.line++
-	b, err := r.in.ReadSlice('\n')
-	switch {
+	if r.in.Scan() {
+		return r.in.Bytes(), nil
+	}
+	switch err := r.in.Err(); {
 	case err == nil:
-		return b, nil
-	case errors.Is(err, io.EOF):
 		return nil, r.fault(errCutOff)
-	case errors.Is(err, bufio.ErrBufferFull):
+	case errors.Is(err, bufio.ErrTooLong):
 		return nil, r.fault(fmt.Errorf("it has more than %d bytes", maxLine))
 	default:
 		return nil, r.fault(err)
@@ -231,6 +244,12 @@ func (r *backupReader) read() (backupLine, error) {
 	if r.pos != 0 || bytes.Compare(key, r.last) <= 0 {
 		return backupLine{}, r.fault(errors.New("row out of order"))
 	}
+	if l.kind() == kindSession {
+		// Found now, and not when half of the backup has been written.
+		if _, err := ended(l.Value, time.Time{}); err != nil {
+			return backupLine{}, r.fault(err)
+		}
+	}
 	r.last = key
 	r.n.Rows++
 	return l, nil
@@ -244,7 +263,7 @@ func (r *backupReader) end(b []byte) error {
 	if t.Rows != r.n.Rows || t.Events != r.n.Events || t.SHA256 != hex.EncodeToString(r.sum.Sum(nil)) {
 		return r.fault(errors.New("the checksum does not match: it is damaged"))
 	}
-	if _, err := r.in.ReadByte(); !errors.Is(err, io.EOF) {
+	if r.in.Scan() || r.in.Err() != nil {
 		return r.fault(errors.New("something follows the trailer"))
 	}
 	return io.EOF

@@ -173,7 +173,7 @@ func (s *Store) fillBatch(kv KV, batch []backupLine) error {
 func ended(row []byte, now time.Time) ([]byte, error) {
 	var v session.Session
 	if err := json.Unmarshal(row, &v); err != nil {
-		return nil, errors.New("a session in the backup can't be read")
+		return nil, errors.New("it is no session")
 	}
 	if v.EndedAt.IsZero() {
 		v.EndedAt = now
