@@ -260,3 +260,17 @@ func referenceOf(t *testing.T, pg *ssotest.Page) string {
 	}
 	return m[1]
 }
+
+// sessionCookie is a cookie as it was set.
+func sessionCookie(c *http.Cookie) *http.Cookie {
+	return &http.Cookie{Name: c.Name, Value: c.Value, Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode}
+}
+
+func mustURL(t *testing.T, raw string) *url.URL {
+	t.Helper()
+	u, err := url.Parse(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
