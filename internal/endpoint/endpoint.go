@@ -140,7 +140,7 @@ func New(routes []Route, o Options) (http.Handler, error) {
 		}
 		mux.HandleFunc(rt.Pattern, func(w http.ResponseWriter, r *http.Request) {
 			secure(w.Header())
-			err := func() (err error) {
+			err := func() error {
 				if !rt.CrossSite {
 					if err := csrf.Check(r); err != nil {
 						return &Error{Status: http.StatusForbidden, Code: "cross_origin", Title: "This request came from another site",
@@ -148,9 +148,11 @@ func New(routes []Route, o Options) (http.Handler, error) {
 					}
 				}
 				if guard != nil && rt.Access != Public {
-					if r, err = guard(r); err != nil {
+					let, err := guard(r)
+					if err != nil {
 						return err
 					}
+					r = let
 				}
 				return rt.Handle(w, r)
 			}()
