@@ -66,7 +66,7 @@ func newRig(t testing.TB, options ...func(*ssotest.Options)) *rig {
 		f(&o)
 	}
 	r.op = ssotest.Start(t, o)
-	r.egress = egress.New(egress.Options{AllowLoopback: true, Timeout: 2 * time.Second})
+	r.egress = egress.New(egress.Options{AllowLoopback: true})
 	r.ps = New(Options{Egress: r.egress, Now: r.clock.now})
 	r.conn = Connection{ID: "conn_1", Issuer: r.op.Issuer(), ClientID: testClient, ClientSecret: testSecret, GroupsClaim: "groups"}
 	return r

@@ -1,6 +1,7 @@
 package ssotest
 
 import (
+	"bytes"
 	"compress/gzip"
 	"net/http"
 	"net/url"
@@ -77,14 +78,17 @@ func Silent() http.Handler {
 	return http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 }
 
-// Bomb answers with a little that unpacks to n bytes.
+// Bomb answers with a little that unpacks to n bytes. It is packed once, here: on a busy
+// machine that takes longer than whoever is to refuse it has.
 func Bomb(n int) http.Handler {
+	var packed bytes.Buffer
+	z := gzip.NewWriter(&packed)
+	_, _ = z.Write(make([]byte, n)) // a bytes.Buffer takes everything
+	_ = z.Close()
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Content-Encoding", "gzip")
-		z := gzip.NewWriter(w)
-		_, _ = z.Write(make([]byte, n))
-		_ = z.Close()
+		_, _ = w.Write(packed.Bytes())
 	})
 }
 
