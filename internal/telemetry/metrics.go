@@ -58,7 +58,9 @@ func (m *Metrics) Watch(gauges ...Gauge) {
 }
 
 // Handler serves the metrics in the formats that Prometheus reads.
-func (m *Metrics) Handler() http.Handler { return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{}) }
+func (m *Metrics) Handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
+}
 
 // Request counts a request. route is one of the proxy's few kinds, never a path.
 func (m *Metrics) Request(route, verdict, reason string, status int, took time.Duration, stream bool) {
