@@ -67,7 +67,7 @@ func (s *Server) logout(w http.ResponseWriter, r *http.Request) (ended int, err 
 	}
 	var conn *tenancy.Connection
 	err = s.store.View(r.Context(), func(tx store.Tx) (err error) {
-		conn, err = connection(tx, tenancy.OrgID(clip(r.PathValue("organization"), 64)), tenancy.ConnectionID(clip(r.PathValue("connection"), 64)))
+		conn, err = addressed(tx, clip(r.PathValue("organization"), 64), clip(r.PathValue("connection"), 64))
 		return err
 	})
 	if err != nil {
@@ -98,6 +98,26 @@ func (s *Server) logout(w http.ResponseWriter, r *http.Request) (ended int, err 
 		return err
 	})
 	return ended, err
+}
+
+// addressed returns the usable connection that an address names: by the organization's slug
+// and the connection's name, as operators know them, or by the ids of both. nil: none.
+func addressed(tx store.Tx, org, conn string) (*tenancy.Connection, error) {
+	id := tenancy.OrgID(org)
+	if o, err := tx.OrganizationBySlug(tenancy.Slug(org)); err == nil {
+		id = o.ID
+	} else if !errors.Is(err, tenancy.ErrNotFound) {
+		return nil, err
+	}
+	for c, err := range tx.Connections(id) {
+		if err != nil {
+			return nil, err
+		}
+		if c.Name == conn {
+			return connection(tx, id, c.ID)
+		}
+	}
+	return connection(tx, id, tenancy.ConnectionID(conn))
 }
 
 // answerLogout refuses in the form that the specification asks for (2.8).

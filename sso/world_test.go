@@ -196,7 +196,7 @@ func (w *world) organization(slug string, edit func(*tenancy.Organization), peop
 	w.t.Helper()
 	idp := ssotest.Start(w.t, ssotest.Options{Name: slug, People: people, Now: w.clock.Now, Clients: []ssotest.Client{{
 		ID: slug, Secret: "secret-of-" + slug, RedirectURIs: []string{w.callback()}, PostLogoutURIs: []string{w.login("/signed-out")},
-		BackchannelLogoutURI: w.login("/sso/oidc/backchannel-logout/" + string(org(slug)) + "/" + string(conn(slug))),
+		BackchannelLogoutURI: w.login("/sso/oidc/backchannel-logout/" + slug + "/" + slug + "-okta"),
 	}}})
 	o := tenancy.Organization{ID: org(slug), Slug: tenancy.Slug(slug), Name: strings.ToUpper(slug[:1]) + slug[1:], JITSSO: true, CreatedAt: w.clock.Now(), UpdatedAt: w.clock.Now()}
 	if edit != nil {
