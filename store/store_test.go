@@ -22,7 +22,8 @@ type plain struct {
 	Engine
 	rows    map[string]Pair
 	feed    []Entry
-	failing error // of Feed
+	failing error         // of Feed
+	slow    time.Duration // how long Feed takes to answer
 	wake    chan struct{}
 }
 
@@ -47,7 +48,9 @@ func (p *plain) Feed(_ context.Context, pos uint64, limit int) ([]Entry, error) 
 	if p.failing != nil {
 		return nil, p.failing
 	}
-	return p.Entries(pos, limit)
+	es, err := p.Entries(pos, limit)
+	time.Sleep(p.slow)
+	return es, err
 }
 
 func (p *plain) Wake() <-chan struct{} { return p.wake }
@@ -230,6 +233,24 @@ func TestAFollowerThatCanNotReadIsNotSynced(t *testing.T) {
 		}
 		cancel()
 		synctest.Wait()
+	})
+}
+
+func TestAnAnswerThatTookLongVouchesForWhenItWasAsked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPlain()
+		p.slow = 10 * time.Second
+		ctx, cancel := context.WithCancel(t.Context())
+		f := New(p, Options{}).NewFollower(0, func([]Change) error { return nil })
+		began := time.Now()
+		go func() { _ = f.Run(ctx) }()
+		time.Sleep(p.slow)
+		synctest.Wait()
+		if !f.Synced().Equal(began) {
+			t.Errorf("synced %v after the question, which is when others may have committed", f.Synced().Sub(began))
+		}
+		cancel()
+		time.Sleep(p.slow)
 	})
 }
 

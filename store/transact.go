@@ -64,7 +64,6 @@ func (s *Store) View(ctx context.Context, f func(Tx) error) error {
 func (s *Store) Update(ctx context.Context, f func(Tx) error) error {
 	var events []audit.Event
 	err := s.engine.Update(ctx, func(kv KV) error {
-		events = nil // an earlier run's were never committed
 		if err := s.usable(kv); err != nil {
 			return err
 		}
@@ -72,7 +71,7 @@ func (s *Store) Update(ctx context.Context, f func(Tx) error) error {
 		if err := f(t); err != nil {
 			return err
 		}
-		events = t.events
+		events = t.events // in place of an earlier run's, which were never committed
 		return nil
 	})
 	if err != nil || len(events) == 0 {

@@ -117,6 +117,11 @@ func Open(o Options) (*Engine, error) {
 		if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 			return nil, fmt.Errorf("store directory: %w", err)
 		}
+		// A directory that was there is the operator's: a volume of Kubernetes belongs
+		// to a group. But Badger leaves its files readable to whoever gets at them.
+		if info, err := os.Stat(o.Dir); err == nil && info.Mode().Perm()&0o007 != 0 {
+			e.log.Warn("store directory is open to other users", "dir", o.Dir, "mode", info.Mode().Perm().String())
+		}
 		e.free = func() (uint64, error) { return freeBytes(o.Dir) }
 		// A first start on a full disk must not leave half a database.
 		if err := e.roomLeft(); err != nil {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	badgerdb "github.com/dgraph-io/badger/v4"
+	"github.com/dgraph-io/badger/v4/options"
 
 	"github.com/orgate/orgate/store"
 )
@@ -104,6 +105,43 @@ func TestWaitingUpdatesShareOneCommit(t *testing.T) {
 	if head, err := e.Head(t.Context()); err != nil || head != 48 {
 		t.Errorf("head is %d, %v; want 48: what was rolled back leaves no gap", head, err)
 	}
+}
+
+func TestWhatAnEarlierFunctionOfTheGroupWroteExpiresToo(t *testing.T) {
+	var mu sync.Mutex
+	now := time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
+	clock := func() time.Time { mu.Lock(); defer mu.Unlock(); return now }
+	e := openTest(t, Options{InMemory: true, Now: clock})
+	release := hold(t, e)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if err := e.Update(t.Context(), func(kv store.KV) error {
+			defer func() { mu.Lock(); defer mu.Unlock(); now = now.Add(time.Minute) }()
+			return errors.Join(kv.Set([]byte("k"), nil, now.Add(time.Second)), kv.Append(nil, now.Add(time.Second)))
+		}); err != nil {
+			t.Error(err)
+		}
+	})
+	queued(t, e, 1)
+	wg.Go(func() {
+		if err := e.Update(t.Context(), func(kv store.KV) error {
+			if _, err := kv.Get([]byte("k")); !errors.Is(err, store.ErrNoKey) {
+				t.Errorf("get: %v", err)
+			}
+			for p := range kv.Scan(nil, nil, false) {
+				t.Errorf("scan finds %s", p.Key)
+			}
+			if es, err := kv.Entries(0, 10); err != nil || len(es) > 0 {
+				t.Errorf("feed: %v, %v", es, err)
+			}
+			return nil
+		}); err != nil {
+			t.Error(err)
+		}
+	})
+	queued(t, e, 2)
+	release()
+	wg.Wait()
 }
 
 func TestAFunctionThatIsTooBigIsRefusedAlone(t *testing.T) {
@@ -220,6 +258,14 @@ func TestCloseWaitsForWhatIsRunning(t *testing.T) {
 	}
 	release()
 	wg.Wait()
+}
+
+// What a kill does not show: a commit is flushed, so that it survives the power too.
+func TestCommitsAreFlushedAndReadsAreChecked(t *testing.T) {
+	o := openTest(t, Options{Dir: t.TempDir()}).db.Opts()
+	if !o.SyncWrites || !o.VerifyValueChecksum || o.ChecksumVerificationMode != options.OnBlockRead {
+		t.Errorf("SyncWrites %v, VerifyValueChecksum %v, ChecksumVerificationMode %v", o.SyncWrites, o.VerifyValueChecksum, o.ChecksumVerificationMode)
+	}
 }
 
 func TestAFullDiskRefusesUpdatesUntilThereIsRoom(t *testing.T) {
