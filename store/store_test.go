@@ -8,6 +8,7 @@ import (
 	"iter"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -22,8 +23,8 @@ type plain struct {
 	Engine
 	rows    map[string]Pair
 	feed    []Entry
-	failing error         // of Feed
-	slow    time.Duration // how long Feed takes to answer
+	failing atomic.Pointer[error] // of Feed
+	slow    time.Duration         // how long Feed takes to answer
 	wake    chan struct{}
 }
 
@@ -45,8 +46,8 @@ func (p *plain) Update(_ context.Context, f func(KV) error) error {
 }
 
 func (p *plain) Feed(_ context.Context, pos uint64, limit int) ([]Entry, error) {
-	if p.failing != nil {
-		return nil, p.failing
+	if err := p.failing.Load(); err != nil {
+		return nil, *err
 	}
 	es, err := p.Entries(pos, limit)
 	time.Sleep(p.slow)
@@ -201,16 +202,16 @@ func TestAFollowerThatCanNotReadIsNotSynced(t *testing.T) {
 			return tx.Append(audit.Event{ID: "event_1", Name: "n", At: time.Now()})
 		}))
 		ctx, cancel := context.WithCancel(t.Context())
-		var got []Change
-		f := s.NewFollower(0, func(cs []Change) error { got = append(got, cs...); return nil })
+		var got atomic.Int64
+		f := s.NewFollower(0, func(cs []Change) error { got.Add(int64(len(cs))); return nil })
 		go func() {
 			if err := f.Run(ctx); !errors.Is(err, context.Canceled) {
 				t.Error(err)
 			}
 		}()
 		synctest.Wait()
-		if len(got) != 1 || time.Since(f.Synced()) > 0 {
-			t.Fatalf("got %v, synced %v ago", got, time.Since(f.Synced()))
+		if got.Load() != 1 || time.Since(f.Synced()) > 0 {
+			t.Fatalf("got %d changes, synced %v ago", got.Load(), time.Since(f.Synced()))
 		}
 		// Nothing happens, and it knows that nothing does.
 		time.Sleep(time.Hour)
@@ -218,18 +219,18 @@ func TestAFollowerThatCanNotReadIsNotSynced(t *testing.T) {
 		if age := time.Since(f.Synced()); age > followPoll {
 			t.Errorf("in a quiet hour, synced grew old: %v", age)
 		}
-		p.failing = ErrUnavailable
+		p.failing.Store(new(ErrUnavailable))
 		broke := time.Now()
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		if f.Synced().After(broke) {
 			t.Errorf("synced at %v, though the feed was lost at %v", f.Synced(), broke)
 		}
-		p.failing = nil
+		p.failing.Store(nil)
 		time.Sleep(lastBackoff)
 		synctest.Wait()
-		if age := time.Since(f.Synced()); age > followPoll || len(got) != 1 {
-			t.Errorf("after the feed is back, synced %v ago, got %d changes", age, len(got))
+		if age := time.Since(f.Synced()); age > followPoll || got.Load() != 1 {
+			t.Errorf("after the feed is back, synced %v ago, got %d changes", age, got.Load())
 		}
 		cancel()
 		synctest.Wait()
@@ -262,22 +263,22 @@ func TestAFollowerOffersAgainWhatWasRefused(t *testing.T) {
 			return tx.Append(audit.Event{ID: "event_1", Name: "n", At: time.Now()})
 		}))
 		ctx, cancel := context.WithCancel(t.Context())
-		tries := 0
+		var tries atomic.Int64
 		f := s.NewFollower(0, func([]Change) error {
-			if tries++; tries < 4 {
+			if tries.Add(1) < 4 {
 				return errors.New("not now")
 			}
 			return nil
 		})
 		go func() { _ = f.Run(ctx) }()
 		synctest.Wait()
-		if tries != 1 || f.Position() != 0 || !f.Synced().IsZero() {
-			t.Errorf("after a refusal: %d tries, position %d, synced %v", tries, f.Position(), f.Synced())
+		if tries.Load() != 1 || f.Position() != 0 || !f.Synced().IsZero() {
+			t.Errorf("after a refusal: %d tries, position %d, synced %v", tries.Load(), f.Position(), f.Synced())
 		}
 		time.Sleep(firstBackoff * 7) // 100, 200, 400 ms
 		synctest.Wait()
-		if tries != 4 || f.Position() != 1 || f.Synced().IsZero() {
-			t.Errorf("in the end: %d tries, position %d, synced %v", tries, f.Position(), f.Synced())
+		if tries.Load() != 4 || f.Position() != 1 || f.Synced().IsZero() {
+			t.Errorf("in the end: %d tries, position %d, synced %v", tries.Load(), f.Position(), f.Synced())
 		}
 		cancel()
 		synctest.Wait()
