@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"reflect"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -266,7 +267,11 @@ func rootCAs(file string) (*x509.CertPool, error) {
 // publicServer is the listener that everybody reaches.
 func (g *gateway) publicServer(tracing telemetry.Tracing) *http.Server {
 	c := g.config()
-	s := proxy.Server(tracing.Handler(g.proxy), proxy.ServerLimits{MaxHeader: int(c.Limits.MaxHeader), HeaderTimeout: c.Limits.HeaderTimeout, IdleTimeout: c.Limits.IdleTimeout}, g.log)
+	s := proxy.Server(tracing.Handler(g.proxy), proxy.ServerLimits{
+		MaxHeader: int(c.Limits.MaxHeader), HeaderTimeout: c.Limits.HeaderTimeout, IdleTimeout: c.Limits.IdleTimeout,
+		// What ends TLS in front passes gRPC on as HTTP/2 without it.
+		H2C: c.TLS == nil && slices.ContainsFunc(c.Apps, func(a *config.App) bool { return a.GRPC }),
+	}, g.log)
 	if c.TLS != nil {
 		s.TLSConfig = &tls.Config{
 			MinVersion:     tls.VersionTLS12,

@@ -5,7 +5,8 @@ import (
 	"net/http"
 	"os"
 
-	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/sdk/resource"
@@ -29,33 +30,53 @@ func NewTracing(ctx context.Context, version string) (Tracing, error) {
 	if err != nil {
 		return Tracing{}, err
 	}
-	res, err := resource.Merge(resource.NewSchemaless(serviceName("orgate"), serviceVersion(version)), resource.Environment())
+	res, err := resource.Merge(resource.NewSchemaless(attribute.String("service.name", "orgate"), attribute.String("service.version", version)), resource.Environment())
 	if err != nil {
 		return Tracing{}, err
 	}
 	return Tracing{sdktrace.NewTracerProvider(sdktrace.WithBatcher(exporter), sdktrace.WithResource(res))}, nil
 }
 
-// Handler traces what h serves, a span a request. The name of the span is the method
-// alone: a path is a client's word, and may hold a secret.
+// Handler traces what h serves, a span a request, and tells the app behind h of it by the
+// traceparent header, so that its spans join ours. A span has the method, the status and
+// nothing else of the request: paths hold secrets, such as the token of an invitation, which
+// is why this is not the usual instrumentation, which records them.
 func (t Tracing) Handler(h http.Handler) http.Handler {
 	if t.provider == nil {
 		return h
 	}
-	return otelhttp.NewHandler(h, "orgate",
-		otelhttp.WithTracerProvider(t.provider),
-		otelhttp.WithPropagators(propagation.TraceContext{}),
-		otelhttp.WithPublicEndpointFn(func(*http.Request) bool { return true }), // a client's trace is linked, never continued
-		otelhttp.WithSpanNameFormatter(func(_ string, r *http.Request) string { return r.Method }))
+	tracer := t.provider.Tracer("github.com/orgate/orgate")
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// A client's trace is linked, never continued: it could choose what ours are filed under.
+		client := trace.LinkFromContext(propagation.TraceContext{}.Extract(r.Context(), propagation.HeaderCarrier(r.Header)))
+		ctx, span := tracer.Start(r.Context(), r.Method, trace.WithSpanKind(trace.SpanKindServer), trace.WithNewRoot(), trace.WithLinks(client),
+			trace.WithAttributes(attribute.String("http.request.method", r.Method)))
+		defer span.End()
+		propagation.TraceContext{}.Inject(ctx, propagation.HeaderCarrier(r.Header))
+		noted := &statusNoting{ResponseWriter: w}
+		h.ServeHTTP(noted, r.WithContext(ctx))
+		span.SetAttributes(attribute.Int("http.response.status_code", noted.status))
+		if noted.status >= 500 {
+			span.SetStatus(codes.Error, "")
+		}
+	})
 }
 
-// Inject writes the span of ctx into the headers of a request to the app, so that its
-// spans join ours.
-func (t Tracing) Inject(ctx context.Context, h http.Header) {
-	if t.provider != nil && trace.SpanContextFromContext(ctx).IsValid() {
-		propagation.TraceContext{}.Inject(ctx, propagation.HeaderCarrier(h))
-	}
+// statusNoting notes the status of an answer.
+type statusNoting struct {
+	http.ResponseWriter
+	status int
 }
+
+func (w *statusNoting) WriteHeader(status int) {
+	if status >= 200 || status == http.StatusSwitchingProtocols {
+		w.status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Unwrap lets [http.ResponseController] flush, hijack and set deadlines.
+func (w *statusNoting) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // Close sends what is left.
 func (t Tracing) Close(ctx context.Context) error {
