@@ -141,7 +141,7 @@ func TestWhatAnIdentityProviderSaysOfAGuestIsGoodInItsOwnOrganization(t *testing
 		t.Errorf("guest: %v, %s", f.Guest, f.Standing)
 	}
 	w.add(&guest, policy.Proof{Method: policy.TOTP, At: w.now}, nil, "")
-	if f := w.in(w.globex.ID, guest).Facts; f.ConfinedTo != string(w.acme.ID) {
+	if f := w.in(w.globex.ID, guest).Facts; f.ConfinedTo != string(w.acme.ID) || guest.ConfinedTo != w.acme.ID {
 		t.Error("a second factor lifted the confinement")
 	}
 	// Globex's own provider says so too: good there as well, and nowhere else.
@@ -233,13 +233,18 @@ func TestAPasswordProvesNoAddress(t *testing.T) {
 	w.change(w.acme.ID, func(o *tenancy.Organization) { o.AutoJoin, o.JITSSO = true, false })
 	jo := w.sso(w.okta, "jo@acme.com")
 	var l login
-	for method, may := range map[policy.Method]bool{policy.Password: false, policy.EmailCode: true} {
+	never := w.invite("flo@acme.com") // nobody has recorded a proof of her address
+	for _, tt := range []struct {
+		who    tenancy.UserID
+		method policy.Method
+		may    bool
+	}{{jo.User, policy.Password, false}, {jo.User, policy.EmailCode, true}, {never, policy.EmailCode, false}} {
 		w.must(func(tx store.Tx) (err error) {
-			l.Session, l.token, err = session.Begin(tx, jo.User, policy.Proof{Method: method, At: w.now}, nil, "", session.Browser{}, limits, w.now)
+			l.Session, l.token, err = session.Begin(tx, tt.who, policy.Proof{Method: tt.method, At: w.now}, nil, "", session.Browser{}, limits, w.now)
 			return err
 		})
-		if f := w.in(w.acme.ID, l).Facts; f.MayJoin != may {
-			t.Errorf("by %s: may join is %v", method, f.MayJoin)
+		if f := w.in(w.acme.ID, l).Facts; f.MayJoin != tt.may {
+			t.Errorf("%s by %s: may join is %v", tt.who, tt.method, f.MayJoin)
 		}
 	}
 }

@@ -81,8 +81,9 @@ func (h Hash) MarshalText() ([]byte, error) { return []byte(h.String()), nil }
 
 // UnmarshalText implements [encoding.TextUnmarshaler].
 func (h *Hash) UnmarshalText(b []byte) error {
+	// Package base64 skips line ends, strict or not, so the length is asked first.
 	p, err := base64.RawURLEncoding.Strict().DecodeString(string(b))
-	if err != nil || len(p) != len(h) {
+	if len(b) != base64.RawURLEncoding.EncodedLen(len(h)) || err != nil || len(p) != len(h) {
 		return errors.New("not a hash")
 	}
 	copy(h[:], p)
