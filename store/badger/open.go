@@ -48,8 +48,6 @@ type Options struct {
 
 const (
 	defaultMinFree = 64 << 20
-	// gcEvery is how often dead values are looked for in the value log.
-	gcEvery = 5 * time.Minute
 	// memTable decides how big a transaction may be (15 % of it), and most of the memory.
 	memTable = 8 << 20
 	// maxValue is how big a value may be; in memory there is no value log for bigger ones.
@@ -246,69 +244,6 @@ func (e *Engine) enter(ctx context.Context) (leave func(), err error) {
 	}
 	e.running.Add(1)
 	return e.running.Done, nil
-}
-
-// roomLeft returns an error if the disk is so full that a write could fail halfway.
-func (e *Engine) roomLeft() error {
-	if e.free == nil {
-		return nil
-	}
-	n, err := e.free()
-	if err != nil {
-		return fmt.Errorf("%w: free space: %w", store.ErrUnavailable, err)
-	}
-	if n < e.minFree {
-		return fmt.Errorf("%w: %d MiB are free on the disk, updates need %d MiB; make room, they go on by themselves",
-			store.ErrUnavailable, n>>20, e.minFree>>20)
-	}
-	return nil
-}
-
-// Health returns nil if the engine can read and write.
-func (e *Engine) Health(ctx context.Context) error {
-	if p := e.failed.Load(); p != nil {
-		return *p
-	}
-	if err := e.roomLeft(); err != nil {
-		return err
-	}
-	_, err := e.Head(ctx)
-	return err
-}
-
-// collect frees value-log files whose values are dead, until Close.
-func (e *Engine) collect() {
-	tick := time.NewTicker(gcEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-e.closing:
-			return
-		case <-tick.C:
-		}
-		e.collectOnce()
-	}
-}
-
-func (e *Engine) collectOnce() {
-	if e.roomLeft() != nil {
-		return // it copies before it deletes
-	}
-	for {
-		err := e.db.RunValueLogGC(0.5)
-		if errors.Is(err, badgerdb.ErrNoRewrite) || errors.Is(err, badgerdb.ErrRejected) {
-			return
-		}
-		if err != nil {
-			e.log.Warn("value log was not compacted", "error", err)
-			return
-		}
-		select {
-		case <-e.closing:
-			return
-		default:
-		}
-	}
 }
 
 // logger passes Badger's log on.

@@ -23,6 +23,7 @@ func runBackup(t *testing.T, h Harness) {
 		{"WhatIsRestoredIsWhatWasThere", restored},
 		{"RestoredSessionsAndCodesAreDead", restoredDead},
 		{"ItIsConsistentWhileOthersWrite", backupConsistent},
+		{"ItMovesToAnotherEngineAndBack", moves},
 		{"ADamagedOneLeavesNothing", damaged},
 		{"AStoreThatIsNotEmptyIsLeftAlone", notEmpty},
 		{"ARestoreThatIsCutOffCanNotBeUsed", cutOff},
@@ -205,6 +206,25 @@ func backupConsistent(t *testing.T, h Harness) {
 				t.Errorf("the copy has %s and %s, and its last event is %s", one.Name, two.Name, last)
 			}
 		})
+	}
+}
+
+// moves takes a store to the embedded engine and back again.
+func moves(t *testing.T, h Harness) {
+	clock := NewClock(noon)
+	from := open(t, h, clock.Now)
+	furnish(t, from, noon)
+	move := func(b []byte, to *store.Store) []byte {
+		t.Helper()
+		if _, err := to.Restore(t.Context(), bytes.NewReader(b)); err != nil {
+			t.Fatal(err)
+		}
+		return backup(t, to)
+	}
+	there := move(backup(t, from), OpenAt(t, clock.Now)) // where its sessions end
+	back := move(there, open(t, h, clock.Now))
+	if !bytes.Equal(there, back) {
+		t.Errorf("what came back is not what went:\n%s\n%s", there, back)
 	}
 }
 
