@@ -60,10 +60,11 @@ func Redeem(tx Tx, code, attempt Hash, host string, org tenancy.OrgID, b Browser
 		// two is not the person, and we can't tell which (attack 31).
 		return Redeemed{Refused: fmt.Errorf("code: %w", ErrUsed)}, End(tx, h.Child, audit.System, now)
 	}
-	at, hostErr := hostOnly(host)
+	at, err := hostOnly(host)
+	sameHost := err == nil && at != "" && at == h.Host
 	sameBrowser := subtle.ConstantTimeCompare(h.Attempt[:], attempt[:]) == 1
 	switch {
-	case !sameBrowser || attempt == (Hash{}), hostErr != nil || at == "" || at != h.Host, org == "" || org != h.Organization:
+	case !sameBrowser || attempt == (Hash{}), !sameHost, org == "" || org != h.Organization:
 		return Redeemed{Refused: fmt.Errorf("code: %w", ErrForeign)}, nil
 	case !now.Before(h.ExpiresAt):
 		return Redeemed{Refused: fmt.Errorf("code: %w", ErrExpired)}, nil

@@ -65,7 +65,7 @@ func Touch(tx Tx, id ID, l Limits, now time.Time) error {
 		if err != nil {
 			return err
 		}
-		if s.Alive(l, now) != nil {
+		if alive := s.Alive(l, now) == nil; !alive {
 			return nil
 		}
 		if now.Sub(s.SeenAt) >= max(l.Touch(), 1) {

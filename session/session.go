@@ -70,6 +70,9 @@ func (t Token) String() string { return "[token]" }
 // GoString hides it from %#v too.
 func (t Token) GoString() string { return "[token]" }
 
+// MarshalText hides it from whatever writes it down.
+func (t Token) MarshalText() ([]byte, error) { return []byte("[token]"), nil }
+
 // A Hash is the SHA-256 of a token's characters.
 type Hash [sha256.Size]byte
 

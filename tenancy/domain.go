@@ -9,7 +9,7 @@ import (
 	"github.com/orgate/orgate/internal/id"
 )
 
-// ErrPublicDomain: anybody can have an address there, so it is no organization's.
+// ErrPublicDomain says that anybody can have an address there, so it is no organization's.
 var ErrPublicDomain = errors.New("a public mail provider's domain can't be claimed")
 
 // How a domain was verified.

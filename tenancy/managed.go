@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// ErrManaged: the YAML owns this section of the organization; see [ManagedError].
+// ErrManaged says that the YAML owns this section of the organization; see [ManagedError].
 var ErrManaged = errors.New("managed by configuration")
 
 // A ManagedError says which line of the YAML owns what was to be changed.

@@ -48,7 +48,7 @@ func TestMembershipsFollowTheModelWhateverHappens(t *testing.T) {
 			key := [2]string{string(org.ID), string(u.ID)}
 			elsewhere := mo.state[[2]string{string(other.ID), string(u.ID)}]
 			mayJoin := org.ID == acme.ID && tenancy.EmailDomain(u.Email) == "acme.com"
-			want, event := mo.step(rules, key, name, elsewhere, mayJoin)
+			event, want := mo.step(rules, key, name, elsewhere, mayJoin)
 
 			err := w.try(func(tx store.Tx) error { return actions[name](tx, rules, &at, u.ID) })
 			if !errors.Is(err, want) || (err == nil) != (want == nil) {
@@ -76,29 +76,29 @@ func TestMembershipsFollowTheModelWhateverHappens(t *testing.T) {
 }
 
 // step changes the model by the table, and returns the error and the event that are due.
-func (mo *model) step(r tenancy.Rules, key [2]string, name string, elsewhere policy.Standing, mayJoin bool) (error, string) {
+func (mo *model) step(r tenancy.Rules, key [2]string, name string, elsewhere policy.Standing, mayJoin bool) (event string, err error) {
 	from := mo.state[key]
 	i := slices.IndexFunc(transitions, func(tt transition) bool { return tt.from == from && tt.action == name })
 	tt := transitions[i]
 	if name == "join" && from == none && !mayJoin {
-		return tenancy.ErrNotMember, ""
+		return "", tenancy.ErrNotMember
 	}
 	if r.SingleWorkspace && tt.to == active && from != active && (elsewhere == active || elsewhere == inactive) {
-		return tenancy.ErrSingleWorkspace, ""
+		return "", tenancy.ErrSingleWorkspace
 	}
 	if tt.err != nil {
-		return tt.err, ""
+		return "", tt.err
 	}
 	role := tt.role
 	if role == "auditor" {
 		role = mo.role[key] // the table's word for the role it had
 	}
-	event := tt.event
+	event = tt.event
 	if name == "set roles" && mo.role[key] == "admin" {
 		event = ""
 	}
 	mo.state[key], mo.role[key] = tt.to, role
-	return nil, event
+	return event, nil
 }
 
 func statusIn(t *testing.T, e audit.Event) policy.Standing {

@@ -13,10 +13,10 @@ import (
 // MemberRole is the role that every installation has.
 const MemberRole = "member"
 
-// ErrNoRole: a membership was to get a role that is not defined.
+// ErrNoRole says that a membership was to get a role that is not defined.
 var ErrNoRole = errors.New("no such role")
 
-// ErrBuiltIn: the role [MemberRole] can't be removed.
+// ErrBuiltIn says that the role [MemberRole] can't be removed.
 var ErrBuiltIn = errors.New("role is built in")
 
 // maxRole is how long the slug of a role may be.

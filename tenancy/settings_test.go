@@ -266,3 +266,21 @@ func TestASectionThatTheYAMLOwnsSaysWhere(t *testing.T) {
 		t.Errorf("a section that it leaves out: %v", err)
 	}
 }
+
+func TestAUserWhoIsMadeInAdvanceHasProvedNothing(t *testing.T) {
+	w := newWorld(t)
+	var u tenancy.User
+	for range 2 {
+		w.must(func(tx store.Tx) (err error) {
+			u, err = tenancy.EnsureUser(tx, "jo@acme.com", operator, w.now)
+			return err
+		})
+	}
+	w.wantEvents(audit.UserCreated)
+	if u.EmailVerified || u.Email != "jo@acme.com" {
+		t.Errorf("got %+v", u)
+	}
+	if in := w.signIn(says(w.okta, "1", "jo@acme.com")); in.User.ID != u.ID || !in.Cleanse {
+		t.Errorf("got %+v", in)
+	}
+}

@@ -133,9 +133,8 @@ type arrival struct {
 }
 
 func (s *arrival) readEmail() (err error) {
-	if s.email, err = ParseEmail(s.a.Email); err != nil {
-		s.email = "" // no address that we know, so it proves nothing
-		return nil
+	if email, err := ParseEmail(s.a.Email); err == nil {
+		s.email = email // else no address that we know, and it proves nothing
 	}
 	owns, owner, err := ownsDomain(s.tx, s.org.ID, s.email)
 	s.vouched, s.owner = owns && !s.unproved(), owner

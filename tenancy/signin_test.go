@@ -132,7 +132,10 @@ func TestTwoOrganizationsAtOnceMakeOneMemberOfASingleWorkspace(t *testing.T) {
 	wg.Wait()
 	w.must(func(tx store.Tx) error {
 		n := 0
-		for range tx.Memberships(u.ID) {
+		for _, err := range tx.Memberships(u.ID) {
+			if err != nil {
+				return err
+			}
 			n++
 		}
 		if n != 1 {
