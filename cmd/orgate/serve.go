@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"sync"
 	"syscall"
 	"time"
@@ -100,6 +101,7 @@ func serve(ctx context.Context, s serving) (err error) {
 	}
 	background.Go(func() { g.reloads(work, s.reader) })
 	log.InfoContext(ctx, "serving", "listen", g.addresses[0], "management", g.addresses[1], "public_url", s.config.PublicURL.String(), "version", version)
+	debug.FreeOSMemory() // what reading thousands of organizations has left behind
 	g.ready.Store(true)
 	if s.ready != nil {
 		err = s.ready(g)

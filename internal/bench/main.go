@@ -29,17 +29,18 @@ func main() {
 	flag.IntVar(&o.seconds, "seconds", 5, "how long each time")
 	flag.IntVar(&o.connections, "connections", 64, "keep-alive connections of wrk")
 	flag.IntVar(&o.organizations, "organizations", 10, "organizations in orgate's configuration")
+	flag.StringVar(&o.only, "only", "", "proxy, start or sign-in; all of them if empty")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, o); err != nil {
+	if err := all(ctx, o); err != nil {
 		stop()
 		log.Fatal(err)
 	}
 }
 
 type options struct {
-	orgate                                      string
+	orgate, only                                string
 	rounds, seconds, connections, organizations int
 }
 
@@ -93,6 +94,24 @@ func run(ctx context.Context, o options) (err error) {
 		}
 	}
 	report(subjects, o)
+	return nil
+}
+
+// all runs what was asked for.
+func all(ctx context.Context, o options) error {
+	if o.only == "" || o.only == "proxy" {
+		if err := run(ctx, o); err != nil {
+			return err
+		}
+	}
+	if o.only == "" || o.only == "start" {
+		if err := startups(ctx, o, 10, 10_000); err != nil {
+			return err
+		}
+	}
+	if o.only == "" || o.only == "sign-in" {
+		return signIns(ctx, o)
+	}
 	return nil
 }
 

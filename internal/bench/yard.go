@@ -28,8 +28,9 @@ type yard struct {
 
 // A process is a program that was started here, and its children.
 type process struct {
-	dir string
-	cmd *exec.Cmd
+	dir  string
+	cmd  *exec.Cmd
+	gone chan struct{} // closed when it has ended
 }
 
 const luaReport = `done = function(summary, latency, requests)
@@ -48,14 +49,16 @@ func (y *yard) start(ctx context.Context, core int, address string, args ...stri
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	gone := make(chan error, 1)
-	go func() { gone <- cmd.Wait() }()
-	p := &process{dir: y.dir, cmd: cmd}
+	p := &process{dir: y.dir, cmd: cmd, gone: make(chan struct{})}
+	go func() {
+		_ = cmd.Wait() // what it said is shown, if it was not told to end
+		close(p.gone)
+	}()
 	y.processes = append(y.processes, p)
 	for wait := time.NewTicker(20 * time.Millisecond); ; {
 		select {
-		case err := <-gone:
-			return nil, fmt.Errorf("%s ended: %w\n%s", args[0], err, said.String())
+		case <-p.gone:
+			return nil, fmt.Errorf("%s ended:\n%s", args[0], said.String())
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
 		case <-wait.C:
@@ -75,6 +78,15 @@ func (y *yard) close() {
 		_ = s.Close()
 	}
 }
+
+// stop ends the process and waits for it.
+func (p *process) stop() {
+	_ = p.cmd.Process.Signal(os.Interrupt) // it has gone, if this fails
+	<-p.gone
+}
+
+// rss is the resident memory of the process.
+func (p *process) rss() int64 { return p.memory("status", "VmRSS:") }
 
 // pids are the process and its children.
 func (p *process) pids() []int {
@@ -110,15 +122,18 @@ func (p *process) cpu() time.Duration {
 }
 
 // pss is the memory of the process and its children, shared pages divided.
-func (p *process) pss() int64 {
+func (p *process) pss() int64 { return p.memory("smaps_rollup", "Pss:") }
+
+// memory adds up a line of a file of /proc, in bytes.
+func (p *process) memory(file, line string) int64 {
 	var kib int64
 	for _, pid := range p.pids() {
-		rollup, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
+		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", pid, file))
 		if err != nil {
 			continue
 		}
-		for line := range strings.Lines(string(rollup)) {
-			if rest, ok := strings.CutPrefix(line, "Pss:"); ok {
+		for l := range strings.Lines(string(b)) {
+			if rest, ok := strings.CutPrefix(l, line); ok {
 				n, _ := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
 				kib += n
 			}
@@ -195,34 +210,17 @@ func (y *yard) subjects(ctx context.Context, o options, upstream string) ([]*sub
 
 // gates starts orgate, signs somebody in, and returns its routes as subjects.
 func (y *yard) gates(ctx context.Context, o options, upstream string) ([]*subject, error) {
-	address, err := free(ctx)
+	g, err := y.gate(ctx, o, upstream, "")
 	if err != nil {
 		return nil, err
 	}
-	management, err := free(ctx)
+	cookie, err := signIn(ctx, "http://acme.localhost:"+g.port+"/1k")
 	if err != nil {
 		return nil, err
 	}
-	_, port, _ := net.SplitHostPort(address)
-	issuer, err := y.provider(ctx, "http://login.localhost:"+port)
-	if err != nil {
-		return nil, err
-	}
-	file := filepath.Join(y.dir, "orgate.yaml")
-	if err := os.WriteFile(file, []byte(configuration(o, address, management, port, upstream, issuer, y.dir)), 0o600); err != nil {
-		return nil, err
-	}
-	p, err := y.start(ctx, 0, management, o.orgate, "serve", "--config", file)
-	if err != nil {
-		return nil, err
-	}
-	cookie, err := signIn(ctx, "http://acme.localhost:"+port+"/1k")
-	if err != nil {
-		return nil, err
-	}
-	host := "Host: acme.localhost:" + port
+	host := "Host: acme.localhost:" + g.port
 	at := func(name, path string, headers ...string) *subject {
-		return &subject{name: name, url: "http://" + address + path, headers: append([]string{host}, headers...), process: p}
+		return &subject{name: name, url: "http://127.0.0.1:" + g.port + path, headers: append([]string{host}, headers...), process: g.process}
 	}
 	return []*subject{
 		at("orgate, public route", "/public"),

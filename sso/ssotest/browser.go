@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -32,6 +33,19 @@ func NewBrowser() *Browser {
 	return &Browser{Jar: &Jar{}, client: &http.Client{
 		Transport:     &http.Transport{DialContext: DialLocalhost, DisableKeepAlives: true},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
+}
+
+// From makes the browser call from another address of loopback (127.0.0.0/8), as another
+// stranger would.
+func (b *Browser) From(ip net.IP) {
+	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: ip}}
+	b.client.Transport = &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, address string) (net.Conn, error) {
+		_, port, err := net.SplitHostPort(address)
+		if err != nil {
+			return nil, err
+		}
+		return d.DialContext(ctx, "tcp4", net.JoinHostPort("127.0.0.1", port))
 	}}
 }
 
