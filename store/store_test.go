@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"iter"
+	"maps"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -34,9 +35,7 @@ func (p *plain) View(_ context.Context, f func(KV) error) error { return f(p) }
 
 func (p *plain) Update(_ context.Context, f func(KV) error) error {
 	rows, feed := map[string]Pair{}, slices.Clone(p.feed)
-	for k, v := range p.rows {
-		rows[k] = v
-	}
+	maps.Copy(rows, p.rows)
 	err := f(p)
 	p.rows, p.feed = rows, feed // a conflict: what the first run did is gone
 	if err != nil {
@@ -135,9 +134,7 @@ func TestAStaleIndexEntryOpensNoDoor(t *testing.T) {
 			tx.PutSession(session.Session{ID: "session_1", User: "user_1", Token: old, ExpiresAt: later}))
 	}))
 	before := map[string]Pair{}
-	for k, v := range p.rows {
-		before[k] = v
-	}
+	maps.Copy(before, p.rows)
 	must(t, s.Update(t.Context(), func(tx Tx) error {
 		return errors.Join(
 			tx.PutUser(tenancy.User{ID: "user_1", Email: "new@acme.com"}),
