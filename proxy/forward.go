@@ -45,6 +45,11 @@ func (x *exchange) forward(r *http.Request) {
 	defer x.p.land(x)
 	if r.Body != nil && r.Body != http.NoBody {
 		r.Body = &steadyBody{ReadCloser: r.Body, x: x}
+		// By itself, Go's HTTP/1 server reads a body to its end before it lets an answer
+		// begin: an app could not say no to an upload, nor talk while it listens.
+		if r.ContentLength < 0 || r.ContentLength > 256<<10 {
+			_ = x.rc.EnableFullDuplex() // HTTP/2 always is, and says so by an error
+		}
 	}
 	if !a.Trailers {
 		r.Header.Del("Te")

@@ -25,6 +25,9 @@ func notFoundIsNil(err error) error {
 // for a session on this host. The browser must be the one that began: it holds the
 // attempt cookie that the code was made for.
 func (x *exchange) callback(w http.ResponseWriter, r *http.Request) error {
+	if r.Method != http.MethodGet { // a pattern for GET takes HEAD too, and a look must not use the code up
+		return &endpoint.Error{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Title: "This address does not work that way", Header: http.Header{"Allow": {"GET"}}}
+	}
 	q, err := query(r, "code")
 	if err != nil {
 		return err

@@ -378,3 +378,12 @@ func (t *toucher) idle() bool {
 	defer t.mu.Unlock()
 	return len(t.waiting) == 0 && !t.busy
 }
+
+func save(tx store.Tx, o tenancy.Organization, w *world) error {
+	_, err := tenancy.SaveOrganization(tx, o, audit.System, w.now())
+	return err
+}
+
+func end(tx store.Tx, w *world, p *person) error {
+	return session.End(tx, p.parent.ID, audit.System, w.now())
+}

@@ -1,0 +1,143 @@
+package proxy
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
+
+	"github.com/orgate/orgate/session"
+	"github.com/orgate/orgate/store"
+)
+
+// verify checks an assertion as an app does, with the keys that a host publishes.
+func (w *world) verify(token, host string) claims {
+	w.t.Helper()
+	res := w.do("GET", host, jwksPath)
+	var set jose.JSONWebKeySet
+	if err := json.Unmarshal([]byte(res.body), &set); err != nil {
+		w.t.Fatalf("%d %s: %v", res.StatusCode, res.body, err)
+	}
+	if strings.Contains(res.body, `"d"`) {
+		w.t.Fatal("a private key is published")
+	}
+	parsed, err := jwt.ParseSigned(token, []jose.SignatureAlgorithm{jose.ES256})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	var c claims
+	if err := parsed.Claims(set, &c); err != nil {
+		w.t.Fatal(err)
+	}
+	return c
+}
+
+func (w *world) assertion(c string) string {
+	w.t.Helper()
+	return w.do("GET", acmeHost, "/", "Cookie", c).echo(w.t).Header.Get("X-Orgate-Jwt-Assertion")
+}
+
+func TestAnAssertionSaysWhatTheHeadersSay(t *testing.T) {
+	w := newWorld(t)
+	p, cookie := w.jo("admin")
+	for _, host := range []string{acmeHost, globexHost, loginHost} {
+		c := w.verify(w.assertion(cookie), host)
+		if c.Issuer != "https://login.example.com" || !slices.Equal(c.Audience, []string{"app", acmeHost}) || c.Subject != string(p.user.ID) || c.Email != "jo@acme.com" ||
+			c.OrgID != string(w.acme.ID) || c.OrgSlug != "acme" || c.Role != "admin" || !slices.Equal(c.Roles, []string{"admin"}) || len(c.Permissions) != 2 || c.SessionID == "" {
+			t.Errorf("%+v", c)
+		}
+		if life := c.Expiry.Time().Sub(c.IssuedAt.Time()); life <= 0 || life > 5*time.Minute {
+			t.Errorf("good for %v", life)
+		}
+	}
+}
+
+func TestAnAssertionIsSignedNowAndThenOnly(t *testing.T) {
+	w := newWorld(t, func(o *Options) { o.Staleness = 1000 * time.Hour })
+	_, c := w.jo()
+	first := w.assertion(c)
+	w.pass(3*time.Minute + 50*time.Second)
+	if w.assertion(c) != first {
+		t.Error("signed anew with more than a minute left")
+	}
+	w.pass(15 * time.Second)
+	second := w.assertion(c)
+	if second == first {
+		t.Error("an assertion with less than a minute left was sent")
+	}
+	if left := w.verify(second, acmeHost).Expiry.Time().Sub(w.now()); left < time.Minute {
+		t.Errorf("%v left", left)
+	}
+}
+
+func TestAnAssertionOutlivesNoSession(t *testing.T) {
+	w := newWorld(t, func(o *Options) { o.Limits.Absolute = 2 * time.Minute })
+	p, c := w.jo()
+	if got := w.verify(w.assertion(c), acmeHost).Expiry.Time(); got.After(p.parent.ExpiresAt.Add(time.Second)) {
+		t.Errorf("good until %v, the session until %v", got, p.parent.ExpiresAt)
+	}
+}
+
+func TestKeysRotateWithoutAGap(t *testing.T) {
+	w := newWorld(t, func(o *Options) {
+		o.Staleness = 10000 * time.Hour
+		o.Limits = session.Limits{Idle: 10000 * time.Hour, Absolute: 10000 * time.Hour}
+	})
+	_, c := w.jo()
+	old := w.proxy.keys.current.Load().kid
+	w.assertion(c)
+	w.pass(session.KeyLife - 2*time.Minute)
+	before := w.assertion(c)
+	w.pass(3 * time.Minute)
+	// Another replica rotates; this one has not heard of it yet.
+	other := &keyring{store: w.store, box: w.options.Box, now: w.now, log: w.options.Logger, wake: make(chan struct{}, 1)}
+	if err := other.rotate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	fresh := other.current.Load().kid
+	if fresh == old {
+		t.Fatal("no new key")
+	}
+	w.eventually("the new key signs here too", func() bool { return w.proxy.keys.current.Load().kid == fresh })
+	w.verify(before, acmeHost) // the old one is published still
+	w.verify(w.assertion(c), acmeHost)
+	w.pass(2 * session.KeyOverlap)
+	if err := w.proxy.keys.rotate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(w.do("GET", acmeHost, jwksPath).body, old) {
+		t.Error("a key is published after its last token has expired")
+	}
+}
+
+func TestThePrivateKeyIsSealed(t *testing.T) {
+	w := newWorld(t)
+	w.store.View(context.Background(), func(tx store.Tx) error {
+		for k, err := range tx.SigningKeys() {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := w.options.Box.Open(keyPurpose, k.ID, k.Private); err != nil {
+				t.Error(err)
+			}
+			if _, err := w.options.Box.Open(keyPurpose, "another", k.Private); err == nil {
+				t.Error("it opens as another key's")
+			}
+		}
+		return nil
+	})
+}
+
+func TestTheLastKnownKeysArePublishedWhenTheStoreIsSilent(t *testing.T) {
+	w := newWorld(t)
+	w.engine.down.Store(true)
+	w.pass(5 * time.Second)
+	if res := w.do("GET", loginHost, jwksPath); res.StatusCode != 200 || !strings.Contains(res.body, `"alg":"ES256"`) {
+		t.Errorf("%d %s", res.StatusCode, res.body)
+	}
+}
