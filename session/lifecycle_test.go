@@ -534,7 +534,8 @@ func TestTheProviderEndsWhatIsBehindItsSession(t *testing.T) {
 		return n
 	}
 	for _, none := range []struct{ conn, subject, sid string }{
-		{string(w.entra.ID), "sub-jo@acme.com", "sid-1"}, {string(w.okta.ID), "sub-jo", "sid-1"}, {string(w.okta.ID), "sub-jo@acme.com", "sid"}, {string(w.okta.ID), "", "sid-1"}, {string(w.okta.ID), "", ""},
+		{string(w.entra.ID), "sub-jo@acme.com", "sid-1"}, {string(w.okta.ID), "sub-jo", "sid-1"}, {string(w.okta.ID), "sub-jo@acme.com", "sid"},
+		{string(w.okta.ID), "", "sid"}, {string(w.entra.ID), "", "sid-1"}, {string(w.okta.ID), "", ""},
 	} {
 		if n := end(tenancy.ConnectionID(none.conn), none.subject, none.sid); n != 0 {
 			t.Errorf("%v ended %d", none, n)
@@ -551,4 +552,10 @@ func TestTheProviderEndsWhatIsBehindItsSession(t *testing.T) {
 		t.Errorf("all of the subject's: ended %d", n)
 	}
 	w.wantLive(flo.token, "", "somebody else")
+	if n := end(w.okta.ID, "", "sid-1"); n != 1 {
+		t.Errorf("whoever has the sid: ended %d", n)
+	}
+	if err := w.live(flo.token, ""); !errors.Is(err, session.ErrEnded) {
+		t.Errorf("by the sid alone: %v", err)
+	}
 }

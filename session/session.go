@@ -208,7 +208,9 @@ type Tx interface {
 	Children(ID) iter.Seq2[Session, error]
 	SessionsOf(tenancy.UserID) iter.Seq2[Session, error]
 	SessionsIn(tenancy.OrgID, tenancy.UserID) iter.Seq2[Session, error]
-	SessionsByUpstream(conn tenancy.ConnectionID, subject, sid string) iter.Seq2[Session, error] // sid "": all of the subject
+	// By subject and sid; all of the subject, if sid is empty; whoever has the sid, if
+	// subject is; none, if both are.
+	SessionsByUpstream(conn tenancy.ConnectionID, subject, sid string) iter.Seq2[Session, error]
 	// PutSession keeps the indexes. The record expires some time after ExpiresAt.
 	PutSession(Session) error
 

@@ -33,7 +33,7 @@ func (s *Server) backchannelLogout(w http.ResponseWriter, r *http.Request) error
 		} else if ok {
 			return s.answerLogout(w, r, http.StatusBadRequest, string(e.Code), err)
 		}
-		if errors.Is(err, session.ErrUsed) || errors.Is(err, errBadLogout) || errors.Is(err, errNoSubject) {
+		if errors.Is(err, session.ErrUsed) || errors.Is(err, errBadLogout) {
 			return s.answerLogout(w, r, http.StatusBadRequest, "invalid_request", err)
 		}
 		return unavailable(err)
@@ -45,12 +45,8 @@ func (s *Server) backchannelLogout(w http.ResponseWriter, r *http.Request) error
 	return nil
 }
 
-var (
-	// errBadLogout: a logout request that is none, or for a connection that is not there.
-	errBadLogout = errors.New("not a logout request for a connection of ours")
-	// errNoSubject: a logout token that names a session and not whose it is.
-	errNoSubject = errors.New("logout token without sub: have the provider send sub and sid")
-)
+// errBadLogout: a logout request that is none, or for a connection that is not there.
+var errBadLogout = errors.New("not a logout request for a connection of ours")
 
 // logout ends what a logout token says has ended, and returns how many sessions that were.
 func (s *Server) logout(w http.ResponseWriter, r *http.Request) (ended int, err error) {
@@ -83,10 +79,6 @@ func (s *Server) logout(w http.ResponseWriter, r *http.Request) (ended int, err 
 	out, err := s.oidc.VerifyLogout(r.Context(), client, raw[0], s.now())
 	if err != nil {
 		return 0, err
-	}
-	if out.Subject == "" {
-		// Sessions are found by subject. To answer 200 would be to say that they ended.
-		return 0, errNoSubject
 	}
 	sum := sha256.Sum256([]byte(out.JTI))
 	err = s.store.Update(r.Context(), func(tx store.Tx) (err error) {

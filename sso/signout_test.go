@@ -7,7 +7,9 @@ import (
 	"testing"
 
 	"github.com/orgate/orgate/policy"
+	"github.com/orgate/orgate/session"
 	"github.com/orgate/orgate/sso/ssotest"
+	"github.com/orgate/orgate/store"
 	"github.com/orgate/orgate/tenancy"
 )
 
@@ -127,7 +129,7 @@ func TestABackChannelLogoutEndsWhatTheProviderSaysAndOnlyOnce(t *testing.T) {
 		"no token":       "",
 		"junk":           "a.b.c",
 		"with a nonce":   idp.LogoutToken(client, "alice", "", func(c map[string]any) { c["nonce"] = "x" }),
-		"sid alone":      idp.LogoutToken(client, "", "some-session", nil),
+		"nobody's":       idp.LogoutToken(client, "", "", nil),
 		"for another":    idp.LogoutToken(ssotest.Client{ID: "globex"}, "alice", "", nil),
 	} {
 		if s := send("acme", bad); s != http.StatusBadRequest {
@@ -142,6 +144,58 @@ func TestABackChannelLogoutEndsWhatTheProviderSaysAndOnlyOnce(t *testing.T) {
 		t.Errorf("no such connection: %d", s)
 	}
 	u.get(w.at("acme", "/")).inApp("acme", "alice@acme.test")
+}
+
+func TestALogoutTokenThatNamesTheSessionAloneEndsThatSession(t *testing.T) {
+	w := newWorld(t)
+	idp := w.organization("acme", nil, person("alice", "acme.test"), person("bob", "acme.test"))
+	w.organization("globex", nil)
+	u := w.browser().to("acme", "/", "alice@acme.test").as("alice").inApp("acme", "alice@acme.test")
+	other := w.browser().to("acme", "/", "alice@acme.test").as("alice").inApp("acme", "alice@acme.test")
+	sid := func(u *user) (sid string) {
+		t.Helper()
+		token, _ := session.ParseToken(u.cookie("orgate_login"))
+		w.view(func(tx store.Tx) error {
+			s, err := tx.SessionByToken(token.Hash())
+			if err == nil && len(s.Upstream) == 1 {
+				sid = s.Upstream[0].SID
+			}
+			return err
+		})
+		if sid == "" {
+			t.Fatal("the provider's session is not known")
+		}
+		return sid
+	}
+	send := func(slug, sid string) int {
+		t.Helper()
+		to := w.login("/sso/oidc/backchannel-logout/" + string(org(slug)) + "/" + string(conn(slug)))
+		body := url.Values{"logout_token": {idp.LogoutToken(ssotest.Client{ID: "acme"}, "", sid, nil)}}
+		req, err := http.NewRequestWithContext(t.Context(), "POST", to, strings.NewReader(body.Encode()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		p, err := w.browser().Fetch(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p.Status
+	}
+	if s := send("acme", "nobody's"); s != http.StatusOK {
+		t.Errorf("a session that is not here: %d\n%s", s, w.log)
+	}
+	if s := send("globex", sid(u)); s != http.StatusBadRequest {
+		t.Errorf("at another organization's address: %d", s)
+	}
+	u.get(w.at("acme", "/")).inApp("acme", "alice@acme.test")
+	if s := send("acme", sid(u)); s != http.StatusOK {
+		t.Errorf("%d\n%s", s, w.log)
+	}
+	if c := w.census("acme"); c.sessions != 1 || c.children != 1 {
+		t.Errorf("the store has %+v", c)
+	}
+	other.get(w.at("acme", "/")).inApp("acme", "alice@acme.test")
 }
 
 func TestThePickerShowsWhatCanBeEnteredAndWhatIsAsked(t *testing.T) {

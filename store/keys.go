@@ -38,6 +38,7 @@ type kind byte
 //	'W'   organization, user, session     → 's'           as the session
 //	'p'   parent session, session         → 's'           as the session
 //	'x'   connection, subject, sid, session → 's'         as the session
+//	'y'   connection, sid, session        → 's'           as the session
 //	'H'   code hash                       Handover        ExpiresAt + 10 min
 //	'1'   kind of thing, name             true (it was used)  as the caller says
 //	'k'   key id                          SigningKey
@@ -46,31 +47,32 @@ type kind byte
 // Identities and handovers are looked up before an organization is known; the row
 // names it.
 const (
-	kindOrganization        kind = 'o'
-	kindSlug                kind = 'O'
-	kindHost                kind = 'h'
-	kindDomain              kind = 'd'
-	kindVerifiedDomain      kind = 'v'
-	kindConnection          kind = 'c'
-	kindConnectionName      kind = 'n'
-	kindUser                kind = 'u'
-	kindEmail               kind = 'e'
-	kindIdentity            kind = 'i'
-	kindIdentityByUser      kind = 'I'
-	kindMembership          kind = 'm'
-	kindMembershipByUser    kind = 'M'
-	kindRole                kind = 'r'
-	kindInstallationRole    kind = 'R'
-	kindSession             kind = 's'
-	kindSessionByToken      kind = 't'
-	kindSessionByUser       kind = 'w'
-	kindSessionByMembership kind = 'W'
-	kindSessionByParent     kind = 'p'
-	kindSessionByUpstream   kind = 'x'
-	kindHandover            kind = 'H'
-	kindUsed                kind = '1'
-	kindSigningKey          kind = 'k'
-	kindNote                kind = '!'
+	kindOrganization         kind = 'o'
+	kindSlug                 kind = 'O'
+	kindHost                 kind = 'h'
+	kindDomain               kind = 'd'
+	kindVerifiedDomain       kind = 'v'
+	kindConnection           kind = 'c'
+	kindConnectionName       kind = 'n'
+	kindUser                 kind = 'u'
+	kindEmail                kind = 'e'
+	kindIdentity             kind = 'i'
+	kindIdentityByUser       kind = 'I'
+	kindMembership           kind = 'm'
+	kindMembershipByUser     kind = 'M'
+	kindRole                 kind = 'r'
+	kindInstallationRole     kind = 'R'
+	kindSession              kind = 's'
+	kindSessionByToken       kind = 't'
+	kindSessionByUser        kind = 'w'
+	kindSessionByMembership  kind = 'W'
+	kindSessionByParent      kind = 'p'
+	kindSessionByUpstream    kind = 'x'
+	kindSessionByUpstreamSID kind = 'y'
+	kindHandover             kind = 'H'
+	kindUsed                 kind = '1'
+	kindSigningKey           kind = 'k'
+	kindNote                 kind = '!'
 )
 
 // ownedByOrganization reports whether keys of k begin with an organization that owns them.

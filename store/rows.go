@@ -119,6 +119,9 @@ func sessions() table[session.Session] {
 			}
 			for _, up := range s.Upstream {
 				ixs = append(ixs, index{kindSessionByUpstream, []string{string(up.Connection), up.Subject, up.SID, id}, false})
+				if up.SID != "" {
+					ixs = append(ixs, index{kindSessionByUpstreamSID, []string{string(up.Connection), up.SID, id}, false})
+				}
 			}
 			return ixs
 		},

@@ -162,10 +162,16 @@ func (t *tx) SessionsIn(org tenancy.OrgID, user tenancy.UserID) iter.Seq2[sessio
 }
 
 func (t *tx) SessionsByUpstream(conn tenancy.ConnectionID, subject, sid string) iter.Seq2[session.Session, error] {
-	if sid == "" {
+	switch {
+	case subject != "" && sid != "":
+		return findAll(t, sessions(), kindSessionByUpstream, string(conn), subject, sid)
+	case subject != "":
 		return distinct(findAll(t, sessions(), kindSessionByUpstream, string(conn), subject))
+	case sid != "":
+		return findAll(t, sessions(), kindSessionByUpstreamSID, string(conn), sid)
+	default: // neither is nobody, and not everybody
+		return func(func(session.Session, error) bool) {}
 	}
-	return findAll(t, sessions(), kindSessionByUpstream, string(conn), subject, sid)
 }
 
 // distinct leaves out a session that comes a second time: one that has several of the

@@ -43,6 +43,10 @@ func sessionIndexes(t *testing.T, h Harness) {
 		check("by subject, each once", sessionNames(t, tx.SessionsByUpstream("conn_1", "sub", "")), "session_p")
 		check("by subject, no sid", sessionNames(t, tx.SessionsByUpstream("conn_2", "sub", "")), "session_p")
 		check("by a sid of another", sessionNames(t, tx.SessionsByUpstream("conn_2", "sub", "sid1")))
+		check("by sid alone", sessionNames(t, tx.SessionsByUpstream("conn_1", "", "sid1")), "session_o", "session_p")
+		check("by sid alone, of another connection", sessionNames(t, tx.SessionsByUpstream("conn_2", "", "sid1")))
+		check("by a beginning of a sid", sessionNames(t, tx.SessionsByUpstream("conn_1", "", "sid")))
+		check("by neither", sessionNames(t, tx.SessionsByUpstream("conn_1", "", "")))
 		if got, err := tx.SessionByToken(hash("c")); err != nil || got.ID != "session_c" {
 			t.Errorf("by token: %v, %v", got.ID, err)
 		}
@@ -63,9 +67,13 @@ func sessionIndexes(t *testing.T, h Harness) {
 			}
 			check("by the sid that went", sessionNames(t, tx.SessionsByUpstream("conn_1", "sub", "sid1")))
 			check("by the sid that stayed", sessionNames(t, tx.SessionsByUpstream("conn_1", "sub", "sid2")), "session_p")
+			check("by the sid that stayed, alone", sessionNames(t, tx.SessionsByUpstream("conn_1", "", "sid2")), "session_p")
 		})
 	}
 	after()
+	look(t, s, func(tx store.Tx) {
+		check("by the sid that went, alone", sessionNames(t, tx.SessionsByUpstream("conn_1", "", "sid1")), "session_o")
+	})
 	// The index entries that were there before live as long as the row does now.
 	clock.Advance(time.Hour + store.SessionRecordLife)
 	after()
