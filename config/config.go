@@ -185,7 +185,8 @@ type Social struct {
 type Egress struct {
 	// Addresses beside the public ones of the Internet: providers in the operator's own network.
 	Allow []netip.Prefix `yaml:"allow" example:"[10.20.0.0/16]"`
-	// Lets providers be at localhost, by http too: for development.
+	// Lets providers be at localhost, by http too: for development. On without being asked for where public_url
+	// itself is at localhost.
 	AllowLoopback bool `yaml:"allow_loopback" default:"false"`
 	// More certificate authorities to believe, in PEM, beside those of the system.
 	CAFile Path `yaml:"ca_file" example:"/etc/orgate/ca.pem"`

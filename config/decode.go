@@ -12,6 +12,11 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
+const (
+	maxOrganizations = 100_000 // of one file
+	maxList          = 1000    // entries of any other list
+)
+
 // A decoder makes values of the nodes of one file, and notes every fault on the way.
 type decoder struct {
 	*layouts
@@ -21,7 +26,9 @@ type decoder struct {
 }
 
 func (d *decoder) fault(n *yaml.Node, message, hint string) {
-	d.faults.add(d.file.faultAt(n.Line, n.Column, message, hint))
+	if !d.faults.full() {
+		d.faults.add(d.file.faultAt(n.Line, n.Column, message, hint))
+	}
 }
 
 // value decodes n into v, which is the value of f or an element of it. It reports whether
@@ -243,6 +250,9 @@ func (d *decoder) unknown(key *yaml.Node, l *layout, f *field) {
 		d.fault(key, "a merge key (<<) is not supported", "write the keys out")
 		return
 	}
+	if d.faults.full() {
+		return // looking for what was meant takes a while
+	}
 	hint := "known here: " + strings.Join(l.keys, ", ")
 	if near := nearest(key.Value, l.keys); near != "" {
 		hint = "did you mean " + near + "?"
@@ -257,6 +267,14 @@ func (d *decoder) unknown(key *yaml.Node, l *layout, f *field) {
 func (d *decoder) list(n *yaml.Node, v reflect.Value, f *field) bool {
 	if n.Kind != yaml.SequenceNode {
 		d.fault(n, fmt.Sprintf("%s is %s: want a list", f.key, kindName(n)), "such as "+d.sketch(v.Type(), f))
+		return false
+	}
+	most := maxList
+	if v.Type() == reflect.TypeFor[[]*Organization]() {
+		most = maxOrganizations
+	}
+	if len(n.Content) > most {
+		d.fault(n, fmt.Sprintf("%s has %d entries: at most %d are allowed", f.key, len(n.Content), most), "")
 		return false
 	}
 	ok := true
@@ -305,8 +323,8 @@ func (d *decoder) names(n *yaml.Node, v reflect.Value, f *field) bool {
 // quote quotes a value for a fault, cut if it is long.
 func quote(s string) string {
 	const most = 60
-	if r := []rune(s); len(s) > most && len(r) > most {
-		return strconv.Quote(string(r[:most])) + string(ellipsis)
+	if len(s) <= most {
+		return strconv.Quote(s)
 	}
-	return strconv.Quote(s)
+	return strconv.Quote(strings.ToValidUTF8(s[:most], "")) + string(ellipsis)
 }

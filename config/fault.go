@@ -69,6 +69,9 @@ func (fs *Faults) add(f Fault) {
 	}
 }
 
+// full reports whether another fault would not be kept.
+func (fs Faults) full() bool { return len(fs) > maxFaults }
+
 // sorted returns fs in order, each fault once.
 func (fs Faults) sorted() Faults {
 	slices.SortStableFunc(fs, func(a, b Fault) int {

@@ -13,9 +13,22 @@ import (
 )
 
 const (
-	maxFile  = 16 << 20 // bytes of one YAML file: 10,000 organizations are about 5 MiB
-	maxDepth = 32       // of lists and mappings in each other; the keys go 6 deep
+	maxFile  = 16 << 20  // bytes of one YAML file: 10,000 organizations are about 5 MiB
+	maxNodes = 1_500_000 // keys and values of one file, about: 10,000 organizations have 500,000
+	maxDepth = 32        // of lists and mappings in each other; the keys go 6 deep
+	maxLine  = 4096      // bytes of a line that a fault shows
 )
+
+// nodes returns how many keys and values there can be in data, at the most: all but the
+// first come after one of these.
+func nodes(data []byte) (n int) {
+	for _, c := range data {
+		if c == ',' || c == ':' || c == '\n' || c == '\r' {
+			n++
+		}
+	}
+	return n
+}
 
 // A file is one YAML file, read and parsed.
 type file struct {
@@ -37,8 +50,8 @@ type mark struct {
 // parse parses data. The error is a Fault.
 func parse(name string, data []byte) (*file, error) {
 	f := &file{name: name, data: data}
-	if len(data) > maxFile {
-		return f, Fault{File: name, Message: "is longer than 16 MiB", Hint: "put organizations into several files, and name those in organization_files"}
+	if len(data) > maxFile || nodes(data) > maxNodes {
+		return f, Fault{File: name, Message: "is too long", Hint: "a file has up to 16 MiB, and about 30,000 organizations: use several, and name them in organization_files"}
 	}
 	limits := loaderlimits.New(loaderlimits.DepthValue(maxDepth))
 	loader, err := yaml.NewLoader(bytes.NewReader(data), yaml.WithPlugin(limits))
@@ -58,7 +71,7 @@ func parse(name string, data []byte) (*file, error) {
 	case err != nil:
 		return f, f.syntax(err)
 	default:
-		return f, f.faultAt(max(next.Line, 1), max(next.Column, 1), "a second document begins here", "a file has one document: remove the line ---")
+		return f, f.unparsedAt(max(next.Line, 1), max(next.Column, 1), "a second document begins here", "a file has one document: remove the line ---")
 	}
 	if doc.Kind == yaml.DocumentNode && len(doc.Content) == 1 {
 		f.root = doc.Content[0]
@@ -99,13 +112,14 @@ func (f *file) syntax(err error) Fault {
 	case strings.Contains(e.Message, "cannot start any token"), strings.Contains(e.Message, "tab character"):
 		fault.Hint = "indent with blanks, not tabs; put a value that begins with @, ` or % into quotes"
 	}
-	if fault.Line == 0 {
-		return fault
-	}
-	line := f.line(fault.Line)
-	continued := e.ContextMark.Line != 0 && e.ContextMark.Line != e.Mark.Line
-	if text, ok := maskUnparsed(line, continued); ok {
-		fault.Text, fault.caret = window([]rune(text), fault.Column-1)
+	return f.unparsedAt(fault.Line, fault.Column, fault.Message, fault.Hint)
+}
+
+// unparsedAt returns a fault at a place in a file of which no more is known than its text.
+func (f *file) unparsedAt(line, column int, message, hint string) Fault {
+	fault := Fault{File: f.name, Line: line, Column: column, Message: message, Hint: hint}
+	if text, ok := f.maskUnparsed(line); ok {
+		fault.Text, fault.caret = window([]rune(text), column-1)
 	}
 	return fault
 }
@@ -146,8 +160,10 @@ func (f *file) line(n int) string {
 // faultAt returns a fault at a place in a file that was parsed.
 func (f *file) faultAt(line, column int, message, hint string) Fault {
 	fault := Fault{File: f.name, Line: line, Column: column, Message: message, Hint: hint}
-	text, caret := f.masked(line, column)
-	fault.Text, fault.caret = window(text, caret)
+	if len(f.line(line)) <= maxLine {
+		text, caret := f.masked(line, column)
+		fault.Text, fault.caret = window(text, caret)
+	}
 	return fault
 }
 

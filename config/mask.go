@@ -15,10 +15,9 @@ var (
 	// secretName finds the names of keys whose values are secret. It finds too many rather
 	// than too few: a misspelt key has a secret just as well.
 	secretName = regexp.MustCompile(`(?i)secret|passw|passphrase|token|credential|key$|^url$`)
-	// secretPair finds such a key, up to its value, in a line that could not be parsed.
-	secretPair = regexp.MustCompile(`(?i)[\w-]*(secret|passw|passphrase|token|credential|key)[\w-]*["']?\s*[:=]`)
-	anyPair    = regexp.MustCompile(`[\w-]+["']?\s*:`)
-	userinfo   = regexp.MustCompile(`[^\s"']*[:/][^\s"']*@`) // with the scheme, if there is one
+	// anyPair finds a key, up to its value, in a line that could not be parsed.
+	anyPair  = regexp.MustCompile(`([\w-]+)["']?\s*:`)
+	userinfo = regexp.MustCompile(`[^\s"']*[:/][^\s"']*@`) // with the scheme, if there is one
 	// reference is a value that is no secret itself: it says where the secret is.
 	reference = regexp.MustCompile(`^\$\{[^{}]*\}$`)
 )
@@ -119,14 +118,58 @@ func appendMarks(ms []mark, n *yaml.Node, secret bool) []mark {
 }
 
 // maskUnparsed returns what may be shown of a line of a file that is not YAML. There, the
-// value of a secret key is whatever follows it. ok is false if nothing may be shown: the line goes on with
-// what an earlier one began, and that may be a secret.
-func maskUnparsed(line string, continued bool) (text string, ok bool) {
-	if continued || !anyPair.MatchString(line) {
+// value of a secret key is whatever follows it. ok is false if nothing may be shown: a
+// secret of an earlier line may go on here.
+func (f *file) maskUnparsed(n int) (text string, ok bool) {
+	line := f.line(n)
+	if len(line) > maxLine || !anyPair.MatchString(line) || f.secretMayReach(n) {
 		return "", false
 	}
-	if at := secretPair.FindStringIndex(line); at != nil {
-		line = line[:at[1]] + " " + string(ellipsis)
+	if key := secretKey(line); key != nil {
+		line = line[:key[1]] + " " + string(ellipsis)
 	}
 	return userinfo.ReplaceAllString(line, string(ellipsis)+"@"), true
 }
+
+// secretKey returns where the first secret key of a line is, from its name to its colon.
+func secretKey(line string) []int {
+	for _, at := range anyPair.FindAllStringSubmatchIndex(line, -1) {
+		if isSecretName(line[at[2]:at[3]]) {
+			return at
+		}
+	}
+	return nil
+}
+
+// secretMayReach reports whether the value of a secret key above line n may go on there. It
+// does not, if quotes and brackets are closed by then and the line is no deeper than the
+// key: then it is a key, or an entry, beside it or further out.
+func (f *file) secretMayReach(n int) bool {
+	depth, reach := 0, false
+	quotes := map[rune]int{}
+	for i := 1; i < n; i++ {
+		line := f.line(i)
+		if len(line) > maxLine {
+			return true
+		}
+		if strings.HasPrefix(strings.TrimSpace(line), "#") {
+			continue
+		}
+		if secretKey(line) != nil {
+			depth, reach = indentation(line), true
+		}
+		for _, c := range line {
+			switch c {
+			case '"', '\'':
+				quotes[c]++
+			case '[', '{':
+				quotes['[']++
+			case ']', '}':
+				quotes['[']--
+			}
+		}
+	}
+	return reach && (quotes['"']%2 != 0 || quotes['\'']%2 != 0 || quotes['['] != 0 || indentation(f.line(n)) > depth)
+}
+
+func indentation(line string) int { return len(line) - len(strings.TrimLeft(line, " \t")) }

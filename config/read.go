@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"go.yaml.in/yaml/v4"
 
@@ -43,6 +44,10 @@ type Reader struct {
 	mu      sync.Mutex
 	layouts *layouts
 	files   map[string]parsed
+	// What the last reading read or looked for, right or wrong; for Watch.
+	used     map[string]bool
+	patterns []string
+	began    time.Time // by the clock of the files, so the machine's
 }
 
 // parsed is what was in a file when it was read last.
@@ -59,6 +64,9 @@ func NewReader(path string, env func(string) (string, bool)) *Reader {
 
 // Read reads the configuration as it is now, as [Read] does.
 func (r *Reader) Read() (*Config, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.began = time.Now()
 	data, err := r.disk.read(r.path, maxFile)
 	if err != nil {
 		return nil, Faults{{File: r.path, Message: because(err)}}
@@ -81,15 +89,15 @@ type reading struct {
 	used     map[string]bool // files of ${file:...} and the like
 }
 
+// read is Read, of data; mu is held.
 func (r *Reader) read(data []byte) (*Config, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	g := &reading{Reader: r, config: &Config{}, open: map[string]*file{}, seen: map[string]parsed{}, used: map[string]bool{}}
 	if g.main(data) {
 		g.tenants()
 		g.decoded = len(g.faults)
 		g.check()
 	}
+	r.used, r.patterns = g.used, g.config.Patterns
 	if len(g.faults) > 0 {
 		return nil, g.faults.sorted()
 	}
@@ -257,7 +265,7 @@ func (g *reading) fault(p place, message, hint string) { g.note(&g.faults, p, me
 func (g *reading) warn(p place, message, hint string) { g.note(&g.warnings, p, message, hint) }
 
 func (g *reading) note(fs *Faults, p place, message, hint string) {
-	if len(*fs) > maxFaults {
+	if fs.full() {
 		return
 	}
 	f := g.file(p.file)
