@@ -87,7 +87,7 @@ func (s *Server) callback(w http.ResponseWriter, r *http.Request) error {
 	s.count("proved")
 	s.log.InfoContext(r.Context(), "signed in", "request_id", endpoint.RequestID(r.Context()), "user", done.who.User, "session", done.who.ID,
 		"organization", org.Slug, "connection", conn.Name, "new_user", done.in.NewUser, "new_member", done.in.NewMember)
-	return s.follow(w, r, done.aim, done.who, done.turn)
+	return s.follow(w, r, done.aim, done.turn)
 }
 
 // asked returns the connection that a flow was begun with, or errGone. org is set as far
@@ -177,7 +177,9 @@ func (s *Server) enter(tx store.Tx, r *http.Request, f flow, p policy.Proof, up 
 		return err
 	}
 	if live {
-		if there.User == f.User && !f.Aim.Another {
+		if !f.Aim.Another {
+			// Not even if nobody was signed in when the flow began: a flow can be begun by
+			// a link, and be finished when its provider likes, with whom it likes.
 			return errAnotherPerson
 		}
 		if err := session.End(tx, there.ID, audit.Actor{Type: "user", ID: string(there.User)}, now); err != nil {

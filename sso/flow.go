@@ -54,8 +54,6 @@ type flow struct {
 	Connection tenancy.ConnectionID `json:"connection"`
 	Owner      tenancy.OrgID        `json:"owner"`
 	Configured string               `json:"configured"`
-	// User is who was signed in when the flow began; empty: nobody.
-	User tenancy.UserID `json:"user,omitzero"`
 	// MaxAge is how fresh the proof was asked to be; 0: it was not.
 	MaxAge    time.Duration `json:"max_age,omitzero"`
 	ExpiresAt time.Time     `json:"expires_at"`

@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"github.com/orgate/orgate/internal/endpoint"
-	"github.com/orgate/orgate/session"
 	"github.com/orgate/orgate/tenancy"
 )
 
@@ -16,7 +15,7 @@ func TestAProviderIsNotAskedTwiceInARow(t *testing.T) {
 	ask := turn{Ask: []tenancy.Connection{{ID: "conn_1"}}}
 	for name, a := range map[string]aim{"the same": {Steps: 1, Last: "conn_1"}, "too many": {Steps: maxSteps, Last: "conn_2"}} {
 		w := httptest.NewRecorder()
-		err := s.leave(w, httptest.NewRequestWithContext(t.Context(), "GET", "/", nil), a, session.Session{}, ask)
+		err := s.leave(w, httptest.NewRequestWithContext(t.Context(), "GET", "/", nil), a, ask)
 		if e, ok := errors.AsType[*endpoint.Error](err); !ok || e.Code != "sign_in_loop" {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -87,7 +87,7 @@ func (s *Server) client(c tenancy.Connection) (oidc.Connection, error) {
 }
 
 // leave sends the browser to the identity provider of the one connection in t.Ask.
-func (s *Server) leave(w http.ResponseWriter, r *http.Request, a aim, who session.Session, t turn) error {
+func (s *Server) leave(w http.ResponseWriter, r *http.Request, a aim, t turn) error {
 	c := t.Ask[0]
 	if a.Steps >= maxSteps || a.Last == c.ID {
 		s.count("sign_in_loop")
@@ -114,7 +114,7 @@ func (s *Server) leave(w http.ResponseWriter, r *http.Request, a aim, who sessio
 	}
 	f := flow{
 		OIDC: started, Aim: a, Connection: c.ID, Owner: c.Organization, Configured: configured(c),
-		User: who.User, MaxAge: t.MaxAge, ExpiresAt: now.Add(flowLife),
+		MaxAge: t.MaxAge, ExpiresAt: now.Add(flowLife),
 	}
 	if err := s.keepFlow(w, r, f, now); err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 
 	"github.com/orgate/orgate/audit"
 	"github.com/orgate/orgate/policy"
+	"github.com/orgate/orgate/session"
 	"github.com/orgate/orgate/sso/ssotest"
 	"github.com/orgate/orgate/store"
 	"github.com/orgate/orgate/tenancy"
@@ -240,11 +241,50 @@ func TestTheProofsOfTwoPersonsAreNeverInOneSession(t *testing.T) {
 		t.Fatal(err)
 	}
 	q.Set("another", "1")
-	u.get(w.signIn(q)).as("eve").inApp("globex", "eve@globex.test")
+	u.get(w.signIn(q)).submit(map[string]string{"email": "eve@globex.test"}).as("eve").inApp("globex", "eve@globex.test")
 	if u.cookie("orgate_login") == alice {
 		t.Error("one token for two persons")
 	}
 	if c := w.census("acme"); c.sessions != 0 || c.children != 0 {
 		t.Errorf("alice is still signed in: %+v", c)
 	}
+}
+
+func TestASignInThatSomebodyElseFinishesDoesNotReplaceWhoeverIsSignedIn(t *testing.T) {
+	w := newWorld(t)
+	w.organization("acme", nil, person("alice", "acme.test"))
+	w.organization("evil", nil, person("eve", "evil.test"))
+	// A link brought alice to evil's provider before she was signed in, and it takes its time.
+	parked := w.browser()
+	parked.to("evil", "/", "x@evil.test").sees(http.StatusOK, "eve")
+	u := parked.tab().to("acme", "/", "alice@acme.test").as("alice").inApp("acme", "alice@acme.test")
+	alice := u.cookie("orgate_login")
+
+	parked.as("eve").sees(http.StatusConflict, "That is somebody else")
+	if u.cookie("orgate_login") != alice {
+		t.Error("the session is eve's now")
+	}
+	u.get(w.at("acme", "/")).inApp("acme", "alice@acme.test")
+}
+
+func TestALinkOfAnotherSiteToUseAnotherAccountChangesNothing(t *testing.T) {
+	w := newWorld(t)
+	w.organization("acme", nil, person("alice", "acme.test"))
+	w.organization("evil", nil, person("eve", "evil.test"))
+	elsewhere := w.browser()
+	elsewhere.to("evil", "/", "x@evil.test") // a page of evil's provider
+	u := elsewhere.tab().to("acme", "/", "alice@acme.test").as("alice").inApp("acme", "alice@acme.test")
+	q := session.SignInRequest{Host: w.host("evil"), Attempt: session.NewToken().Hash(), ReturnTo: "/", LoginHint: "eve@evil.test"}.Values()
+	q.Set("another", "1")
+
+	for name, from := range map[string]*ssotest.Page{"another site": elsewhere.p, "a tenant's app": u.p} {
+		p, err := u.Follow(t.Context(), from, w.signIn(q))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p.URL.Path != "/sign-in" || len(p.Forms) != 1 {
+			t.Errorf("%s: it led to %s (%s)", name, p.URL, p.Title)
+		}
+	}
+	u.get(w.at("acme", "/")).inApp("acme", "alice@acme.test")
 }

@@ -49,11 +49,16 @@ func (s *Server) begin(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if a.Another && r.Header.Get("Sec-Fetch-Site") != "same-origin" && t.Refused == nil {
+		// A link on somebody else's page must not have anybody signed out, or in as
+		// another: whoever wants to be another says who.
+		t.AskEmail, t.Outcome = true, "asked_email"
+	}
 	if who.ID == "" && hint == "" && t.Refused == nil && (len(t.Ask) > 1 || t.Open) {
 		// There may be more than one way, and the address tells which.
 		t.AskEmail, t.Outcome = true, "asked_email"
 	}
-	return s.follow(w, r, a, who, t)
+	return s.follow(w, r, a, t)
 }
 
 // identify is POST /sign-in: the person's address, or the connection that they chose.
@@ -101,7 +106,7 @@ func (s *Server) identify(w http.ResponseWriter, r *http.Request) error {
 			}
 		}
 	}
-	return s.follow(w, r, a, who, t)
+	return s.follow(w, r, a, t)
 }
 
 // isAddressOf reports whether the person of a session has this address.
@@ -148,7 +153,7 @@ func (s *Server) turn(ctx context.Context, a aim, who session.Session, email str
 }
 
 // follow does what comes next, as far as the browser is concerned.
-func (s *Server) follow(w http.ResponseWriter, r *http.Request, a aim, who session.Session, t turn) error {
+func (s *Server) follow(w http.ResponseWriter, r *http.Request, a aim, t turn) error {
 	switch {
 	case t.Refused != nil:
 		s.count(t.Outcome)
@@ -160,7 +165,7 @@ func (s *Server) follow(w http.ResponseWriter, r *http.Request, a aim, who sessi
 		s.count(t.Outcome)
 		return s.askEmail(w, r, a, "", "", http.StatusOK)
 	case len(t.Ask) == 1:
-		return s.leave(w, r, a, who, t)
+		return s.leave(w, r, a, t)
 	case len(t.Ask) > 1:
 		s.count("asked_choice")
 		return s.askChoice(w, a, t)
