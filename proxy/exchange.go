@@ -121,16 +121,8 @@ func (x *exchange) route(r *http.Request) {
 		x.refuse(r, bad, "")
 		return
 	}
-	host, port, bad := checkHost(r)
-	if bad == "" {
-		bad = checkConnection(r, x.st.managed)
-	}
-	if bad != "" {
+	if bad = checkConnection(r, x.st.managed); bad != "" {
 		x.refuse(r, bad, "")
-		return
-	}
-	if x.class = toAuth; isAuth(x.target.path) {
-		x.forwardAuth(r, host, port)
 		return
 	}
 	if strings.HasPrefix(x.target.path, page.StaticPath) {
@@ -139,7 +131,17 @@ func (x *exchange) route(r *http.Request) {
 		x.p.routes.ServeHTTP(x, r)
 		return
 	}
-	x.class = toNowhere
+	host, port, bad := checkHost(r)
+	if isAuth(x.target.path) && (bad == "" || x.peerTrust) {
+		// A proxy may ask by our address, and say the host in another header.
+		x.class = toAuth
+		x.forwardAuth(r, host, port)
+		return
+	}
+	if bad != "" {
+		x.refuse(r, bad, "")
+		return
+	}
 	if !x.settle(r, host, port) {
 		return
 	}

@@ -80,6 +80,7 @@ type world struct {
 	store    *store.Store
 	proxy    *Proxy
 	server   *httptest.Server
+	front    string // where requests are sent: the server's URL, or that of a proxy before it
 	upstream *httptest.Server
 	log      *logbook
 	skew     atomic.Int64 // of the clock
@@ -179,6 +180,7 @@ func newWorld(t testing.TB, changes ...change) *world {
 	w.server.Config = Server(w.proxy, ServerLimits{H2C: true}, w.options.Logger)
 	w.server.Start()
 	t.Cleanup(w.server.Close)
+	w.front = w.server.URL
 	w.eventually("the feed is followed", func() bool { return w.proxy.trusted(w.now()) })
 	return w
 }
@@ -200,6 +202,9 @@ func rules(t testing.TB) policy.Rules {
 	}
 	return rs
 }
+
+// trustedNet is a network of trusted proxies.
+func trustedNet(s string) netip.Prefix { return netip.MustParsePrefix(s) }
 
 func trusting(prefix string) change {
 	return func(o *Options) { o.TrustedProxies = []netip.Prefix{netip.MustParsePrefix(prefix)} }
@@ -300,7 +305,7 @@ func (w *world) do(method, host, path string, headers ...string) response {
 
 func (w *world) send(method, host, path string, body io.Reader, headers ...string) response {
 	w.t.Helper()
-	r, err := http.NewRequestWithContext(context.Background(), method, w.server.URL, body)
+	r, err := http.NewRequestWithContext(context.Background(), method, w.front, body)
 	if err != nil {
 		w.t.Fatal(err)
 	}

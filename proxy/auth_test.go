@@ -1,0 +1,231 @@
+package proxy
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/orgate/orgate/internal/need"
+)
+
+func TestOnlyATrustedProxyMayAsk(t *testing.T) {
+	w := newWorld(t)
+	_, c := w.jo()
+	res := w.do("GET", acmeHost, "/.orgate/auth", "Cookie", c, "X-Forwarded-Host", acmeHost, "X-Forwarded-Uri", "/", "X-Forwarded-Method", "GET")
+	if res.StatusCode != 403 || res.Header["X-User-Id"] != nil {
+		t.Errorf("%d %v", res.StatusCode, res.Header)
+	}
+	w.eventually("the log says what to do", func() bool { return strings.Contains(w.log.String(), "127.0.0.1 is not in trusted_proxies") })
+	if res := w.do("GET", "nobody.example.com", "/.orgate/auth", "X-Forwarded-Host", acmeHost, "X-Forwarded-Uri", "/"); res.StatusCode != 404 {
+		t.Errorf("%d", res.StatusCode)
+	}
+}
+
+func TestForwardAuthJudgesTheOriginalRequest(t *testing.T) {
+	w := newWorld(t, trusting("127.0.0.0/8"))
+	p, member := w.jo("member")
+	admin := w.person("ann@acme.com", w.acme.ID, "admin").at(acmeHost, w.acme.ID)
+	for _, tc := range []struct {
+		name, cookie string
+		host         string
+		headers      []string
+		status       int
+	}{
+		{"a member", member, acmeHost, []string{"X-Forwarded-Uri", "/x?y=z"}, 200},
+		{"by X-Original-URL", member, "127.0.0.1", []string{"X-Original-Url", "https://acme.example.com/x?y=z", "X-Original-Method", "GET"}, 200},
+		{"by X-Original-URI", member, acmeHost, []string{"X-Original-Uri", "/x"}, 200},
+		{"by the host that is forwarded", member, "orgate.internal", []string{"X-Forwarded-Uri", "/x", "X-Forwarded-Host", acmeHost}, 200},
+		{"nobody", "", acmeHost, []string{"X-Forwarded-Uri", "/x"}, 401},
+		{"nobody on a public path", "", acmeHost, []string{"X-Forwarded-Uri", "/public/x"}, 200},
+		{"a role that is missing", member, acmeHost, []string{"X-Forwarded-Uri", "/admin/x"}, 403},
+		{"a role that is there", admin, acmeHost, []string{"X-Forwarded-Uri", "/admin/x"}, 200},
+		{"a method that is missing a permission", member, acmeHost, []string{"X-Forwarded-Uri", "/reports/1", "X-Forwarded-Method", "DELETE"}, 403},
+		{"the same with another method", member, acmeHost, []string{"X-Forwarded-Uri", "/reports/1", "X-Forwarded-Method", "GET"}, 200},
+		{"another tenant's host", member, globexHost, []string{"X-Forwarded-Uri", "/x"}, 401},
+		{"an unknown host", member, "nobody.example.com", []string{"X-Forwarded-Uri", "/x"}, 403},
+		{"the login host", member, loginHost, []string{"X-Forwarded-Uri", "/x"}, 403},
+		{"dot segments", admin, acmeHost, []string{"X-Forwarded-Uri", "/public/../admin"}, 403},
+		{"an encoded slash", admin, acmeHost, []string{"X-Forwarded-Uri", "/public%2fx"}, 403},
+		{"a path of ours", admin, acmeHost, []string{"X-Forwarded-Uri", "/.orgate/me"}, 403},
+		{"an absolute address", admin, acmeHost, []string{"X-Forwarded-Uri", "http://globex.example.com/"}, 403},
+		{"no original request", admin, acmeHost, nil, 403},
+		{"two of them", admin, acmeHost, []string{"X-Forwarded-Uri", "/x", "X-Forwarded-Uri", "/public/x"}, 403},
+		{"two hosts", admin, acmeHost, []string{"X-Forwarded-Uri", "/x", "X-Forwarded-Host", acmeHost + ", " + globexHost}, 403},
+		{"TRACE", admin, acmeHost, []string{"X-Forwarded-Uri", "/x", "X-Forwarded-Method", "TRACE"}, 403},
+	} {
+		res := w.do("GET", tc.host, "/.orgate/auth", append(tc.headers, "Cookie", tc.cookie)...)
+		if res.StatusCode != tc.status {
+			t.Errorf("%s: %d, want %d: %s", tc.name, res.StatusCode, tc.status, res.body)
+		}
+		if id := res.Header.Get("X-User-Id"); (id != "") != (res.StatusCode == 200 && tc.cookie != "") {
+			t.Errorf("%s: X-User-Id is %q", tc.name, id)
+		}
+		if res.Header["Set-Cookie"] != nil && res.StatusCode == 200 {
+			t.Errorf("%s: %v", tc.name, res.Header)
+		}
+	}
+	// The question may come with any method, as that of Envoy is the original one.
+	res := w.do("DELETE", acmeHost, "/.orgate/auth/reports/1?x", "Cookie", member)
+	if res.StatusCode != 403 {
+		t.Errorf("Envoy's way: %d", res.StatusCode)
+	}
+	if res = w.do("GET", acmeHost, "/.orgate/auth/reports/1?x", "Cookie", member); res.StatusCode != 200 || res.Header.Get("X-User-Id") != string(p.user.ID) || res.Header.Get("X-Orgate-Jwt-Assertion") == "" {
+		t.Errorf("Envoy's way: %d", res.StatusCode)
+	}
+	// What is nobody's is said to be empty, so that a client's own copy is overwritten.
+	if res = w.do("GET", acmeHost, "/.orgate/auth", "X-Forwarded-Uri", "/healthz"); res.Header["X-User-Id"] == nil || res.Header.Get("X-User-Id") != "" {
+		t.Errorf("%v", res.Header)
+	}
+}
+
+func TestForwardAuthSaysWhereToSignIn(t *testing.T) {
+	w := newWorld(t, trusting("127.0.0.0/8"))
+	const where = "https://acme.example.com/.orgate/sign-in?return_to=%2Fx%3Fy%3Dz"
+	for _, tc := range []struct {
+		path, method string
+		headers      []string
+		status       int
+		location     string
+	}{
+		{"/.orgate/auth", "GET", browser(), 401, where},
+		{"/.orgate/auth?mode=redirect", "GET", browser(), 302, where},
+		{"/.orgate/auth?mode=redirect", "GET", []string{"Accept", "application/json"}, 401, where},
+		{"/.orgate/auth?mode=redirect", "POST", browser(), 401, "https://acme.example.com/.orgate/sign-in?return_to=%2F"},
+		{"/.orgate/auth?mode=status", "GET", browser(), 401, where},
+	} {
+		res := w.do("GET", acmeHost, tc.path, append(tc.headers, "X-Forwarded-Uri", "/x?y=z", "X-Forwarded-Method", tc.method)...)
+		if res.StatusCode != tc.status || res.Header.Get("Location") != tc.location || res.Header["Set-Cookie"] != nil {
+			t.Errorf("%s %v: %d %v", tc.path, tc.headers, res.StatusCode, res.Header)
+		}
+	}
+}
+
+func TestOnlyTrustedProxiesSayWhereARequestCameFrom(t *testing.T) {
+	w := newWorld(t)
+	if e := w.do("GET", acmeHost, "/healthz", "X-Forwarded-For", "6.6.6.6").echo(t); e.Header.Get("X-Forwarded-For") != "127.0.0.1" {
+		t.Errorf("%q", e.Header["X-Forwarded-For"])
+	}
+	w = newWorld(t, trusting("127.0.0.0/8"), func(o *Options) { o.TrustedProxies = append(o.TrustedProxies, trustedNet("10.0.0.0/8")) })
+	for said, want := range map[string]string{
+		"":                               "127.0.0.1",
+		"8.8.8.8":                        "8.8.8.8, 127.0.0.1",
+		"6.6.6.6, 8.8.8.8":               "8.8.8.8, 127.0.0.1", // what is left of the first stranger is a stranger's word
+		"6.6.6.6, 8.8.8.8, 10.1.2.3":     "8.8.8.8, 10.1.2.3, 127.0.0.1",
+		"10.1.2.3":                       "10.1.2.3, 127.0.0.1",
+		"evil, 8.8.8.8":                  "8.8.8.8, 127.0.0.1",
+		"8.8.8.8, evil":                  "127.0.0.1",
+		"::ffff:10.1.2.3":                "10.1.2.3, 127.0.0.1",
+		"2001:db8::1, 10.1.2.3":          "2001:db8::1, 10.1.2.3, 127.0.0.1",
+		"8.8.8.8\x00, <script>, 9.9.9.9": "",
+	} {
+		if strings.Contains(said, "\x00") {
+			continue // no client of Go's sends it
+		}
+		e := w.do("GET", acmeHost, "/healthz", "X-Forwarded-For", said, "X-Forwarded-Proto", "gopher", "X-Forwarded-Host", "evil.com").echo(t)
+		if got := e.Header.Get("X-Forwarded-For"); got != want {
+			t.Errorf("%q becomes %q, want %q", said, got, want)
+		}
+		if e.Header.Get("X-Forwarded-Proto") != "https" || e.Header.Get("X-Forwarded-Host") != acmeHost {
+			t.Errorf("%v", e.Header)
+		}
+	}
+}
+
+const nginxConfig = `daemon off; master_process off; pid %[1]s/pid; error_log %[1]s/error.log;
+events { worker_connections 64; }
+http {
+	access_log off; client_body_temp_path %[1]s/body; proxy_temp_path %[1]s/proxy; fastcgi_temp_path %[1]s/f; uwsgi_temp_path %[1]s/u; scgi_temp_path %[1]s/s;
+	server {
+		listen 127.0.0.1:%[2]s;
+		location /.orgate/ { proxy_pass http://%[3]s; proxy_set_header Host $host; proxy_set_header X-Forwarded-For $remote_addr; }
+		location = /.orgate/auth {
+			internal;
+			proxy_pass http://%[3]s;
+			proxy_pass_request_body off;
+			proxy_set_header Content-Length "";
+			proxy_set_header Host $host;
+			proxy_set_header X-Forwarded-Host $host;
+			proxy_set_header X-Forwarded-Method $request_method;
+			proxy_set_header X-Forwarded-Uri $request_uri;
+			proxy_set_header X-Forwarded-For $remote_addr;
+		}
+		location / {
+			auth_request /.orgate/auth;
+			auth_request_set $location_ $upstream_http_location;
+			error_page 401 = @sign_in;
+			auth_request_set $org_id $upstream_http_x_org_id;
+			auth_request_set $org_role $upstream_http_x_org_role;
+			auth_request_set $assertion $upstream_http_x_orgate_jwt_assertion;
+			proxy_set_header Host $host;
+			proxy_set_header X-Org-Id $org_id;
+			proxy_set_header X-Org-Role $org_role;
+			proxy_set_header X-Orgate-Jwt-Assertion $assertion;
+			proxy_pass %[4]s;
+		}
+		location @sign_in { return 302 $location_; }
+	}
+}`
+
+func TestNginxAsksAndObeys(t *testing.T) {
+	nginx := need.Debian(t, "nginx", "nginx", "/usr/sbin/nginx")
+	w := newWorld(t, trusting("127.0.0.0/8"))
+	ln, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := ln.Addr().String()
+	ln.Close()
+	_, port, _ := net.SplitHostPort(addr)
+	dir := t.TempDir()
+	conf := filepath.Join(dir, "nginx.conf")
+	if err := os.WriteFile(conf, fmt.Appendf(nil, nginxConfig, dir, port, w.server.Listener.Addr(), w.upstream.URL), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cmd := exec.CommandContext(ctx, nginx, "-p", dir, "-c", conf, "-e", filepath.Join(dir, "error.log"))
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cancel(); cmd.Wait() })
+	w.eventually("nginx listens", func() bool {
+		conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", addr)
+		if err == nil {
+			conn.Close()
+		}
+		return err == nil
+	})
+
+	_, member := w.jo("member")
+	// From here on requests go to nginx.
+	w.front = "http://" + addr
+
+	res := w.do("GET", acmeHost, "/x?y=z", "Cookie", member, "X-Org-Role", "admin", "X-Org-Id", "org_evil", "X_org_role", "admin")
+	if res.StatusCode != 200 {
+		t.Fatalf("%d %s", res.StatusCode, res.body)
+	}
+	if e := res.echo(t); e.URI != "/x?y=z" || e.Header.Get("X-Org-Id") != string(w.acme.ID) || e.Header.Get("X-Org-Role") != "member" || e.Header.Get("X-Orgate-Jwt-Assertion") == "" {
+		t.Errorf("%+v", e)
+	}
+	if res = w.do("GET", acmeHost, "/admin/x", "Cookie", member); res.StatusCode != 403 {
+		t.Errorf("a role that is missing: %d", res.StatusCode)
+	}
+	if res = w.do("GET", acmeHost, "/x?y=z", browser()...); res.StatusCode != 302 || res.Header.Get("Location") != "https://acme.example.com/.orgate/sign-in?return_to=%2Fx%3Fy%3Dz" {
+		t.Errorf("nobody: %d %v", res.StatusCode, res.Header)
+	}
+	if res = w.do("GET", acmeHost, "/healthz", "X-Org-Id", "org_evil"); res.StatusCode != 200 || res.echo(t).Header["X-Org-Id"] != nil {
+		t.Errorf("nobody on a public path: %d %s", res.StatusCode, res.body)
+	}
+	// Sign-in begins behind nginx, too.
+	if res = w.do("GET", acmeHost, "/.orgate/sign-in?return_to=%2Fx", browser()...); res.StatusCode != 302 || len(res.Cookies()) != 1 {
+		t.Errorf("%d %v", res.StatusCode, res.Header)
+	}
+	if res = w.do("POST", acmeHost, "/x", "Cookie", member, "Content-Type", "text/plain"); res.StatusCode != 200 || res.echo(t).Method != "POST" {
+		t.Errorf("POST: %d", res.StatusCode)
+	}
+}

@@ -1,0 +1,136 @@
+package proxy
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/orgate/orgate/audit"
+	"github.com/orgate/orgate/internal/cookie"
+	"github.com/orgate/orgate/session"
+	"github.com/orgate/orgate/store"
+	"github.com/orgate/orgate/tenancy"
+)
+
+// quiet turns the log off, as a load test of a server would.
+func quiet(o *Options) { o.Logger = slog.New(slog.DiscardHandler) }
+
+// BenchmarkGrantLookup is what a request with a session costs before it is forwarded: the
+// look-up of its grant and the decision.
+func BenchmarkGrantLookup(b *testing.B) {
+	w := newWorld(b, quiet)
+	_, c := w.jo("admin")
+	st := w.proxy.state.Load()
+	pl, _ := st.place(acmeHost)
+	h := http.Header{"Cookie": {"theme=dark; " + c}}
+	x := &exchange{st: st, place: pl, p: w.proxy, method: "GET", target: target{path: "/admin/x", raw: "/admin/x"}}
+	x.rule = pl.app.Rules.Match("GET", "/admin/x")
+	ctx := context.Background()
+	b.ReportAllocs()
+	for b.Loop() {
+		now := w.now()
+		value, _ := st.jar.Read(h, cookie.Session)
+		t, _ := session.ParseToken(value)
+		g, _, err := w.proxy.grant(ctx, st, &x.place, t.Hash(), now)
+		if err != nil || !allows(x.decide(g, now)) {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkPlace is how a host is found, among few organizations and among many.
+func BenchmarkPlace(b *testing.B) {
+	for _, n := range []int{10, 10_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			w := newWorld(b, quiet)
+			w.organizations(n)
+			st := w.proxy.state.Load()
+			host := tenancy.Host(fmt.Sprintf("org-%d.example.com", n/2))
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, ok := st.place(host); !ok {
+					b.Fatal("not found")
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkOrganizationChanges is what one changed organization costs among many.
+func BenchmarkOrganizationChanges(b *testing.B) {
+	for _, n := range []int{10, 10_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			w := newWorld(b, quiet)
+			w.organizations(n)
+			b.ReportAllocs()
+			for b.Loop() {
+				w.proxy.refresh(b.Context(), w.acme.ID)
+			}
+		})
+	}
+}
+
+// organizations makes so many more.
+func (w *world) organizations(n int) {
+	w.t.Helper()
+	for from := 0; from < n; from += 500 {
+		w.update(func(tx store.Tx) error {
+			for i := from; i < min(from+500, n); i++ {
+				if _, err := tenancy.SaveOrganization(tx, tenancy.Organization{Slug: tenancy.Slug(fmt.Sprintf("org-%d", i)), Name: "Org"}, audit.System, w.now()); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+}
+
+// BenchmarkProxyRoundTrip is a whole request of a signed-in person through a listener of
+// ours to an app, beside the same through a bare, equally tuned ReverseProxy.
+func BenchmarkProxyRoundTrip(b *testing.B) {
+	w := newWorld(b, quiet)
+	_, c := w.jo()
+	app := http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) { io.WriteString(rw, strings.Repeat("x", 1024)) })
+	w.app.Store(&app)
+	up, _ := url.Parse(w.upstream.URL)
+	a, err := App{Name: "app", Host: "{org}.example.com", Upstream: up}.compile()
+	if err != nil {
+		b.Fatal(err)
+	}
+	bare := httptest.NewUnstartedServer(nil)
+	bare.Config = Server(&httputil.ReverseProxy{Rewrite: func(pr *httputil.ProxyRequest) { pr.SetURL(up) }, Transport: newTransport(a).http, BufferPool: newBuffers()}, ServerLimits{}, w.options.Logger)
+	bare.Start()
+	defer bare.Close()
+	for name, front := range map[string]string{"orgate": w.server.URL, "bare": bare.URL, "direct": w.upstream.URL} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			b.RunParallel(func(pb *testing.PB) {
+				client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
+				defer client.CloseIdleConnections()
+				for pb.Next() {
+					r, _ := http.NewRequestWithContext(context.Background(), "GET", front+"/x", nil)
+					r.Host = acmeHost
+					r.Header["Cookie"] = []string{c}
+					res, err := client.Do(r)
+					if err != nil {
+						b.Error(err)
+						return
+					}
+					io.Copy(io.Discard, res.Body)
+					res.Body.Close()
+					if res.StatusCode != 200 {
+						b.Errorf("status %d", res.StatusCode)
+						return
+					}
+				}
+			})
+		})
+	}
+}
