@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/big"
@@ -297,7 +298,7 @@ func TestFaultsOfOrganizationFilesHaveTheirPlaces(t *testing.T) {
 		"tenants/e.yaml:2:1: not YAML: did not find expected node content, while parsing a flow node",
 	}
 	var got []string
-	for _, f := range err.(Faults) {
+	for _, f := range faultsOf(err) {
 		got = append(got, f.Error())
 	}
 	if !slices.Equal(got, want) {
@@ -449,7 +450,7 @@ func FuzzRead(f *testing.F) {
 	})
 }
 
-func faultsOf(err error) Faults { faults, _ := err.(Faults); return faults }
+func faultsOf(err error) Faults { faults, _ := errors.AsType[Faults](err); return faults }
 
 func tenantYAML(i int) string {
 	return fmt.Sprintf(`- slug: t%d

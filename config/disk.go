@@ -35,7 +35,7 @@ func (realDisk) read(name string, max int) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // it was only read
 	data, err := io.ReadAll(io.LimitReader(f, int64(max)+1))
 	if err == nil && len(data) > max {
 		err = fmt.Errorf("it is longer than %s", Size(max))

@@ -47,31 +47,31 @@ type mark struct {
 	secret       bool
 }
 
-// parse parses data. The error is a Fault.
-func parse(name string, data []byte) (*file, error) {
-	f := &file{name: name, data: data}
+// parse parses data. fault is what keeps it from being YAML; nil: it is.
+func parse(name string, data []byte) (f *file, fault *Fault) {
+	f = &file{name: name, data: data}
 	if len(data) > maxFile || nodes(data) > maxNodes {
-		return f, Fault{File: name, Message: "is too long", Hint: "a file has up to 16 MiB, and about 30,000 organizations: use several, and name them in organization_files"}
+		return f, &Fault{File: name, Message: "is too long", Hint: "a file has up to 16 MiB, and about 30,000 organizations: use several, and name them in organization_files"}
 	}
 	limits := loaderlimits.New(loaderlimits.DepthValue(maxDepth))
 	loader, err := yaml.NewLoader(bytes.NewReader(data), yaml.WithPlugin(limits))
 	if err != nil {
-		return f, f.syntax(err)
+		return f, new(f.syntax(err))
 	}
 	var doc yaml.Node
 	switch err := loader.Load(&doc); {
 	case errors.Is(err, io.EOF):
 		return f, nil
 	case err != nil:
-		return f, f.syntax(err)
+		return f, new(f.syntax(err))
 	}
 	var next yaml.Node
 	switch err := loader.Load(&next); {
 	case errors.Is(err, io.EOF):
 	case err != nil:
-		return f, f.syntax(err)
+		return f, new(f.syntax(err))
 	default:
-		return f, f.unparsedAt(max(next.Line, 1), max(next.Column, 1), "a second document begins here", "a file has one document: remove the line ---")
+		return f, new(f.unparsedAt(max(next.Line, 1), max(next.Column, 1), "a second document begins here", "a file has one document: remove the line ---"))
 	}
 	if doc.Kind == yaml.DocumentNode && len(doc.Content) == 1 {
 		f.root = doc.Content[0]

@@ -110,9 +110,9 @@ func (r *Reader) read(data []byte) (*Config, error) {
 // main decodes the main file. It reports whether there is anything to go on with.
 func (g *reading) main(data []byte) bool {
 	g.used[g.path] = true
-	f, err := parse(g.path, data)
-	if err != nil {
-		g.faults.add(err.(Fault))
+	f, fault := parse(g.path, data)
+	if fault != nil {
+		g.faults.add(*fault)
 		return false
 	}
 	if f.root == nil {
@@ -186,9 +186,9 @@ func (g *reading) tenantFile(name string, from place) {
 		g.noteUsed(before.used)
 		return
 	}
-	f, err := parse(name, data)
-	if err != nil {
-		g.faults.add(err.(Fault))
+	f, fault := parse(name, data)
+	if fault != nil {
+		g.faults.add(*fault)
 		return
 	}
 	d.file = f
@@ -287,13 +287,14 @@ func (g *reading) file(name string) *file {
 	f := g.open[name]
 	if f == nil {
 		data, err := g.disk.read(name, maxFile)
-		if err == nil {
-			f, err = parse(name, data)
-		}
-		if err != nil || f.root == nil {
+		if err != nil {
 			return nil
 		}
-		g.open[name] = f
+		parsed, fault := parse(name, data)
+		if fault != nil || parsed.root == nil {
+			return nil
+		}
+		f, g.open[name] = parsed, parsed
 	}
 	return f
 }

@@ -65,7 +65,7 @@ func TestTheSchemaRefusesWhatReadRefuses(t *testing.T) {
 	for what, text := range map[string]string{
 		"an unknown key":               least + "lisen: x\n",
 		"one further down":             least + "session: { idel: 1h }\n",
-		"one in an organization":       least + "organizations: [{ slug: acme, nmae: x }]\n",
+		"one in an organization":       least + "organizations: [{ slug: acme, nam: x }]\n",
 		"a word that is not in a list": least + "log: { format: xml }\n",
 		"a wrong type":                 least + "session: 12h\n",
 		"no duration":                  least + "session: { idle: 7d }\n",

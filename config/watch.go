@@ -41,7 +41,7 @@ func (r *Reader) Watch(ctx context.Context, changed func()) error {
 	if err != nil {
 		return err
 	}
-	defer w.Close()
+	defer func() { _ = w.Close() }() // it was only listened to
 	v := r.view()
 	if err := v.watch(w); err != nil {
 		return err
@@ -110,7 +110,6 @@ func settled(ctx context.Context, w *fsnotify.Watcher, v *view) bool {
 			if v.concerns(e) {
 				quiet.Reset(settle)
 			}
-		case <-w.Errors:
 		case <-quiet.C:
 			return true
 		case <-latest.C:
