@@ -43,23 +43,34 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	root.AddCommand(serveCommand(), demoCommand(), checkCommand(), explainCommand(), schemaCommand(), backupCommand(), restoreCommand(), memberCommand(), versionCommand())
-	usage := false
-	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		usage = true
-		return fmt.Errorf("%w\nSee: %s --help", err, c.CommandPath())
-	})
-	err := root.ExecuteContext(ctx)
+	began := false
+	noteBeginning(root, &began)
+	c, err := root.ExecuteContextC(ctx)
 	switch {
 	case err == nil:
 		return 0
 	case errors.Is(err, errSilent):
 		return 1
-	}
-	fmt.Fprintln(stderr, "orgate:", err)
-	if usage {
+	case !began: // unknown commands and flags, surplus arguments, missing flags
+		fmt.Fprintf(stderr, "orgate: %v\nSee: %s --help\n", err, c.CommandPath())
 		return 2
 	}
+	fmt.Fprintln(stderr, "orgate:", err)
 	return 1
+}
+
+// noteBeginning has c and the commands below it set began once their own code runs: what
+// failed before that is how they were called.
+func noteBeginning(c *cobra.Command, began *bool) {
+	if do := c.RunE; do != nil {
+		c.RunE = func(c *cobra.Command, args []string) error {
+			*began = true
+			return do(c, args)
+		}
+	}
+	for _, below := range c.Commands() {
+		noteBeginning(below, began)
+	}
 }
 
 func versionCommand() *cobra.Command {

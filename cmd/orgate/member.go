@@ -13,7 +13,8 @@ import (
 )
 
 func memberCommand() *cobra.Command {
-	c := &cobra.Command{Use: "member", Short: "Memberships"}
+	// It runs, and shows its help, so that an unknown command below it is refused.
+	c := &cobra.Command{Use: "member", Short: "Memberships", Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
 	var file, org, email, role string
 	add := &cobra.Command{
 		Use:   "add --config FILE --org SLUG --email ADDRESS [--role ROLE]",

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"orgate": main}) }
+
+// TestCommandLine runs the scripts in testdata: what somebody at a terminal sees.
+//
+// Beside the usual commands, "exits N program args..." asks for an exit status,
+// "serving" waits until the program that was started answers at $MANAGEMENT, and "envsubst
+// file" puts variables into a file.
+func TestCommandLine(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup: func(e *testscript.Env) error {
+			for _, name := range []string{"LISTEN", "MANAGEMENT"} {
+				l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
+				if err != nil {
+					return err
+				}
+				e.Setenv(name, l.Addr().String())
+				if name == "LISTEN" {
+					e.Setenv("PORT", strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
+				}
+				if err := l.Close(); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+		Condition: func(what string) (bool, error) {
+			if what == "root" {
+				return os.Geteuid() == 0, nil
+			}
+			return false, errors.New("unknown condition")
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "serving": awaitServing, "envsubst": envsubst},
+	})
+}
+
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits N program args...")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	code := 0
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		e, ok := errors.AsType[*exec.ExitError](err)
+		if !ok {
+			ts.Fatalf("%v", err)
+		}
+		code = e.ExitCode()
+	}
+	if code != want {
+		ts.Fatalf("exit status %d, want %d", code, want)
+	}
+}
+
+func envsubst(ts *testscript.TestScript, _ bool, args []string) {
+	for _, name := range args {
+		name = ts.MkAbs(name)
+		b, err := os.ReadFile(name)
+		ts.Check(err)
+		ts.Check(os.WriteFile(name, []byte(os.Expand(string(b), ts.Getenv)), 0o600))
+	}
+}
+
+func awaitServing(ts *testscript.TestScript, _ bool, _ []string) {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for limit := time.After(30 * time.Second); ; {
+		select {
+		case <-limit:
+			ts.Fatalf("it does not serve")
+		case <-tick.C:
+		}
+		req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, "http://"+ts.Getenv("MANAGEMENT")+"/readyz", nil)
+		ts.Check(err)
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			continue
+		}
+		ts.Check(resp.Body.Close())
+		if resp.StatusCode == http.StatusOK {
+			return
+		}
+	}
+}
