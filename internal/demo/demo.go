@@ -34,7 +34,7 @@ type World struct {
 	Dir string
 
 	App string // URL of the app
-	IdP string // URL that the providers are under
+	IDP string // URL that the providers are under
 
 	servers []*http.Server
 }
@@ -100,9 +100,9 @@ func New(ctx context.Context, port, management int, dir string, log *slog.Logger
 	if err != nil {
 		return w, err
 	}
-	w.IdP = "http://idp.localhost:" + idpPort
+	w.IDP = "http://idp.localhost:" + idpPort
 	for _, c := range companies() {
-		p, err := ssotest.New(ssotest.Options{Issuer: w.IdP + "/" + c.path, Name: c.name, People: c.people, Log: log, Clients: []ssotest.Client{{
+		p, err := ssotest.New(ssotest.Options{Issuer: w.IDP + "/" + c.path, Name: c.name, People: c.people, Log: log, Clients: []ssotest.Client{{
 			ID: "orgate", Secret: secret, Name: "the demo app",
 			RedirectURIs:   []string{w.Login() + "/sso/oidc/callback"},
 			PostLogoutURIs: []string{w.Login() + "/signed-out"},
@@ -154,7 +154,7 @@ func (w *World) Config() ([]byte, error) {
 		return nil, err
 	}
 	var b bytes.Buffer
-	if err := t.Execute(&b, map[string]any{"Port": w.Port, "Management": w.Management, "Dir": strconv.Quote(w.Dir), "App": w.App, "IdP": w.IdP, "Secret": secret}); err != nil {
+	if err := t.Execute(&b, map[string]any{"Port": w.Port, "Management": w.Management, "Dir": strconv.Quote(w.Dir), "App": w.App, "IDP": w.IDP, "Secret": secret}); err != nil {
 		return nil, err
 	}
 	return b.Bytes(), nil

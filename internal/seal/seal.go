@@ -13,7 +13,7 @@ import (
 	"fmt"
 )
 
-// ErrOpen: the sealed value was changed, was sealed for another purpose, or under a
+// ErrOpen says that the sealed value was changed, was sealed for another purpose, or under a
 // key that is not known.
 var ErrOpen = errors.New("can't be opened: changed, for another purpose, or under another key")
 

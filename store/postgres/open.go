@@ -88,7 +88,7 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 	}
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %v", store.ErrUnavailable, err)
+		return nil, fmt.Errorf("%w: %w", store.ErrUnavailable, err)
 	}
 	running, stop := context.WithCancelCause(context.WithoutCancel(ctx))
 	e := &Engine{pool: pool, now: o.Now, logger: o.Logger, timeout: o.Timeout, turn: make(chan struct{}, 1), stop: stop}

@@ -158,7 +158,7 @@ func ended(ctx context.Context, err error) error {
 	if d, ok := errors.AsType[*inDoubt](err); ok {
 		return d
 	}
-	return fmt.Errorf("%w (%v)", cause, err)
+	return fmt.Errorf("%w (%w)", cause, err)
 }
 
 // rollback ends what is left of a transaction; on one that was committed it does nothing.

@@ -32,7 +32,7 @@ type Server struct {
 func Start(t testing.TB) *Server {
 	t.Helper()
 	initdb := need.Debian(t, "postgresql", "/usr/lib/postgresql/*/bin/initdb", "initdb")
-	dir, err := os.MkdirTemp("", "orgate-pg-") // t.TempDir's path may be too long for a socket
+	dir, err := os.MkdirTemp("", "orgate-pg-") //nolint:usetesting // t.TempDir's path may be too long for a socket
 	if err != nil {
 		t.Fatal(err)
 	}
