@@ -72,6 +72,10 @@ func (s *Server) logout(w http.ResponseWriter, r *http.Request) (ended int, err 
 	if conn == nil {
 		return 0, errBadLogout
 	}
+	// Every token costs a signature to check, and a good one a write.
+	if wait, ok := s.logouts.take(sender{network(s.clientIP(r)), conn.ID}); !ok {
+		return 0, s.tooMany(wait)
+	}
 	client, err := s.client(*conn)
 	if err != nil {
 		return 0, err

@@ -233,7 +233,10 @@ func (s *Server) failed(r *http.Request, f flow, org tenancy.Organization, email
 		// state. That the code is used once is the provider's promise.
 		return e
 	}
-	_, heard := s.failures.take(f.Connection)
+	_, heard := s.failuresFrom.take(network(s.clientIP(r)))
+	if heard {
+		_, heard = s.failures.take(f.Connection)
+	}
 	err := s.store.Update(r.Context(), func(tx store.Tx) error {
 		now := s.now()
 		if err := tx.Use(stateUse, stateName(f), f.ExpiresAt.Add(time.Hour)); err != nil {

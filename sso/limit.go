@@ -11,6 +11,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/orgate/orgate/internal/endpoint"
+	"github.com/orgate/orgate/tenancy"
 )
 
 // A Rate is a token bucket: Burst at once, and PerSecond in the long run.
@@ -88,13 +89,25 @@ func (s *Server) polite(h endpoint.Handler) endpoint.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		wait, ok := s.strangers.take(network(s.clientIP(r)))
 		if !ok {
-			s.count("rate_limited")
-			return &endpoint.Error{
-				Status: http.StatusTooManyRequests, Code: "rate_limited", Title: "Too many attempts",
-				Text: "There were too many sign-ins from your network in a short time.", Hint: "Wait a little, then try again.",
-				Header: http.Header{"Retry-After": {strconv.Itoa(max(1, int(math.Ceil(wait.Seconds()))))}},
-			}
+			return s.tooMany(wait)
 		}
 		return h(w, r)
 	}
+}
+
+// tooMany tells who asks too often when to ask again.
+func (s *Server) tooMany(wait time.Duration) error {
+	s.count("rate_limited")
+	return &endpoint.Error{
+		Status: http.StatusTooManyRequests, Code: "rate_limited", Title: "Too many attempts",
+		Text: "There were too many sign-ins from your network in a short time.", Hint: "Wait a little, then try again.",
+		Header: http.Header{"Retry-After": {strconv.Itoa(max(1, int(math.Ceil(wait.Seconds()))))}},
+	}
+}
+
+// A sender is one network that posts logout tokens to one connection: a stranger's flood
+// must not keep the provider's own from being heard, nor one provider's another's.
+type sender struct {
+	network    netip.Prefix
+	connection tenancy.ConnectionID
 }

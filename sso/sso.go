@@ -77,6 +77,9 @@ type Options struct {
 	// 200 at once, which lets an office of some hundreds behind one address sign in at
 	// nine o'clock, and keeps one machine from doing much else than being refused.
 	Strangers Rate
+	// Logouts is how many logout tokens a connection may be sent from one network
+	// address; zero: 20 a second and 1,000 at once.
+	Logouts Rate
 }
 
 // A Server serves the sign-in flow. It is safe for concurrent use.
@@ -95,7 +98,9 @@ type Server struct {
 	count     func(string)
 	clientIP  func(*http.Request) netip.Addr
 	strangers *limiter
-	failures  *limiter
+	logouts   *limiter
+	// failures is by connection, and failuresFrom by network.
+	failures, failuresFrom *limiter
 }
 
 // New returns a server, or an error that names everything that o lacks.
@@ -135,9 +140,14 @@ func New(o Options) (*Server, error) {
 		o.Strangers = Rate{PerSecond: 10, Burst: 200}
 	}
 	s.strangers = newLimiter(o.Strangers, s.now)
+	if o.Logouts == (Rate{}) {
+		o.Logouts = Rate{PerSecond: 20, Burst: 1000}
+	}
+	s.logouts = newLimiter(o.Logouts, s.now)
 	// All failures are logged and counted, but few become events: whoever can make a
 	// sign-in fail must not fill the store with that.
 	s.failures = newLimiter(Rate{PerSecond: 1, Burst: 60}, s.now)
+	s.failuresFrom = newLimiter(Rate{PerSecond: 0.1, Burst: 60}, s.now)
 	return s, nil
 }
 

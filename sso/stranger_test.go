@@ -9,9 +9,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/orgate/orgate/audit"
 	"github.com/orgate/orgate/policy"
 	"github.com/orgate/orgate/session"
 	"github.com/orgate/orgate/sso"
+	"github.com/orgate/orgate/sso/ssotest"
 	"github.com/orgate/orgate/store"
 	"github.com/orgate/orgate/tenancy"
 )
@@ -222,4 +224,90 @@ func TestAFloodOfStrangersIsToldToWait(t *testing.T) {
 	other := w.browser()
 	other.UserAgent = "192.0.2.1"
 	other.get(w.callback()).sees(http.StatusBadRequest)
+}
+
+func TestAStrangerFillsTheStoreWithFewFailures(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	for _, slug := range []string{"acme", "globex"} {
+		w.organization(slug, nil)
+	}
+	u := w.browser()
+	const tries = 40 // at each
+	for range tries {
+		for _, slug := range []string{"acme", "globex"} {
+			q := session.SignInRequest{Host: w.host(slug), Attempt: session.NewToken().Hash(), ReturnTo: "/", LoginHint: "x@" + slug + ".test"}.Values()
+			fetch := func(to string) *ssotest.Page {
+				t.Helper()
+				req, err := http.NewRequestWithContext(ctx, "GET", to, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				p, err := u.Fetch(req)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return p
+			}
+			asked, err := url.Parse(fetch(w.signIn(q)).Header.Get("Location"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			p := fetch(w.callback() + "?" + url.Values{"state": {asked.Query().Get("state")}, "iss": {idpOf(w, slug)}, "error": {"access_denied"}}.Encode())
+			if p.Status != http.StatusForbidden {
+				t.Fatalf("%d %s", p.Status, p.Text)
+			}
+		}
+	}
+	if n := len(w.events(audit.SSOFailed)); n == 0 || n > 62 {
+		t.Errorf("%d events of %d failures", n, 2*tries)
+	}
+}
+
+func TestAFloodOfLogoutTokensIsBoundedForEachConnectionAndNetwork(t *testing.T) {
+	w := newWorld(t, func(_ *world, o *sso.Options) {
+		o.Logouts = sso.Rate{PerSecond: 0.1, Burst: 2}
+		o.ClientIP = func(r *http.Request) netip.Addr { return netip.MustParseAddr(r.Header.Get("User-Agent")) }
+	})
+	acme := w.organization("acme", nil)
+	w.organization("globex", nil)
+	send := func(from, slug, token string) int {
+		t.Helper()
+		to := w.login("/sso/oidc/backchannel-logout/" + slug + "/" + slug + "-okta")
+		req, err := http.NewRequestWithContext(t.Context(), "POST", to, strings.NewReader(url.Values{"logout_token": {token}}.Encode()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		req.Header.Set("User-Agent", from)
+		p, err := w.browser().Fetch(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p.Status
+	}
+	for _, want := range []int{400, 400, 429} {
+		if got := send("192.0.2.1", "acme", "junk"); got != want {
+			t.Errorf("%d, want %d", got, want)
+		}
+	}
+	if got := send("192.0.2.1", "globex", "junk"); got != 400 {
+		t.Errorf("another connection: %d", got)
+	}
+	if got := send("192.0.2.2", "acme", acme.LogoutToken(ssotest.Client{ID: "acme"}, "alice", "", nil)); got != 200 {
+		t.Errorf("the provider itself: %d", got)
+	}
+}
+
+// idpOf returns the issuer of an organization's provider.
+func idpOf(w *world, slug string) (issuer string) {
+	w.t.Helper()
+	w.view(func(tx store.Tx) error {
+		c, err := tx.Connection(org(slug), conn(slug))
+		if err == nil {
+			issuer = c.OIDC.Issuer
+		}
+		return err
+	})
+	return issuer
 }

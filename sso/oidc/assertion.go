@@ -163,12 +163,14 @@ func (cs claims) groups(name string) ([]string, error) {
 func attributes(groupsClaim string, cs, more claims) map[string]any {
 	all := maps.Clone(more)
 	maps.Copy(all, cs)
-	out := map[string]any{}
+	out, left := map[string]any{}, maxTogether
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		if name == "" || name == groupsClaim || len(name) > maxSubject || !plain(name) || slices.Contains(protocolClaims[:], name) {
 			continue
 		}
-		if v, ok := all.attribute(name); ok {
+		size := len(name) + len(all[name])
+		if v, ok := all.attribute(name); ok && size <= left {
+			left -= size // they are kept with the membership, with its events, and in caches
 			out[name] = v
 		}
 		if len(out) == maxAttributes {

@@ -63,6 +63,10 @@ func usable(k jose.JSONWebKey) bool {
 
 const maxKeyID = 255
 
+// maxTried is how many keys one token is tried against. Providers name the key, or have two
+// or three; one that publishes a hundred large ones under one name has us work for nothing.
+const maxTried = 8
+
 // fits reports whether k may verify signatures of alg: the key's type and, if the key
 // names its algorithm, that very one.
 func fits(k jose.JSONWebKey, alg string) bool {
@@ -186,6 +190,9 @@ func (s keySet) verify(jws *jose.JSONWebSignature) ([]byte, error) {
 	for _, k := range s.keys {
 		if h.KeyID != "" && k.KeyID != h.KeyID || !fits(k, h.Algorithm) {
 			continue
+		}
+		if tried == maxTried {
+			break
 		}
 		if payload, err := jws.Verify(k.Key); err == nil {
 			return payload, nil

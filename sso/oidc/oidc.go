@@ -78,8 +78,9 @@ const (
 	maxGroups     = 1000
 	maxGroup      = 512
 	maxAttributes = 64
-	maxAttribute  = 1024 // bytes of one string
-	maxList       = 100  // strings of one attribute
+	maxAttribute  = 1024     // bytes of one string
+	maxList       = 100      // strings of one attribute
+	maxTogether   = 16 << 10 // bytes of all attributes, with their names
 	maxKeys       = 100
 )
 
