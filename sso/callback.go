@@ -32,9 +32,10 @@ const (
 	clockSkew = time.Minute
 )
 
-// callback is GET /sso/oidc/callback, where every provider sends the browser back to. It
-// finds the flow by the state, and everything else by the flow: nothing that the answer
-// says chooses the connection that judges it.
+// callback is GET /sso/oidc/callback, where providers send the browser back to that say in
+// the answer that it is theirs, and GET /sso/oidc/callback/{organization}/{connection}, where
+// the others do. It finds the flow by the state, and everything else by the flow: nothing
+// that the answer says chooses the connection that judges it.
 func (s *Server) callback(w http.ResponseWriter, r *http.Request) error {
 	now := s.now()
 	if len(r.URL.RawQuery) > maxQuery {
@@ -50,7 +51,9 @@ func (s *Server) callback(w http.ResponseWriter, r *http.Request) error {
 		return s.tooOld()
 	}
 	f, ok := s.readFlow(r, state[0], now)
-	if !ok {
+	if !ok || s.url(r.URL.EscapedPath()) != f.OIDC.RedirectURI {
+		// At another address than it was sent to it is another provider's answer: a hostile
+		// one may have sent the browser there to get at the code.
 		s.count("unknown_sign_in")
 		return s.tooOld()
 	}

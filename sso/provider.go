@@ -97,8 +97,14 @@ func (s *Server) leave(w http.ResponseWriter, r *http.Request, a aim, t turn) er
 	if err != nil {
 		return err
 	}
+	own, err := s.ownCallback(r.Context(), c)
+	if err != nil {
+		return err
+	}
 	now := s.now()
-	to, started, err := s.oidc.Start(r.Context(), conn, oidc.StartRequest{RedirectURI: s.url(pathCallback), LoginHint: t.Email, MaxAge: t.MaxAge}, now)
+	to, started, err := s.oidc.Start(r.Context(), conn, oidc.StartRequest{
+		RedirectURI: s.url(pathCallback), OwnRedirectURI: own, LoginHint: t.Email, MaxAge: t.MaxAge,
+	}, now)
 	if err != nil {
 		e, hint := s.providerRefused(a, t.Organization, err)
 		s.logFailure(r, c, e.Code, hint, err)
@@ -121,6 +127,16 @@ func (s *Server) leave(w http.ResponseWriter, r *http.Request, a aim, t turn) er
 	}
 	s.count("sent_to_provider")
 	return s.sendTo(w, r, to, t.Organization, c.Name)
+}
+
+// ownCallback returns the redirect URI that no other connection has.
+func (s *Server) ownCallback(ctx context.Context, c tenancy.Connection) (string, error) {
+	var org tenancy.Organization
+	err := s.store.View(ctx, func(tx store.Tx) (err error) {
+		org, err = tx.Organization(c.Organization)
+		return err
+	})
+	return s.url(pathCallback + "/" + url.PathEscape(string(org.Slug)) + "/" + url.PathEscape(c.Name)), unavailable(err)
 }
 
 // withPrompt adds to an authorization request that the provider asks who is there.

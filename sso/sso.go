@@ -175,6 +175,7 @@ func (s *Server) Routes() []endpoint.Route {
 		{Side: endpoint.Login, Pattern: "GET " + pathSignIn, Access: endpoint.Public, Handle: s.begin},
 		{Side: endpoint.Login, Pattern: "POST " + pathSignIn, Access: endpoint.Public, Handle: s.polite(s.identify)},
 		{Side: endpoint.Login, Pattern: "GET " + pathCallback, Access: endpoint.Public, Handle: s.polite(s.callback)},
+		{Side: endpoint.Login, Pattern: "GET " + pathCallback + "/{organization}/{connection}", Access: endpoint.Public, Handle: s.polite(s.callback)},
 		// The provider posts here, server to server: there is no browser whose word
 		// could be taken, and the token is signed.
 		{Side: endpoint.Login, Pattern: "POST /sso/oidc/backchannel-logout/{organization}/{connection}", Access: endpoint.Public, CrossSite: true, Handle: s.backchannelLogout},

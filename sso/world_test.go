@@ -169,10 +169,13 @@ func newWorld(t *testing.T, options ...option) *world {
 	return w
 }
 
-func (w *world) login(path string) string      { return "http://login.localhost" + w.base + path }
-func (w *world) host(slug string) string       { return slug + ".localhost" + w.base }
-func (w *world) at(slug, path string) string   { return "http://" + w.host(slug) + path }
-func (w *world) callback() string              { return w.login("/sso/oidc/callback") }
+func (w *world) login(path string) string    { return "http://login.localhost" + w.base + path }
+func (w *world) host(slug string) string     { return slug + ".localhost" + w.base }
+func (w *world) at(slug, path string) string { return "http://" + w.host(slug) + path }
+func (w *world) callback() string            { return w.login("/sso/oidc/callback") }
+func (w *world) ownCallback(slug string) string {
+	return w.callback() + "/" + slug + "/" + slug + "-okta"
+}
 func (w *world) signIn(q url.Values) string    { return w.login("/sign-in?" + q.Encode()) }
 func (w *world) update(f func(store.Tx) error) { w.run(w.store.Update, f) }
 func (w *world) view(f func(store.Tx) error)   { w.run(w.store.View, f) }
@@ -195,7 +198,7 @@ func (w *world) run(how func(context.Context, func(store.Tx) error) error, f fun
 func (w *world) organization(slug string, edit func(*tenancy.Organization), people ...ssotest.Person) *ssotest.Provider {
 	w.t.Helper()
 	idp := ssotest.Start(w.t, ssotest.Options{Name: slug, People: people, Now: w.clock.Now, Clients: []ssotest.Client{{
-		ID: slug, Secret: "secret-of-" + slug, RedirectURIs: []string{w.callback()}, PostLogoutURIs: []string{w.login("/signed-out")},
+		ID: slug, Secret: "secret-of-" + slug, RedirectURIs: []string{w.callback(), w.ownCallback(slug)}, PostLogoutURIs: []string{w.login("/signed-out")},
 		BackchannelLogoutURI: w.login("/sso/oidc/backchannel-logout/" + slug + "/" + slug + "-okta"),
 	}}})
 	o := tenancy.Organization{ID: org(slug), Slug: tenancy.Slug(slug), Name: strings.ToUpper(slug[:1]) + slug[1:], JITSSO: true, CreatedAt: w.clock.Now(), UpdatedAt: w.clock.Now()}

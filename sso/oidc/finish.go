@@ -38,7 +38,7 @@ func (ps *Providers) Finish(ctx context.Context, c Connection, f Flow, callback 
 	if err != nil {
 		return Assertion{}, err
 	}
-	code, err := answer(m, c, callback)
+	code, err := answer(f, m, c, callback)
 	if err != nil {
 		return Assertion{}, err
 	}
@@ -82,12 +82,12 @@ func (f Flow) check(c Connection, callback url.Values, now time.Time) error {
 }
 
 // answer returns the code of a callback whose state is right, or the provider's error.
-func answer(m metadata, c Connection, callback url.Values) (string, error) {
+func answer(f Flow, m metadata, c Connection, callback url.Values) (string, error) {
 	// RFC 9207: without this, a code of one provider can be fed to another's token endpoint
 	// (mix-up). It holds for error answers too.
 	if iss := callback.Get("iss"); callback.Has("iss") && iss != c.Issuer {
 		return "", fail(CodeResponseIssuer, nil, fmt.Sprintf("expected %q, got %q", c.Issuer, printable(iss, 100)))
-	} else if !callback.Has("iss") && m.ResponseIssuer {
+	} else if !callback.Has("iss") && (f.ResponseIssuer || m.ResponseIssuer) {
 		return "", fail(CodeResponseIssuer, nil, "the provider announces iss, and it is missing")
 	}
 	if e := callback.Get("error"); e != "" {

@@ -12,8 +12,13 @@ import (
 
 // A StartRequest says what to ask of the provider.
 type StartRequest struct {
-	// RedirectURI is where the browser is to come back, as registered there.
+	// RedirectURI is where the browser is to come back, as registered there. Connections
+	// may share it: it is used if the provider says in its answers whose they are (RFC 9207).
 	RedirectURI string
+	// OwnRedirectURI is no other connection's, and is used if the provider does not: else
+	// a hostile provider could have another one's answer brought to itself (RFC 9700,
+	// 4.4). Empty: RedirectURI is no other's.
+	OwnRedirectURI string
 	// LoginHint is who it probably is; optional, and only a hint.
 	LoginHint string
 	// MaxAge asks that the person signed in at the provider no longer ago; 0: whenever.
@@ -25,15 +30,17 @@ type StartRequest struct {
 // A Flow is one sign-in under way. The caller keeps it sealed in a cookie of the browser
 // that started it, for no longer than [FlowLife], and clears it when it comes back.
 type Flow struct {
-	State        string        `json:"s"`
-	Nonce        string        `json:"n"`
-	Verifier     string        `json:"v"` // PKCE
-	ConnectionID string        `json:"c"`
-	Issuer       string        `json:"i"`
-	RedirectURI  string        `json:"r"`
-	MaxAge       time.Duration `json:"a,omitzero"`
-	ForceLogin   bool          `json:"f,omitzero"`
-	StartedAt    time.Time     `json:"t"`
+	State        string `json:"s"`
+	Nonce        string `json:"n"`
+	Verifier     string `json:"v"` // PKCE
+	ConnectionID string `json:"c"`
+	Issuer       string `json:"i"`
+	RedirectURI  string `json:"r"` // the caller takes an answer there, and nowhere else
+	// ResponseIssuer: the answer must say whose it is, whatever discovery says by then.
+	ResponseIssuer bool          `json:"e,omitzero"`
+	MaxAge         time.Duration `json:"a,omitzero"`
+	ForceLogin     bool          `json:"f,omitzero"`
+	StartedAt      time.Time     `json:"t"`
 }
 
 // Start begins a sign-in: the URL to send the browser to, and the flow to keep for it.
@@ -51,9 +58,12 @@ func (ps *Providers) Start(ctx context.Context, c Connection, r StartRequest, no
 	if err := ps.egress.CheckURL(m.Authorization); err != nil {
 		return "", Flow{}, fail(CodeForbidden, err, "authorization_endpoint: "+err.Error())
 	}
+	if r.OwnRedirectURI != "" && !m.ResponseIssuer {
+		r.RedirectURI = r.OwnRedirectURI
+	}
 	f := Flow{
 		State: random(), Nonce: random(), Verifier: oauth2.GenerateVerifier(),
-		ConnectionID: c.ID, Issuer: c.Issuer, RedirectURI: r.RedirectURI,
+		ConnectionID: c.ID, Issuer: c.Issuer, RedirectURI: r.RedirectURI, ResponseIssuer: m.ResponseIssuer,
 		MaxAge: r.MaxAge, ForceLogin: r.ForceLogin, StartedAt: now.UTC().Truncate(time.Second),
 	}
 	options := []oauth2.AuthCodeOption{
