@@ -150,6 +150,7 @@ func TestAFileThatIsMadeToExhaustIsRefusedOrReadInModestMemory(t *testing.T) {
 		if err == nil || len(err.Error()) > 1<<20 {
 			t.Errorf("%s: the error has %d bytes", what, len(err.Error()))
 		}
+		t.Logf("%s: %d MiB", what, (after.TotalAlloc-before.TotalAlloc)>>20)
 		if mib := (after.TotalAlloc - before.TotalAlloc) >> 20; mib > 1024 {
 			t.Errorf("%s: %d MiB were allocated", what, mib)
 		}

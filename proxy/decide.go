@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"errors"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -273,9 +274,7 @@ func (x *exchange) fail(r *http.Request, err error) {
 		x.code = e.Code
 	}
 	x.clearSession()
-	for k, v := range e.Header {
-		x.Header()[k] = v
-	}
+	maps.Copy(x.Header(), e.Header)
 	x.p.renderer.RenderError(x, r, e, endpoint.RequestID(r.Context()))
 }
 

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -199,12 +200,7 @@ func (x *exchange) ours() bool {
 	if !x.target.ambiguous {
 		return reserved(x.target.path)
 	}
-	for _, path := range readings(x.target.raw) {
-		if reserved(path) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(readings(x.target.raw), reserved)
 }
 
 // authorize finds the session of the request and what it is allowed. It returns the error

@@ -95,7 +95,7 @@ func (p *process) pids() []int {
 	if err != nil {
 		return pids
 	}
-	for _, s := range strings.Fields(string(children)) {
+	for s := range strings.FieldsSeq(string(children)) {
 		if pid, err := strconv.Atoi(s); err == nil {
 			pids = append(pids, pid)
 		}

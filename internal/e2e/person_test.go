@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -186,9 +187,7 @@ func (p *person) fetch(to string, header http.Header) *ssotest.Page {
 	}
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("Sec-Fetch-Mode", "cors")
-	for name, v := range header {
-		req.Header[name] = v
-	}
+	maps.Copy(req.Header, header)
 	pg, err := p.Fetch(req)
 	return p.look(pg, err)
 }

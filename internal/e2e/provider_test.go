@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -48,13 +49,9 @@ func TestAProviderThatLiesLetsNobodyIn(t *testing.T) {
 	s := siteAt(t, "", port)
 	for _, lie := range lies {
 		claims := map[string]any{}
-		for name, v := range honest {
-			claims[name] = v
-		}
+		maps.Copy(claims, honest)
 		claims["email"] = "mallory@" + lie.slug + ".test"
-		for name, v := range lie.claims {
-			claims[name] = v
-		}
+		maps.Copy(claims, lie.claims)
 		config := ssotest.NodeConfig{Kind: "oauth2-mock-server", Claims: claims}
 		if lie.slug == "nameless" {
 			config.Userinfo = map[string]any{"sub": "mallory"}

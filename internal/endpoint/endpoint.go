@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"strings"
 )
@@ -197,9 +198,7 @@ func Fail(w http.ResponseWriter, r *http.Request, err error, o Options) {
 		attrs = append(attrs, slog.String("cause", e.Err.Error()))
 	}
 	o.Logger.LogAttrs(r.Context(), level, "refused", attrs...)
-	for k, v := range e.Header {
-		w.Header()[k] = v
-	}
+	maps.Copy(w.Header(), e.Header)
 	o.Renderer.RenderError(w, r, e, id)
 }
 
