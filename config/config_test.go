@@ -17,6 +17,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -196,7 +197,10 @@ func TestWhatACustomerMayHaveWrittenIsNotExpanded(t *testing.T) {
 func TestWhatIsReadForAValueIsARegularFileOfModestSize(t *testing.T) {
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "long"), strings.Repeat("x", maxIncluded+1))
-	for _, path := range []string{"long", ".", "/dev/zero", "none"} {
+	if err := syscall.Mkfifo(filepath.Join(dir, "pipe"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"long", ".", "/dev/zero", "none", "pipe"} {
 		e := &expander{env: noEnv, read: realDisk{}.read, used: map[string][32]byte{}}
 		if got, err := e.expand(dir, "${file:"+path+"}"); err == nil {
 			t.Errorf("%s was read: %d bytes", path, len(got))

@@ -12,9 +12,6 @@ import (
 )
 
 var (
-	// secretName finds the names of keys whose values are secret. It finds too many rather
-	// than too few: a misspelt key has a secret just as well.
-	secretName = regexp.MustCompile(`(?i)secret|passw|passphrase|token|credential|key$|^url$`)
 	// anyPair finds a key, up to its value, in a line that could not be parsed.
 	anyPair  = regexp.MustCompile(`([\w-]+)["']?\s*:`)
 	userinfo = regexp.MustCompile(`[^\s"']*[:/][^\s"']*@`) // with the scheme, if there is one
@@ -23,13 +20,23 @@ var (
 )
 
 // isSecretName reports whether a key of that name has a secret value: it is one of ours,
-// or close to one.
+// or close to one. It finds too many rather than too few, as a misspelt key has a
+// secret just as well.
 func isSecretName(name string) bool {
-	if secretName.MatchString(name) {
+	if name == "url" { // of postgres
+		return true
+	}
+	lower := strings.ToLower(name)
+	for _, part := range []string{"secret", "passw", "passphrase", "token", "credential"} {
+		if strings.Contains(lower, part) {
+			return true
+		}
+	}
+	if strings.HasSuffix(lower, "key") {
 		return true
 	}
 	for _, ours := range []string{"client_secret", "secrets_key", "password", "token"} {
-		if distance(name, ours) <= 2 {
+		if distance(lower, ours) <= 2 {
 			return true
 		}
 	}

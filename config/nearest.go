@@ -14,12 +14,13 @@ func nearest(s string, candidates []string) string {
 // distance returns how many bytes must be put in, taken out, replaced or swapped with
 // their neighbour to make b of a. Long strings are far from everything.
 func distance(a, b string) int {
-	if len(a) > 64 || len(b) > 64 {
-		return 64
+	const most = 64
+	if len(a) > most || len(b) > most {
+		return most
 	}
 	// Three rows of the matrix are all that is looked at: two back for a swap.
-	before, previous, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
-	for j := range previous {
+	var before, previous, row [most + 1]int
+	for j := range len(b) + 1 {
 		previous[j] = j
 	}
 	for i := 1; i <= len(a); i++ {
@@ -34,7 +35,7 @@ func distance(a, b string) int {
 				row[j] = min(row[j], before[j-2]+1)
 			}
 		}
-		before, previous, row = previous, row, before
+		before, previous = previous, row
 	}
 	return previous[len(b)]
 }

@@ -271,3 +271,36 @@ func TestAChangeBetweenReadAndWatchIsNotMissed(t *testing.T) {
 		t.Error(told, err)
 	}
 }
+
+// Between the reading that finds a directory and the moment that it is watched, a file
+// can come into it.
+func TestAFileThatComesBeforeItsDirectoryIsWatchedIsNotMissed(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "orgate.yaml"), least+"organization_files: [\"tenants/*/*.yaml\"]\n")
+	r := NewReader(filepath.Join(dir, "orgate.yaml"), noEnv)
+	if _, err := r.Read(); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, "tenants", "eu", "acme.yaml"), "slug: acme\n")
+	write(t, filepath.Join(dir, "orgate.yaml"), least+"organization_files: [\"tenants/*/*.yaml\"]\n") // newer than the reading
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	got, late := "", false
+	err := r.Watch(ctx, func() {
+		c, err := r.Read()
+		if err != nil {
+			t.Error(err)
+		}
+		if got = slugs(c); got == "acme" && !late {
+			late = true
+			write(t, filepath.Join(dir, "tenants", "eu", "globex.yaml"), "slug: globex\n")
+		}
+		if got == "acme globex" {
+			cancel()
+		}
+	})
+	if err != nil || got != "acme globex" {
+		t.Errorf("organizations = %s, %v", got, err)
+	}
+}
