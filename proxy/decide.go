@@ -25,15 +25,21 @@ const unknownHost refusal = "unknown_host"
 func allows(d policy.Decision) bool { return d.Verdict == policy.Allow }
 
 // decide asks policy what the session of g may do with this request.
+func (x *exchange) decide(g *grant, now time.Time) policy.Decision {
+	return x.judge(x.place.app.Rules, x.rule, g, now)
+}
+
+// judge is decide by rules that may be newer than the request; rule is the one of them that
+// matches its path.
 //
 // An ambiguous path is judged by all its readings: by no rule, so that none that grants
 // applies, and by each rule that asks for more than that.
-func (x *exchange) decide(g *grant, now time.Time) policy.Decision {
+func (x *exchange) judge(rules policy.Rules, rule *policy.Rule, g *grant, now time.Time) policy.Decision {
 	f := g.facts
 	f.Now = now
 	f.Request = policy.Request{Method: x.method, Path: x.target.path, Host: string(x.place.host), RemoteIP: x.clientIP}
 	if !x.target.ambiguous {
-		f.Rule = x.rule
+		f.Rule = rule
 		return policy.Decide(&f)
 	}
 	d := policy.Decide(&f)
@@ -41,7 +47,7 @@ func (x *exchange) decide(g *grant, now time.Time) policy.Decision {
 		if !allows(d) {
 			return d
 		}
-		rule := x.place.app.Rules.Match(x.method, path)
+		rule := rules.Match(x.method, path)
 		if rule == nil || rule.Access == policy.Public {
 			continue
 		}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"sync/atomic"
 	"time"
+
+	"github.com/orgate/orgate/policy"
 )
 
 // errGrantEnded is the cause of the end of what was open under a grant that ended.
@@ -59,7 +61,7 @@ func (p *Proxy) rejudge(g *grant) {
 	g.mu.Unlock()
 
 	for _, f := range flights {
-		next, ok := p.still(ctx, st, g, f)
+		next, until, ok := p.still(ctx, st, g, f)
 		switch {
 		case !ok:
 			p.end(f)
@@ -73,30 +75,34 @@ func (p *Proxy) rejudge(g *grant) {
 				p.grants.detach(next, f)
 				continue
 			}
-			p.arm(f, next, f.x.decide(next, p.now()).ValidUntil)
+			p.arm(f, next, until)
 		}
 	}
 }
 
 // still returns the grant under which f may go on.
-func (p *Proxy) still(ctx context.Context, st *state, g *grant, f *flight) (*grant, bool) {
+func (p *Proxy) still(ctx context.Context, st *state, g *grant, f *flight) (next *grant, until time.Time, ok bool) {
 	pl, ok := st.place(f.x.place.host)
-	if !ok || pl.login || pl.org.unread {
-		return nil, false
+	if !ok || pl.login || pl.org.unread || f.x.target.ambiguous && !pl.app.AmbiguousPaths {
+		return nil, time.Time{}, false
 	}
 	now := p.now()
 	next, ended, err := p.grant(ctx, st, &pl, g.key.token, now)
 	if err != nil || ended && f.x.decision.Identified {
-		return nil, false
+		return nil, time.Time{}, false
 	}
-	d := f.x.decide(next, now)
+	var rule *policy.Rule // as it is now: the request may have begun under another
+	if !f.x.target.ambiguous {
+		rule = pl.app.Rules.Match(f.x.method, f.x.target.path)
+	}
+	d := f.x.judge(pl.app.Rules, rule, next, now)
 	if !allows(d) || d.Identified != f.x.decision.Identified {
-		return nil, false
+		return nil, time.Time{}, false
 	}
 	if phase(f.phase.Load()) == streaming && d.Identified && !g.sameIdentity(next) {
-		return nil, false
+		return nil, time.Time{}, false
 	}
-	return next, true
+	return next, d.ValidUntil, true
 }
 
 // end ends f: at once if its answer has begun, else after the grace.

@@ -108,7 +108,13 @@ func TestACookieIsGoodForOneHostAndOneSessionAlone(t *testing.T) {
 	t.Parallel()
 	s := standard(t)
 	p := s.person(t, "p15")
+	// A member of both, so that nothing but the host keeps the one's cookie from the other.
+	s.stop()
+	s.member("acme", p.email)
+	s.member("globex", p.email)
+	s.start()
 	p.enter("acme", "/")
+	p.enter("globex", "/")
 	good, login := p.cookie("acme"), p.cookie("login")
 	other := strings.Map(func(r rune) rune {
 		if r == 'A' {

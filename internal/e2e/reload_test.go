@@ -33,10 +33,16 @@ func TestAChangedFileIsInForceAtTheNextRequest(t *testing.T) {
 	p.enter("acme", "/")
 	good := s.head(s.badger()) + s.acme() + s.globex()
 
+	stream := p.openEvents("acme")
 	stricter := strings.Replace(good, `{ path: "/admin/**", role: admin }`, `{ path: "/**", role: admin }`, 1)
 	s.change(stricter)
 	if pg := p.fetch(s.at("acme", "/headers"), nil); pg.Status != http.StatusForbidden {
 		t.Errorf("with the stricter rule: %d %s", pg.Status, pg.Body)
+	}
+	select {
+	case <-stream:
+	case <-time.After(time.Second):
+		t.Error("a stream that the rule forbids is open still")
 	}
 
 	broken := strings.Replace(good, "public_url:", "public_ur1:", 1)
