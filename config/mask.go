@@ -16,7 +16,7 @@ var (
 	anyPair  = regexp.MustCompile(`([\w-]+)["']?\s*:`)
 	userinfo = regexp.MustCompile(`[^\s"']*[:/][^\s"']*@`) // with the scheme, if there is one
 	// reference is a value that is no secret itself: it says where the secret is.
-	reference = regexp.MustCompile(`^\$\{[^{}]*\}$`)
+	reference = regexp.MustCompile(`^\$\{(file:[^{}]*|[A-Za-z_][A-Za-z0-9_]*)\}$`)
 )
 
 // isSecretName reports whether a key of that name has a secret value: it is one of ours,
@@ -113,7 +113,7 @@ func appendMarks(ms []mark, n *yaml.Node, secret bool) []mark {
 	ms = append(ms, mark{n.Line, n.Column, secret && n.Kind == yaml.ScalarNode && !reference.MatchString(n.Value)})
 	if n.Kind == yaml.MappingNode {
 		for i := 0; i+1 < len(n.Content); i += 2 {
-			ms = appendMarks(ms, n.Content[i], false)
+			ms = appendMarks(ms, n.Content[i], secret)
 			ms = appendMarks(ms, n.Content[i+1], secret || isSecretName(n.Content[i].Value))
 		}
 		return ms
@@ -129,7 +129,7 @@ func appendMarks(ms []mark, n *yaml.Node, secret bool) []mark {
 // secret of an earlier line may go on here.
 func (f *file) maskUnparsed(n int) (text string, ok bool) {
 	line := f.line(n)
-	if len(line) > maxLine || !anyPair.MatchString(line) || f.secretMayReach(n) {
+	if len(line) > maxLine || !anyPair.MatchString(line) || f.secretMayReach(n) || f.secretIsDue(n) {
 		return "", false
 	}
 	if key := secretKey(line); key != nil {
@@ -180,3 +180,20 @@ func (f *file) secretMayReach(n int) bool {
 }
 
 func indentation(line string) int { return len(line) - len(strings.TrimLeft(line, " \t")) }
+
+// secretIsDue reports whether the nearest key above line n is a secret one whose value is
+// not beside it: then it may be here, however this line is indented.
+func (f *file) secretIsDue(n int) bool {
+	for n--; n > 0; n-- {
+		line := strings.TrimSpace(f.line(n))
+		if key, ok := strings.CutPrefix(line, "?"); ok {
+			return isSecretName(strings.Trim(key, ` "'`))
+		}
+		if strings.HasPrefix(line, "#") || !anyPair.MatchString(line) {
+			continue
+		}
+		key := secretKey(line)
+		return key != nil && strings.Trim(line[key[1]:], " |>+-0123456789") == ""
+	}
+	return false
+}
