@@ -69,10 +69,11 @@ func open(ctx context.Context, c *config.Config, log *slog.Logger) (g *gateway, 
 	if g.engine, err = openEngine(ctx, c, log); err != nil {
 		return nil, err
 	}
-	g.store = store.New(g.engine, store.Options{Logger: log})
+	opened := store.New(g.engine, store.Options{Logger: log})
+	g.store = opened
 	defer func() {
-		if err != nil {
-			err = errors.Join(err, g.store.Close())
+		if err != nil { // g is nil by now
+			err = errors.Join(err, opened.Close())
 		}
 	}()
 	if g.box, err = openBox(c); err != nil {
