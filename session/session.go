@@ -202,12 +202,10 @@ type Tx interface {
 
 	Session(ID) (Session, error)
 	SessionByToken(Hash) (Session, error)
-	// Children of a login-host session; sessions of a user on every host; of a
-	// user in one organization (children only); and login-host sessions by the
-	// provider's session.
+	// Children of a login-host session; sessions of a user on every host; and
+	// login-host sessions by the provider's session.
 	Children(ID) iter.Seq2[Session, error]
 	SessionsOf(tenancy.UserID) iter.Seq2[Session, error]
-	SessionsIn(tenancy.OrgID, tenancy.UserID) iter.Seq2[Session, error]
 	// By subject and sid; all of the subject, if sid is empty; whoever has the sid, if
 	// subject is; none, if both are.
 	SessionsByUpstream(conn tenancy.ConnectionID, subject, sid string) iter.Seq2[Session, error]

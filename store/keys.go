@@ -35,7 +35,6 @@ type kind byte
 //	's'   session                         Session         ExpiresAt + 24 h
 //	't'   token hash                      → 's'           as the session
 //	'w'   user, session                   → 's'           as the session
-//	'W'   organization, user, session     → 's'           as the session
 //	'p'   parent session, session         → 's'           as the session
 //	'x'   connection, subject, sid, session → 's'         as the session
 //	'y'   connection, sid, session        → 's'           as the session
@@ -65,7 +64,6 @@ const (
 	kindSession              kind = 's'
 	kindSessionByToken       kind = 't'
 	kindSessionByUser        kind = 'w'
-	kindSessionByMembership  kind = 'W'
 	kindSessionByParent      kind = 'p'
 	kindSessionByUpstream    kind = 'x'
 	kindSessionByUpstreamSID kind = 'y'
@@ -78,7 +76,7 @@ const (
 // ownedByOrganization reports whether keys of k begin with an organization that owns them.
 func (k kind) ownedByOrganization() bool {
 	switch k {
-	case kindDomain, kindConnection, kindConnectionName, kindMembership, kindRole, kindSessionByMembership:
+	case kindDomain, kindConnection, kindConnectionName, kindMembership, kindRole:
 		return true
 	default:
 		return false

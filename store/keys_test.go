@@ -67,7 +67,7 @@ func TestEveryKindIsItsOwnAndBackedUp(t *testing.T) {
 	for _, k := range []kind{
 		kindOrganization, kindSlug, kindHost, kindDomain, kindVerifiedDomain, kindConnection, kindConnectionName,
 		kindUser, kindEmail, kindIdentity, kindIdentityByUser, kindMembership, kindMembershipByUser, kindRole, kindInstallationRole,
-		kindSession, kindSessionByToken, kindSessionByUser, kindSessionByMembership, kindSessionByParent, kindSessionByUpstream, kindSessionByUpstreamSID,
+		kindSession, kindSessionByToken, kindSessionByUser, kindSessionByParent, kindSessionByUpstream, kindSessionByUpstreamSID,
 		kindHandover, kindUsed, kindSigningKey,
 	} {
 		if seen[k] {

@@ -111,9 +111,6 @@ func sessions() table[session.Session] {
 				{kindSessionByToken, []string{s.Token.String()}, true},
 				{kindSessionByUser, []string{string(s.User), id}, false},
 			}
-			if s.Organization != "" {
-				ixs = append(ixs, index{kindSessionByMembership, []string{string(s.Organization), string(s.User), id}, false})
-			}
 			if s.Parent != "" {
 				ixs = append(ixs, index{kindSessionByParent, []string{string(s.Parent), id}, false})
 			}

@@ -157,10 +157,6 @@ func (t *tx) SessionsOf(user tenancy.UserID) iter.Seq2[session.Session, error] {
 	return findAll(t, sessions(), kindSessionByUser, string(user))
 }
 
-func (t *tx) SessionsIn(org tenancy.OrgID, user tenancy.UserID) iter.Seq2[session.Session, error] {
-	return findAll(t, sessions(), kindSessionByMembership, string(org), string(user))
-}
-
 func (t *tx) SessionsByUpstream(conn tenancy.ConnectionID, subject, sid string) iter.Seq2[session.Session, error] {
 	switch {
 	case subject != "" && sid != "":

@@ -58,10 +58,6 @@ func isolation(t *testing.T, h Harness) {
 				mine("domain "+u, d.Organization, err, want)
 				c, err := tx.Connection(org, tenancy.ConnectionID(u))
 				mine("connection "+u, c.Organization, err, want)
-				got := list(t, tx.SessionsIn(org, user), func(s session.Session) string { return string(s.Organization + "/" + tenancy.OrgID(s.User)) })
-				if want != slices.Equal(got, []string{string(org) + "/" + u}) || !want && len(got) > 0 {
-					t.Errorf("as %q, sessions of %q: %q", org, u, got)
-				}
 			}
 			if _, err := tx.Role(org, "installation"); !errors.Is(err, tenancy.ErrNotFound) {
 				t.Errorf("as %q, the installation's role: %v", org, err)
@@ -107,7 +103,6 @@ func emptyOrganization(t *testing.T, h Harness) {
 		for name, err := range map[string]error{
 			"Membership": membership, "Domain": domain, "Connection": connection,
 			"Members": first(tx.Members("")), "Domains": first(tx.Domains("")), "Connections": first(tx.Connections("")),
-			"SessionsIn":       first(tx.SessionsIn("", "u")),
 			"DeleteMembership": tx.DeleteMembership("", "u"), "DeleteDomain": tx.DeleteDomain("", "d"), "DeleteConnection": tx.DeleteConnection("", "c"),
 			"PutMembership": tx.PutMembership(tenancy.Membership{User: "u"}), "PutDomain": tx.PutDomain(tenancy.Domain{Name: "d"}),
 			"PutConnection": tx.PutConnection(tenancy.Connection{ID: "c", Name: "n"}),

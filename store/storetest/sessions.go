@@ -38,7 +38,6 @@ func sessionIndexes(t *testing.T, h Harness) {
 		check("children of a child", sessionNames(t, tx.Children("session_c")))
 		check("children of nobody", sessionNames(t, tx.Children("")))
 		check("of the user", sessionNames(t, tx.SessionsOf("user_1")), "session_c", "session_d", "session_p")
-		check("in the organization", sessionNames(t, tx.SessionsIn("org_a", "user_1")), "session_c")
 		check("by subject and sid", sessionNames(t, tx.SessionsByUpstream("conn_1", "sub", "sid1")), "session_p")
 		check("by subject, each once", sessionNames(t, tx.SessionsByUpstream("conn_1", "sub", "")), "session_p")
 		check("by subject, no sid", sessionNames(t, tx.SessionsByUpstream("conn_2", "sub", "")), "session_p")
@@ -88,7 +87,7 @@ func endWhileListing(t *testing.T, h Harness) {
 	}
 	do(t, s, func(tx store.Tx) error {
 		n := 0
-		for v, err := range tx.SessionsIn("org_a", "user_1") {
+		for v, err := range tx.SessionsOf("user_1") {
 			if err != nil {
 				return err
 			}
