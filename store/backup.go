@@ -270,7 +270,7 @@ func (r *backupReader) end(b []byte) error {
 }
 
 // kinds are those that a backup may hold: all but the note that a restore is going on.
-const kinds = "oOhdvcnueiImMrRstwWpxyH1k"
+const kinds = "oOhdvcnueiImMrRstwpxyH1k"
 
 func (l backupLine) kind() kind { return kind(l.Key[0][0]) }
 
