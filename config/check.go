@@ -95,13 +95,12 @@ func (g *reading) checkListeners() {
 		g.fault(g.at("tls"), "tls needs cert_file and key_file", "")
 		return
 	}
-	g.used[string(t.CertFile)], g.used[string(t.KeyFile)] = true, true
-	cert, err := g.disk.read(string(t.CertFile), maxIncluded)
+	cert, err := g.readFile(string(t.CertFile), maxIncluded)
 	if err != nil {
 		g.fault(g.at("tls", "cert_file"), "the file "+string(t.CertFile)+" "+because(err), "")
 		return
 	}
-	key, err := g.disk.read(string(t.KeyFile), maxIncluded)
+	key, err := g.readFile(string(t.KeyFile), maxIncluded)
 	if err != nil {
 		g.fault(g.at("tls", "key_file"), "the file "+string(t.KeyFile)+" "+because(err), "")
 		return
@@ -188,8 +187,7 @@ func (g *reading) checkCA(at place, file Path) {
 	if file == "" {
 		return
 	}
-	g.used[string(file)] = true
-	data, err := g.disk.read(string(file), maxIncluded)
+	data, err := g.readFile(string(file), maxIncluded)
 	switch {
 	case err != nil:
 		g.fault(at, "the file "+string(file)+" "+because(err), "")

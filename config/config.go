@@ -84,10 +84,6 @@ type Config struct {
 	// Warnings are what is not wrong but probably not meant. They do not keep
 	// the configuration from being used.
 	Warnings Faults `yaml:"-"`
-	// Files are all that was read, the files of ${file:...} and certificates too.
-	Files []string `yaml:"-"`
-	// Patterns are organization_files as absolute or working-directory-relative patterns.
-	Patterns []string `yaml:"-"`
 }
 
 // TLS is the certificate of the listener.

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/big"
 	"net/netip"
 	"os"
@@ -270,7 +271,8 @@ func TestOrganizationFilesAreReadInOrderAndOnce(t *testing.T) {
 	write(t, filepath.Join(dir, "tenants", "a.yaml"), "slug: a\nname: A\n")
 	write(t, filepath.Join(dir, "tenants", "empty.yaml"), "# nobody yet\n")
 	write(t, filepath.Join(dir, "tenants", ".#a.yaml"), "not: [yaml")
-	c, err := Read(filepath.Join(dir, "orgate.yaml"), noEnv)
+	r := NewReader(filepath.Join(dir, "orgate.yaml"), noEnv)
+	c, err := r.Read()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -280,8 +282,8 @@ func TestOrganizationFilesAreReadInOrderAndOnce(t *testing.T) {
 	if at := c.Organizations[4].Managed[tenancy.SectionSettings]; at != (tenancy.Origin{File: filepath.Join(dir, "tenants", "c.yaml"), Line: 2}) {
 		t.Errorf("c1 is at %v", at)
 	}
-	if len(c.Files) != 5 {
-		t.Errorf("files = %v", c.Files)
+	if len(r.used) != 5 {
+		t.Errorf("read were %v", slices.Sorted(maps.Keys(r.used)))
 	}
 }
 

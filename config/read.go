@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 
 	"go.yaml.in/yaml/v4"
 
@@ -45,9 +44,8 @@ type Reader struct {
 	layouts *layouts
 	files   map[string]parsed
 	// What the last reading read or looked for, right or wrong; for Watch.
-	used     map[string]bool
+	used     map[string][sha256.Size]byte // of files: what was in them; zero: they could not be read
 	patterns []string
-	began    time.Time // by the clock of the files, so the machine's
 }
 
 // parsed is what was in a file when it was read last.
@@ -66,7 +64,6 @@ func NewReader(path string, env func(string) (string, bool)) *Reader {
 func (r *Reader) Read() (*Config, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.began = time.Now()
 	data, err := r.disk.read(r.path, maxFile)
 	if err != nil {
 		return nil, Faults{{File: r.path, Message: because(err)}}
@@ -86,30 +83,30 @@ type reading struct {
 	warnings Faults
 	open     map[string]*file // files that are parsed and still at hand
 	seen     map[string]parsed
-	used     map[string]bool // files of ${file:...} and the like
+	used     map[string][sha256.Size]byte // every file that was read or looked for, and what was in it
+	wanted   []string                     // the patterns of organization_files, from the working directory
 }
 
 // read is Read, of data; mu is held.
 func (r *Reader) read(data []byte) (*Config, error) {
-	g := &reading{Reader: r, config: &Config{}, open: map[string]*file{}, seen: map[string]parsed{}, used: map[string]bool{}}
+	g := &reading{Reader: r, config: &Config{}, open: map[string]*file{}, seen: map[string]parsed{}, used: map[string][sha256.Size]byte{}}
 	if g.main(data) {
 		g.tenants()
 		g.decoded = len(g.faults)
 		g.check()
 	}
-	r.used, r.patterns = g.used, g.config.Patterns
+	r.used, r.patterns = g.used, g.wanted
 	if len(g.faults) > 0 {
 		return nil, g.faults.sorted()
 	}
 	r.files = g.seen
 	g.config.Warnings = g.warnings.sorted()
-	g.config.Files = slices.Sorted(maps.Keys(g.used))
 	return g.config, nil
 }
 
 // main decodes the main file. It reports whether there is anything to go on with.
 func (g *reading) main(data []byte) bool {
-	g.used[g.path] = true
+	g.used[g.path] = sha256.Sum256(data)
 	f, fault := parse(g.path, data)
 	if fault != nil {
 		g.faults.add(*fault)
@@ -127,23 +124,24 @@ func (g *reading) main(data []byte) bool {
 	d.mapping(f.root, reflect.ValueOf(g.config).Elem(), &field{key: theFile})
 	g.keep(g.path, parsed{organizations: g.config.Organizations}, place{g.path, []any{"organizations"}}.index)
 	g.config.Organizations = g.seen[g.path].organizations
-	g.noteUsed(d.used)
 	return f.root.Kind == yaml.MappingNode
 }
 
 func (g *reading) decoder(f *file) *decoder {
 	return &decoder{
 		layouts: g.layouts, file: f, faults: &g.faults,
-		expander: &expander{env: g.env, read: g.disk.read, used: map[string][sha256.Size]byte{}},
+		expander: &expander{env: g.env, read: g.readFile, used: map[string][sha256.Size]byte{}},
 	}
 }
 
-func (g *reading) noteUsed(used map[string][sha256.Size]byte) {
-	for name := range used {
-		if path, ok := strings.CutPrefix(name, "file:"); ok {
-			g.used[path] = true
-		}
+// readFile reads a file, and notes that it was read, or looked for.
+func (g *reading) readFile(name string, max int) ([]byte, error) {
+	data, err := g.disk.read(name, max)
+	g.used[name] = [sha256.Size]byte{}
+	if err == nil {
+		g.used[name] = sha256.Sum256(data)
 	}
+	return data, err
 }
 
 // tenants reads the files of organization_files.
@@ -151,7 +149,7 @@ func (g *reading) tenants() {
 	for i, pattern := range g.config.OrganizationFiles {
 		at := place{g.path, []any{"organization_files", i}}
 		pattern = inDir(filepath.Dir(g.path), pattern)
-		g.config.Patterns = append(g.config.Patterns, pattern)
+		g.wanted = append(g.wanted, pattern)
 		names, err := g.disk.glob(pattern)
 		switch {
 		case err != nil:
@@ -173,17 +171,15 @@ func (g *reading) tenants() {
 
 // tenantFile reads one file of organizations, or takes what it was when it did not change.
 func (g *reading) tenantFile(name string, from place) {
-	g.used[name] = true
-	data, err := g.disk.read(name, maxFile)
+	data, err := g.readFile(name, maxFile)
 	if err != nil {
 		g.fault(from, "the file "+name+" "+because(err), "")
 		return
 	}
 	d := g.decoder(&file{name: name})
-	p := parsed{sum: sha256.Sum256(data)}
+	p := parsed{sum: g.used[name]}
 	if before, ok := g.files[name]; ok && before.sum == p.sum && d.unchanged(before.used) {
 		g.seen[name] = before
-		g.noteUsed(before.used)
 		return
 	}
 	f, fault := parse(name, data)
@@ -204,7 +200,6 @@ func (g *reading) tenantFile(name string, from place) {
 	if p.used = d.used; len(p.used) == 0 {
 		p.used = nil
 	}
-	g.noteUsed(p.used)
 	g.keep(name, p, at)
 }
 

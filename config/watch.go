@@ -2,12 +2,12 @@ package config
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -20,9 +20,6 @@ const (
 	settle = 100 * time.Millisecond
 	// patience is how long a change is told of at the latest, though files keep changing.
 	patience = 2 * time.Second
-	// tick is how far the times of files may be behind the clock: they are those of the
-	// kernel's last tick.
-	tick = 20 * time.Millisecond
 	// maxRounds is how often files that come and go are looked for at once.
 	maxRounds = 5
 	// maxLinks is how many symbolic links are followed, as in the kernel.
@@ -46,7 +43,7 @@ func (r *Reader) Watch(ctx context.Context, changed func()) error {
 	if err := v.watch(w); err != nil {
 		return err
 	}
-	if v.newerThan(r.lastRead().Add(-tick)) {
+	if r.stale() {
 		if v, err = r.tell(w, v, changed); err != nil {
 			return err
 		}
@@ -129,20 +126,28 @@ type view struct {
 	dirs map[string]string
 }
 
-// newerThan reports whether a file, or the entries of a directory, changed after t.
-func (v *view) newerThan(t time.Time) bool {
-	newer := func(name string) bool {
-		info, err := os.Lstat(name)
-		return err == nil && info.ModTime().After(t)
-	}
-	return slices.ContainsFunc(slices.Collect(maps.Keys(v.names)), newer) || slices.ContainsFunc(slices.Collect(maps.Keys(v.dirs)), newer)
-}
-
-// lastRead returns when the last reading began.
-func (r *Reader) lastRead() time.Time {
+// stale reports whether another reading would read anything else than the last one did.
+func (r *Reader) stale() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.began
+	for name, was := range r.used {
+		now := [sha256.Size]byte{}
+		if data, err := r.disk.read(name, maxFile); err == nil {
+			now = sha256.Sum256(data)
+		}
+		if now != was {
+			return true
+		}
+	}
+	for _, p := range r.patterns {
+		names, _ := r.disk.glob(p) // Read has noted a bad pattern
+		for _, name := range names {
+			if _, known := r.used[name]; !known {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // view returns what the last reading read, or looked for.

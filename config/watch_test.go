@@ -304,3 +304,33 @@ func TestAFileThatComesBeforeItsDirectoryIsWatchedIsNotMissed(t *testing.T) {
 		t.Errorf("organizations = %s, %v", got, err)
 	}
 }
+
+func TestWatchTellsOfNothingWhereNothingChanged(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	main := filepath.Join(dir, "orgate.yaml")
+	write(t, main, least+"organization_files: [\"t/*.yaml\"]\n")
+	write(t, filepath.Join(dir, "t", "acme.yaml"), "slug: acme\n")
+	r := NewReader(main, noEnv)
+	if _, err := r.Read(); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, "data", "log"), "the store is made beside the configuration")
+	write(t, main, least+"organization_files: [\"t/*.yaml\"]\n")
+	ctx, cancel := context.WithTimeout(t.Context(), 3*settle)
+	defer cancel()
+	if err := r.Watch(ctx, func() { t.Error("told of a change") }); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAFileThatWasMissingIsNoticedWhenItComes(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "orgate.yaml"), least)
+	w := watchDir(t, dir)
+	write(t, filepath.Join(dir, "orgate.yaml"), least+"secrets_key: \"${file:keys/one}\"\n")
+	w.until("the fault", func(r result) bool { return r.err != nil && strings.Contains(r.err.Error(), "does not exist") })
+	write(t, filepath.Join(dir, "keys", "one"), strings.Repeat("key ", 10))
+	w.until("the key", func(r result) bool { return r.err == nil && len(r.config.SecretsKey) == 1 })
+}

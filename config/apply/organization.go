@@ -62,8 +62,8 @@ func (r *run) saveOne(tx store.Tx, c change) (created bool, err error) {
 	given := func(s tenancy.Section) bool { _, ok := c.Managed[s]; return ok }
 
 	if created {
-		// Its id is needed by what belongs to it. The policies come with the digest, below; nobody
-		// sees the organization without them, as this is one transaction.
+		// Its id is needed by what belongs to it. The rest comes below; nobody sees the
+		// organization without it, as this is one transaction.
 		if o, err = tenancy.SaveOrganization(tx, o, actor, r.now); err != nil {
 			return false, at(c.Organization, tenancy.SectionSettings, err)
 		}
@@ -91,10 +91,16 @@ func (r *run) saveOne(tx store.Tx, c change) (created bool, err error) {
 		}
 	}
 	o.ConfigDigest = c.digest
+	if created {
+		return true, tx.PutOrganization(o) // its event is there
+	}
 	if o, err = tenancy.SaveOrganization(tx, o, actor, r.now); err != nil {
 		return false, at(c.Organization, tenancy.SectionSettings, err)
 	}
-	return created, tenancy.Resume(tx, o.ID, actor, r.now)
+	if o.Suspended {
+		err = tenancy.Resume(tx, o.ID, actor, r.now)
+	}
+	return false, err
 }
 
 func claims(domains []config.Domain) []tenancy.DomainClaim {
