@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -119,20 +121,35 @@ func fill(t *testing.T) (files map[string]file, want map[string]string) {
 		}
 	}
 	write(open(t, badger.Options{Dir: dir}), 20, 10, "last")
+	// A crash leaves the files of one moment; a copy that a compaction came between is none.
+	for before := map[string]file(nil); files == nil || !maps.EqualFunc(before, files, file.equal); {
+		before, files = files, copyOf(t, dir)
+	}
+	delete(files, "LOCK") // a process id for people
+	return files, want
+}
+
+func (f file) equal(o file) bool { return f.size == o.size && bytes.Equal(f.data, o.data) }
+
+// copyOf reads all files of dir; nil if one went meanwhile.
+func copyOf(t *testing.T, dir string) map[string]file {
+	t.Helper()
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	files = map[string]file{}
+	files := map[string]file{}
 	for _, en := range entries {
 		b, err := os.ReadFile(filepath.Join(dir, en.Name()))
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
 		files[en.Name()] = file{bytes.TrimRight(b, "\x00"), int64(len(b))}
 	}
-	delete(files, "LOCK") // a process id for people
-	return files, want
+	return files
 }
 
 func layOut(t *testing.T, files map[string]file) (dir string) {
