@@ -203,7 +203,7 @@ func (o originalRequest) host(h tenancy.Host, port string) (tenancy.Host, string
 
 // target reads the original path as that of a request of our own would be.
 func (o originalRequest) target() (target, error) {
-	t, bad := readTarget(&http.Request{RequestURI: o.uri, URL: &url.URL{}})
+	t, bad := readTarget(&http.Request{RequestURI: o.uri})
 	if bad != "" || len(o.uri) > 0 && o.uri[0] != '/' {
 		return target{}, errUntrusted("forward-auth: the original request has a " + string(bad))
 	}

@@ -199,7 +199,6 @@ func (c *cache) invalidate(scopes ...scope) (open []*grant) {
 		for l := c.scopes[s]; l != nil; l = c.scopes[s] {
 			g := l.g
 			g.mu.Lock()
-			g.dead = true
 			if len(g.flights) > 0 {
 				open = append(open, g)
 			}
@@ -256,22 +255,19 @@ func (c *cache) unlink(g *grant) {
 // ended by now: then f must not begin.
 func (c *cache) attach(g *grant, f *flight) bool {
 	g.mu.Lock()
-	if g.dead {
-		g.mu.Unlock()
-		return false
-	}
 	if g.linked {
 		g.flights[f] = struct{}{}
 		g.mu.Unlock()
 		return true
 	}
 	g.mu.Unlock()
-	// It was evicted in between, and nobody would find it.
+	// It was invalidated or evicted in between. In the second case it may go on, and must
+	// be found again.
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.dead || c.invalidatedSince(g) {
+	if c.invalidatedSince(g) {
 		return false
 	}
 	c.link(g)

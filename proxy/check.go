@@ -56,9 +56,6 @@ func checkMethod(m string) bool {
 // makes of "http:foo/admin", an opaque target, is an empty path here and /admin at the app.
 func readTarget(r *http.Request) (target, refusal) {
 	uri := r.RequestURI
-	if r.URL == nil || r.URL.Opaque != "" || r.URL.User != nil {
-		return target{}, badTarget
-	}
 	if uri == "" || uri[0] != '/' {
 		// The absolute form is for proxies; RFC 9112 has servers accept it.
 		rest, ok := cutScheme(uri)

@@ -44,7 +44,7 @@ func TestOnlyAPathOnTheHostIsATarget(t *testing.T) {
 		{uri: "/%zz", bad: badPath},
 		{uri: "/?" + strings.Repeat("a", maxQuery), bad: longQuery},
 	} {
-		r := &http.Request{RequestURI: tc.uri, Host: "acme.example.com", URL: &url.URL{}}
+		r := &http.Request{RequestURI: tc.uri, Host: "acme.example.com"}
 		got, bad := readTarget(r)
 		if bad != tc.bad || got.raw != tc.want || got.query != tc.query {
 			t.Errorf("%q: %+v, %q; want %q, %q, %q", clip(tc.uri, 40), got, bad, tc.want, tc.query, tc.bad)
@@ -54,7 +54,7 @@ func TestOnlyAPathOnTheHostIsATarget(t *testing.T) {
 
 func TestAPathThatIsReadInTwoWaysIsAmbiguous(t *testing.T) {
 	for _, uri := range []string{"/a%2fb", "/a%2Fb", "/a%5cb", "/a;b=c/d", "/a//b", "/a%252fb"} {
-		got, bad := readTarget(&http.Request{RequestURI: uri, URL: &url.URL{}})
+		got, bad := readTarget(&http.Request{RequestURI: uri})
 		if bad != "" || !got.ambiguous || got.raw != uri || got.path != "" {
 			t.Errorf("%q: %+v, %q", uri, got, bad)
 		}
@@ -149,7 +149,7 @@ func FuzzTarget(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, uri string) {
-		got, bad := readTarget(&http.Request{RequestURI: uri, Host: "acme.example.com", URL: &url.URL{}})
+		got, bad := readTarget(&http.Request{RequestURI: uri, Host: "acme.example.com"})
 		if bad != "" {
 			return
 		}

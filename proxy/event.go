@@ -66,14 +66,7 @@ func (p *Proxy) act(ctx context.Context, events []audit.Event) {
 	if len(orgs) > 0 {
 		ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 		defer cancel()
-		// Its policy binds everyone with an address on its domains, wherever they are.
-		domains, ok := p.refresh(ctx, orgs...)
-		for _, d := range domains {
-			scopes = append(scopes, scope{byEmailDomain, d})
-		}
-		if !ok {
-			scopes = []scope{{kind: everything}}
-		}
+		p.refresh(ctx, orgs...)
 	}
 	if len(scopes) > 0 {
 		p.reevaluate(p.grants.invalidate(scopes...))

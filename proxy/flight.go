@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"errors"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -29,6 +30,7 @@ type flight struct {
 	grant  atomic.Pointer[grant] // changes when what is open is found to be good still
 	timer  atomic.Pointer[time.Timer]
 	ended  atomic.Bool // by us, because its grant ended
+	moving sync.Mutex  // held while it is transferred
 }
 
 // grace is how long a request that nothing was answered to yet may go on once its
@@ -61,23 +63,42 @@ func (p *Proxy) rejudge(g *grant) {
 	g.mu.Unlock()
 
 	for _, f := range flights {
-		next, until, ok := p.still(ctx, st, g, f)
-		switch {
-		case !ok:
+		if !p.transfer(ctx, st, g, f) {
 			p.end(f)
-		case f.grant.CompareAndSwap(g, next):
-			p.grants.detach(g, f)
-			if !p.grants.attach(next, f) {
-				p.end(f)
-				continue
-			}
-			if f.x.finished.Load() { // meanwhile; it detached from g alone
-				p.grants.detach(next, f)
-				continue
-			}
-			p.arm(f, next, until)
 		}
 	}
+}
+
+// transfer moves f from g to what g's session is now, and returns false if it may not go
+// on. What changes once more meanwhile is read once more.
+func (p *Proxy) transfer(ctx context.Context, st *state, g *grant, f *flight) bool {
+	f.moving.Lock()
+	defer f.moving.Unlock()
+	if f.grant.Load() != g {
+		return true // it was moved on already
+	}
+	for range 4 {
+		next, until, ok := p.still(ctx, st, g, f)
+		if !ok {
+			return false
+		}
+		if next == g { // its session was used since, and is good for longer
+			p.arm(f, g, until)
+			return true
+		}
+		if !p.grants.attach(next, f) {
+			continue
+		}
+		f.grant.Store(next)
+		p.grants.detach(g, f)
+		if f.x.finished.Load() { // meanwhile, and maybe from g alone
+			p.grants.detach(next, f)
+			return true
+		}
+		p.arm(f, next, until)
+		return true
+	}
+	return false
 }
 
 // still returns the grant under which f may go on.
@@ -87,8 +108,8 @@ func (p *Proxy) still(ctx context.Context, st *state, g *grant, f *flight) (next
 		return nil, time.Time{}, false
 	}
 	now := p.now()
-	next, ended, err := p.grant(ctx, st, &pl, g.key.token, now)
-	if err != nil || ended && f.x.decision.Identified {
+	next, _, err := p.grant(ctx, st, &pl, g.key.token, now)
+	if err != nil {
 		return nil, time.Time{}, false
 	}
 	var rule *policy.Rule // as it is now: the request may have begun under another

@@ -40,7 +40,6 @@ type grant struct {
 	mu      sync.Mutex
 	cached  bool // in the LRU; behind the cache's mu as well
 	linked  bool // in the lists of its scopes; behind the cache's mu as well
-	dead    bool // invalidated: nothing may begin under it
 	flights map[*flight]struct{}
 }
 

@@ -93,8 +93,10 @@ func TestAnUnknownHostIsToldNothing(t *testing.T) {
 	}
 	// A suspended organization gives the very same answer.
 	w.update(func(tx tx) error { return suspend(tx, w.acme.ID, w) })
-	if res := w.do("GET", acmeHost, "/healthz", browser("Cookie", c)...); res.StatusCode != 404 || withoutID(res.body) != first || res.Header["Set-Cookie"] != nil {
-		t.Errorf("suspended: %d %v", res.StatusCode, res.Header)
+	for _, path := range []string{"/", "/healthz", "/.orgate/sign-in", "/.orgate/me", "/.orgate/callback", "/.well-known/orgate/jwks.json"} {
+		if res := w.do("GET", acmeHost, path, browser("Cookie", c)...); res.StatusCode != 404 || withoutID(res.body) != first || res.Header["Set-Cookie"] != nil {
+			t.Errorf("suspended: %s: %d %v", path, res.StatusCode, res.Header)
+		}
 	}
 	for _, host := range []string{"127.0.0.1", "[::1]", "", "acme.example.com:evil", "acme.example.com:00443", "acme_.example.com", "acme..example.com"} {
 		if host == "" {

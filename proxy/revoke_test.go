@@ -20,15 +20,14 @@ import (
 	"github.com/orgate/orgate/tenancy"
 )
 
-// endings are what ends or changes what a person may do at acme, and what they get then.
-func endings() map[string]struct {
+// An ending is a change, and what the person gets after it.
+type ending struct {
 	do   func(*world, *person, store.Tx) error
 	want int
-} {
-	type ending = struct {
-		do   func(*world, *person, store.Tx) error
-		want int
-	}
+}
+
+// endings are what ends or changes what a person may do at acme, and what they get then.
+func endings() map[string]ending {
 	return map[string]ending{
 		"sign-out": {func(w *world, p *person, tx store.Tx) error {
 			return session.End(tx, p.parent.ID, audit.System, w.now())
@@ -61,6 +60,9 @@ func endings() map[string]struct {
 		"suspension": {func(w *world, _ *person, tx store.Tx) error {
 			return tenancy.Suspend(tx, w.acme.ID, audit.System, w.now())
 		}, 404},
+		"a domain that another organization proves": {func(w *world, _ *person, tx store.Tx) error {
+			return tenancy.SetDomains(tx, w.strict, []tenancy.DomainClaim{{Name: "acme.com", Verified: true}}, audit.System, w.now())
+		}, 403}, // which asks for a password, and none is offered
 		"a domain policy of another organization": {func(w *world, _ *person, tx store.Tx) error {
 			o := w.globex
 			o.DomainPolicy = &policy.Policy{Methods: policy.MethodsOf(policy.Password)}
@@ -245,6 +247,73 @@ func TestWhatIsOpenEndsWithinASecondOfItsSession(t *testing.T) {
 			}
 			w.eventually("no request is under way any more", func() bool { return w.proxy.grants.flying() == 0 || e.want == 200 })
 		})
+	}
+}
+
+func TestAHostThatMovesToAnotherOrganizationTakesNoSessionAlong(t *testing.T) {
+	w := newWorld(t)
+	p := w.person("jo@acme.com", w.acme.ID)
+	w.update(func(tx store.Tx) error { return join(tx, w, w.globex.ID, p.user.ID) })
+	c := p.at("portal.acme.com", w.acme.ID)
+	if got := w.do("GET", "portal.acme.com", "/", "Cookie", c).StatusCode; got != 200 {
+		t.Fatal(got)
+	}
+	w.update(func(tx store.Tx) error {
+		acme, globex := w.acme, w.globex
+		acme.Hosts, globex.Hosts = nil, []string{"portal.acme.com"}
+		if err := save(tx, acme, w); err != nil {
+			return err
+		}
+		return save(tx, globex, w)
+	})
+	if res := w.do("GET", "portal.acme.com", "/healthz", "Cookie", c); res.StatusCode != 200 || res.echo(t).Header["X-User-Id"] != nil {
+		t.Errorf("%d %s", res.StatusCode, res.body)
+	}
+	if got := w.do("GET", "portal.acme.com", "/", "Cookie", c).StatusCode; got != 401 {
+		t.Errorf("%d", got)
+	}
+}
+
+func TestASessionThatIsUsedKeepsItsStreams(t *testing.T) {
+	w := newWorld(t, func(o *Options) { o.Limits = session.Limits{Idle: time.Second, Absolute: time.Hour} })
+	_, c := w.jo()
+	over := w.streams(acmeHost, "/x", "Cookie", c)
+	app := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
+	w.app.Store(&app)
+	for began := time.Now(); time.Since(began) < 1500*time.Millisecond; time.Sleep(100 * time.Millisecond) {
+		w.do("GET", acmeHost, "/", "Cookie", c)
+	}
+	select {
+	case <-over["websocket"]:
+		t.Error("closed, though the session is in use")
+	default:
+	}
+	select { // and when it is used no more, its time still comes
+	case <-over["websocket"]:
+	case <-time.After(4 * time.Second):
+		t.Error("the WebSocket outlives its session")
+	}
+}
+
+func TestARevocationHoldsThoughTheFeedIsSilent(t *testing.T) {
+	w := newWorld(t, func(o *Options) { o.Staleness = time.Second })
+	p, c := w.jo()
+	get := func() int { return w.do("GET", acmeHost, "/", "Cookie", c).StatusCode }
+	if got := get(); got != 200 {
+		t.Fatal(got)
+	}
+	w.engine.mute.Store(true)
+	w.eventually("grants are believed no more", func() bool { return !w.proxy.trusted(w.now()) })
+	time.Sleep(600 * time.Millisecond) // until what was known is dropped, so that what follows is read anew
+	if got := get(); got != 200 {
+		t.Errorf("the store answers, and yet: %d", got)
+	}
+	other := store.New(w.engine, store.Options{Now: w.now})
+	if err := other.Update(t.Context(), func(tx store.Tx) error { return end(tx, w, p) }); err != nil {
+		t.Fatal(err)
+	}
+	if got := get(); got != 401 {
+		t.Errorf("%d", got)
 	}
 }
 

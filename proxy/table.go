@@ -141,15 +141,14 @@ func (d *directory) with(id tenancy.OrgID, o *organization) *directory {
 	return &c
 }
 
-// refresh reads organizations anew, and returns the names of the domains that they
-// have. ok is false if the store could not be asked: then they are closed until it can.
-func (p *Proxy) refresh(ctx context.Context, ids ...tenancy.OrgID) (domains []string, ok bool) {
+// refresh reads organizations anew. If the store can't be asked, they are closed until it
+// can.
+func (p *Proxy) refresh(ctx context.Context, ids ...tenancy.OrgID) {
 	// Reading inside the lock makes the last writer the one that read last.
 	p.writing.Lock()
 	defer p.writing.Unlock()
 	found := map[tenancy.OrgID]*organization{}
 	err := p.store.View(ctx, func(tx store.Tx) error {
-		domains = nil
 		clear(found)
 		for _, id := range ids {
 			o, err := tx.Organization(id)
@@ -160,12 +159,6 @@ func (p *Proxy) refresh(ctx context.Context, ids ...tenancy.OrgID) (domains []st
 				return err
 			}
 			found[id] = p.organization(o)
-			for d, err := range tx.Domains(id) {
-				if err != nil {
-					return err
-				}
-				domains = append(domains, d.Name)
-			}
 		}
 		return nil
 	})
@@ -186,7 +179,6 @@ func (p *Proxy) refresh(ctx context.Context, ids ...tenancy.OrgID) (domains []st
 	if err != nil {
 		p.log.LogAttrs(ctx, slog.LevelError, "organizations that changed could not be read: they are closed until they can", slog.Int("count", len(ids)), slog.Any("error", err))
 	}
-	return domains, err == nil
 }
 
 // A place is what a host is.

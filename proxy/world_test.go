@@ -31,6 +31,7 @@ import (
 type faulty struct {
 	store.Engine
 	down atomic.Bool
+	mute atomic.Bool // the feed alone
 }
 
 func (f *faulty) View(ctx context.Context, fn func(store.KV) error) error {
@@ -48,7 +49,7 @@ func (f *faulty) Update(ctx context.Context, fn func(store.KV) error) error {
 }
 
 func (f *faulty) Feed(ctx context.Context, pos uint64, limit int) ([]store.Entry, error) {
-	if f.down.Load() {
+	if f.down.Load() || f.mute.Load() {
 		return nil, store.ErrUnavailable
 	}
 	return f.Engine.Feed(ctx, pos, limit)
@@ -86,6 +87,7 @@ type world struct {
 	skew     atomic.Int64 // of the clock
 	acme     tenancy.Organization
 	globex   tenancy.Organization
+	strict   tenancy.OrgID // its domain policy asks for what is not offered
 	options  Options
 	// app is what the upstream does; nil: it echoes.
 	app atomic.Pointer[http.HandlerFunc]
@@ -144,7 +146,11 @@ func newWorld(t testing.TB, changes ...change) *world {
 		if w.acme, err = tenancy.SaveOrganization(tx, tenancy.Organization{Slug: "acme", Name: "Acme Inc.", Hosts: []string{"portal.acme.com"}}, audit.System, w.now()); err != nil {
 			return err
 		}
-		w.globex, err = tenancy.SaveOrganization(tx, tenancy.Organization{Slug: "globex", Name: "Globex"}, audit.System, w.now())
+		if w.globex, err = tenancy.SaveOrganization(tx, tenancy.Organization{Slug: "globex", Name: "Globex"}, audit.System, w.now()); err != nil {
+			return err
+		}
+		strict, err := tenancy.SaveOrganization(tx, tenancy.Organization{Slug: "strict", Name: "Strict", DomainPolicy: &policy.Policy{Methods: policy.MethodsOf(policy.Password)}}, audit.System, w.now())
+		w.strict = strict.ID
 		return err
 	})
 
