@@ -157,7 +157,7 @@ func (s *Server) assertionRefused(f flow, org tenancy.Organization, email string
 		e.Code, e.Title = "identity_conflict", "This address belongs to another account"
 		e.Text = "The identity provider of " + org.Name + " knew " + email + " as somebody else before."
 		e.Hint = "Tell the people who look after your sign-in the id below: they can say whether you are the same person."
-		hint = "the address came with a new subject: it was given to another person, or the account was made anew at the provider"
+		hint = "the address came with a new subject (it was given to another person, or the account was made anew), or from a domain that was another organization's; if it is the same person: orgate user unlink --email ADDRESS"
 	case errors.Is(err, tenancy.ErrSingleWorkspace):
 		return s.singleWorkspace(f.Aim, org, err), "sign_in.workspaces is single"
 	case errors.Is(err, tenancy.ErrNotFound):

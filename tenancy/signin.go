@@ -159,7 +159,11 @@ func (s *arrival) recognize() error {
 	// not take back what it said.
 	s.trusted = owns && (s.vouched || s.a.Email == "" && !s.unproved())
 	if s.trusted {
-		return nil
+		elsewhere, err := s.vouchedElsewhere(u)
+		if err != nil || !elsewhere {
+			return err
+		}
+		s.trusted = false
 	}
 	if owner != "" && owner != s.org.ID {
 		// The address has become another organization's, and its word is theirs.
@@ -226,7 +230,29 @@ func (s *arrival) checkRecycled(u User) error {
 			return ErrIdentityConflict
 		}
 	}
-	return nil
+	if !s.trusted {
+		return nil
+	}
+	elsewhere, err := s.vouchedElsewhere(u)
+	if err == nil && elsewhere {
+		err = ErrIdentityConflict
+	}
+	return err
+}
+
+// vouchedElsewhere reports whether another organization's provider has spoken for the user:
+// the domain was that organization's then. Whoever got it since must not get its
+// people too, and what they can enter elsewhere (a domain that lapsed and was bought).
+func (s *arrival) vouchedElsewhere(u User) (bool, error) {
+	for i, err := range s.tx.Identities(u.ID) {
+		if err != nil {
+			return false, err
+		}
+		if i.Vouched && i.Organization != s.org.ID {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // trust takes the provider's word for the address, and throws out whoever came before it
@@ -306,6 +332,7 @@ func (s *arrival) keep() error {
 	if s.email != "" {
 		i.Email = s.email
 	}
+	i.Vouched = i.Vouched || s.trusted
 	i.LastUsedAt = s.now
 	if err := s.tx.PutIdentity(i); err != nil {
 		return err

@@ -207,6 +207,35 @@ func TestAnAddressThatWasGivenToSomebodyElseIsAConflict(t *testing.T) {
 	}
 }
 
+// A domain that lapsed, or was sold, and was verified by somebody else: their provider must
+// not become who its people were, at the old organization or anywhere else.
+func TestADomainThatMovesDoesNotBringItsPeopleAlong(t *testing.T) {
+	w := newWorld(t)
+	jo := w.signIn(says(w.okta, "jo", "jo@acme.com")).User
+	w.must(func(tx store.Tx) error {
+		if err := tenancy.RemoveDomain(tx, w.acme.ID, "acme.com", operator, w.now); err != nil {
+			return err
+		}
+		if _, err := tenancy.AddDomain(tx, w.globex.ID, "acme.com", "manual", operator, w.now); err != nil {
+			return err
+		}
+		return tenancy.VerifyDomain(tx, w.globex.ID, "acme.com", "manual", operator, w.now)
+	})
+	w.wantRefused(says(w.entra, "mallory", "jo@acme.com"), tenancy.ErrIdentityConflict)
+
+	// Until an operator says that it is the same person.
+	w.must(func(tx store.Tx) error {
+		n, err := tenancy.Unlink(tx, jo.ID, operator, w.now)
+		if n != 1 {
+			t.Errorf("unlinked %d identities, want 1", n)
+		}
+		return err
+	})
+	if in := w.signIn(says(w.entra, "jo", "jo@acme.com")); in.User.ID != jo.ID || in.ConfinedTo != "" {
+		t.Errorf("got %+v", in)
+	}
+}
+
 func TestAProviderThatDoubtsTheAddressProvesNone(t *testing.T) {
 	w := newWorld(t)
 	a := says(w.okta, "1", "jo@acme.com")

@@ -48,8 +48,10 @@ var (
 	// ErrEmailUnproved: the provider says itself that the address is not verified.
 	ErrEmailUnproved = errors.New("identity provider says that the address is not verified")
 	// ErrIdentityConflict: the address belongs to a user who is known at this
-	// connection under another subject (a recycled address).
-	ErrIdentityConflict = errors.New("another subject of this connection already has this address")
+	// connection under another subject (a recycled address), or for whom another
+	// organization's provider has spoken (a domain that moved). Whether it is the same
+	// person is for an operator to say: see [Unlink].
+	ErrIdentityConflict = errors.New("address belongs to a user who is known under another identity")
 	// ErrNotMember, ErrDeactivated, ErrInvitationOpen: why a person does not get in.
 	ErrNotMember      = errors.New("not a member of the organization")
 	ErrDeactivated    = errors.New("membership is deactivated")
@@ -186,7 +188,10 @@ type Identity struct {
 	Subject string `json:"subject"`
 	User    UserID `json:"user_id"`
 	// Email is what the provider said last; it is recorded, never looked up by.
-	Email      string    `json:"email,omitzero"`
+	Email string `json:"email,omitzero"`
+	// Vouched: at some sign-in the address was on the organization's own verified domain,
+	// so that the provider spoke for the person everywhere.
+	Vouched    bool      `json:"vouched,omitzero"`
 	CreatedAt  time.Time `json:"created_at"`
 	LastUsedAt time.Time `json:"last_used_at"`
 }

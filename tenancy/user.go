@@ -22,3 +22,25 @@ func EnsureUser(tx Tx, email string, by audit.Actor, now time.Time) (User, error
 	}
 	return u, recordUser(tx, audit.UserCreated, u, by, now)
 }
+
+// Unlink forgets by which identities the user is known at identity providers, and returns
+// how many there were: the next sign-in that proves the address links anew. An operator
+// says thereby that whoever has the address now is the same person.
+func Unlink(tx Tx, user UserID, by audit.Actor, now time.Time) (int, error) {
+	var identities []Identity
+	for i, err := range tx.Identities(user) {
+		if err != nil {
+			return 0, err
+		}
+		identities = append(identities, i)
+	}
+	for _, i := range identities {
+		if err := tx.DeleteIdentity(i.Connection, i.Subject); err != nil {
+			return 0, err
+		}
+		if err := recordIdentity(tx, audit.IdentityRemoved, i, by, now); err != nil {
+			return 0, err
+		}
+	}
+	return len(identities), nil
+}
