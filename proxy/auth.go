@@ -139,7 +139,7 @@ func original(r *http.Request, asked target) (o originalRequest, err error) {
 		return v[0], true
 	}
 	// What can't be read of the query is no mode.
-	q, _ := url.ParseQuery(strings.TrimPrefix(asked.query, "?")) //nolint:errcheck // see above
+	q, _ := url.ParseQuery(strings.TrimPrefix(asked.query, "?"))
 	o.method = r.Method
 	if u, ok := one("X-Original-Url"); ok { // ingress-nginx: an absolute URL
 		parsed, perr := url.Parse(u)

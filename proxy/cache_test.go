@@ -138,7 +138,7 @@ func TestReadersOfOneKeyShareOneReading(t *testing.T) {
 			return testGrant("a"), nil
 		}
 		for range 20 {
-			go c.load(t.Context(), testKey("a"), build) //nolint:errcheck // only the count matters
+			go c.load(t.Context(), testKey("a"), build)
 		}
 		synctest.Wait()
 		close(goOn)
@@ -163,8 +163,8 @@ func TestAFailedReadingIsNotKeptAndNotShared(t *testing.T) {
 func TestAPanickingReaderLeavesNobodyWaiting(t *testing.T) {
 	c := newCache(10)
 	func() {
-		defer func() { recover() }()                                                            //nolint:errcheck // it is the one below
-		c.load(t.Context(), testKey("a"), func(context.Context) (*grant, error) { panic("x") }) //nolint:errcheck // it panics
+		defer func() { recover() }() // it is the one below
+		c.load(t.Context(), testKey("a"), func(context.Context) (*grant, error) { panic("x") })
 	}()
 	if _, err := c.load(t.Context(), testKey("a"), func(context.Context) (*grant, error) { return testGrant("a"), nil }); err != nil {
 		t.Error(err)

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -60,7 +61,6 @@ type exchange struct {
 	clientIP  string
 	forwarded string // for X-Forwarded-For
 	peerTrust bool
-	authURL   bool // forward-auth: place and target are another request's
 
 	method   string
 	rule     *policy.Rule
@@ -241,9 +241,11 @@ func (x *exchange) token(r *http.Request) session.Hash {
 func (x *exchange) record(r *http.Request) {
 	if fault := recover(); fault != nil {
 		if fault != http.ErrAbortHandler { //nolint:errorlint // net/http compares it so
-			x.p.log.LogAttrs(r.Context(), slog.LevelError, "request panicked", slog.String("request_id", endpoint.RequestID(r.Context())), slog.Any("panic", fault))
+			x.p.log.LogAttrs(r.Context(), slog.LevelError, "request panicked", slog.String("request_id", endpoint.RequestID(r.Context())), slog.Any("panic", fault), slog.String("stack", string(debug.Stack())))
 		}
 		defer panic(http.ErrAbortHandler)
+	} else if x.status == 0 {
+		x.status = http.StatusOK // as net/http says when a handler says nothing
 	}
 	took := x.p.now().Sub(x.began)
 	reason := x.code

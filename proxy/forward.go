@@ -104,7 +104,7 @@ func (a *app) rewrite(pr *httputil.ProxyRequest) {
 	}
 	if x.decision.Identified {
 		// An error leaves the header out, and then guarded refuses to send.
-		token, _ := x.p.assertionOf(x.grant, x.st, &x.place, x.began) //nolint:errcheck // see above
+		token, _ := x.p.assertionOf(x.grant, x.st, &x.place, x.began)
 		x.grant.set(h, token)
 	}
 
@@ -250,7 +250,7 @@ func isStream(res *http.Response) bool {
 	if res.StatusCode == http.StatusSwitchingProtocols {
 		return true
 	}
-	switch kind, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type")); kind { //nolint:errcheck // then it is none of these
+	switch kind, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type")); kind {
 	case "text/event-stream", "application/grpc", "application/grpc+proto", "application/grpc-web", "multipart/x-mixed-replace", "application/x-ndjson", "application/stream+json":
 		return true
 	}
@@ -331,7 +331,7 @@ func newBuffers() buffers {
 }
 
 // Get implements [httputil.BufferPool].
-func (b buffers) Get() []byte { return b.pool.Get().(*[bufferSize]byte)[:] } //nolint:errcheck // New makes no other
+func (b buffers) Get() []byte { return b.pool.Get().(*[bufferSize]byte)[:] }
 
 // Put implements [httputil.BufferPool].
 func (b buffers) Put(p []byte) {

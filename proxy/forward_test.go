@@ -327,7 +327,7 @@ func TestADeadAppIsAPageWithAnID(t *testing.T) {
 		t.Errorf("%d %s", res.StatusCode, res.body)
 	}
 	id := ""
-	for _, word := range strings.FieldsFunc(res.body, func(r rune) bool { return !('A' <= r && r <= 'Z' || '2' <= r && r <= '7') }) {
+	for _, word := range strings.FieldsFunc(res.body, func(r rune) bool { return (r < 'A' || r > 'Z') && (r < '2' || r > '7') }) {
 		if len(word) == 26 {
 			id = word
 		}

@@ -192,6 +192,7 @@ func (g *grant) value(f Field) string {
 		return "accounts.google.com:" + printable(v.User.Email)
 	case googleID:
 		return "accounts.google.com:" + string(v.User.ID)
+	case Assertion: // signed later
 	}
 	return ""
 }

@@ -152,7 +152,7 @@ func (p *Proxy) Reload(s Settings) error {
 	}
 	p.state.Store(&state{g, old.directory})
 	p.reevaluate(p.grants.invalidate(scope{kind: everything}))
-	old.gate.retire(g)
+	old.retire(g)
 	return nil
 }
 

@@ -362,7 +362,7 @@ func addOrganization(tx store.Tx, w *world, slug tenancy.Slug, hosts ...string) 
 
 // withoutID takes the request id out of a page.
 func withoutID(body string) string {
-	for _, word := range strings.FieldsFunc(body, func(r rune) bool { return !('A' <= r && r <= 'Z' || '2' <= r && r <= '7') }) {
+	for _, word := range strings.FieldsFunc(body, func(r rune) bool { return (r < 'A' || r > 'Z') && (r < '2' || r > '7') }) {
 		if len(word) == 26 {
 			body = strings.ReplaceAll(body, word, "ID")
 		}
