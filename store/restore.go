@@ -157,6 +157,7 @@ func (s *Store) fillBatch(kv KV, batch []backupLine) error {
 				return err
 			}
 			value = v
+		default: // as it was
 		}
 		key, err := l.encodedKey()
 		if err != nil {

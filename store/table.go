@@ -92,7 +92,7 @@ func decode[T any](t table[T], b []byte) (v T, err error) {
 func put[T any](tx *tx, t table[T], v T) error {
 	fields := t.fields(v)
 	for i, f := range fields {
-		if f == "" && !(i == 0 && t.kind.ownedByOrganization()) { // that has its own error
+		if f == "" && (i > 0 || !t.kind.ownedByOrganization()) { // which has its own error
 			return fmt.Errorf("%s: %w: field %d is empty", t.name, errBadField, i)
 		}
 	}

@@ -199,7 +199,7 @@ func TestASignInFormIsPostedByKeyboard(t *testing.T) {
 			if err := http.NewCrossOriginProtection().Check(r); err != nil {
 				t.Errorf("%v: Origin %q, Sec-Fetch-Site %q", err, r.Header.Get("Origin"), r.Header.Get("Sec-Fetch-Site"))
 			}
-			r.ParseForm() //nolint:errcheck // an empty form fails the test
+			r.ParseForm() // an empty form fails the test
 			posted <- r.PostForm
 			render(t, page.Notice{Title: "Posted"}, w)
 			return

@@ -38,7 +38,7 @@ func verify(dir string, opt badgerdb.Options) (err error) {
 	if err != nil {
 		return err
 	}
-	defer f.Close() //nolint:errcheck // only read
+	defer f.Close()
 	manifest, end, err := badgerdb.ReplayManifestFile(f, 0, opt)
 	if err != nil {
 		return fmt.Errorf("%s: %w", badgerdb.ManifestFilename, err)
