@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -28,16 +29,13 @@ func TestCommandLine(t *testing.T) {
 		RequireUniqueNames:  true,
 		Setup: func(e *testscript.Env) error {
 			for _, name := range []string{"LISTEN", "MANAGEMENT"} {
-				l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
+				port, err := freeTestPort()
 				if err != nil {
 					return err
 				}
-				e.Setenv(name, l.Addr().String())
+				e.Setenv(name, "127.0.0.1:"+port)
 				if name == "LISTEN" {
-					e.Setenv("PORT", strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
-				}
-				if err := l.Close(); err != nil {
-					return err
+					e.Setenv("PORT", port)
 				}
 			}
 			return nil
@@ -50,6 +48,20 @@ func TestCommandLine(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "serving": awaitServing, "envsubst": envsubst},
 	})
+}
+
+// freeTestPort returns a port that is free, and not one that the system gives to whoever asks
+// for any.
+func freeTestPort() (string, error) {
+	var err error
+	for range 100 {
+		port := strconv.Itoa(20_000 + rand.IntN(12_000))
+		var l net.Listener
+		if l, err = (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:"+port); err == nil {
+			return port, l.Close()
+		}
+	}
+	return "", err
 }
 
 func exits(ts *testscript.TestScript, neg bool, args []string) {

@@ -21,11 +21,10 @@ import (
 
 // A tab is one of a real Chromium, and what its console said.
 type tab struct {
-	t        *testing.T
-	ctx      context.Context
-	mu       sync.Mutex
-	said     []string
-	pictures int
+	t    *testing.T
+	ctx  context.Context
+	mu   sync.Mutex
+	said []string
 }
 
 // chromium starts a browser of its own and returns its first tab.

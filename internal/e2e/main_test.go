@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -43,20 +44,24 @@ func build(m *testing.M) (code int, err error) {
 	return m.Run(), nil
 }
 
-// freePort returns a port of loopback that is free now. Another program could take it before
-// it is used; that has to be lived with, as URLs with the port are written down first.
+// freePort returns a port of loopback that is free, and likely to stay so until it is used:
+// it is not one of those that the system gives to whoever asks for any.
 func freePort(t testing.TB) int {
 	t.Helper()
-	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		port := 20_000 + rand.IntN(12_000)
+		l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err == nil {
+			_ = l.Close() // nobody has connected
+			return port
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	t.Fatal("no free port")
+	return 0
 }
 
-// sites is how many installations of one test run can share the certified provider.
-const sites = 40
+// sites is how many installations can share the certified provider at a time.
+const sites = 20
 
 // everyone is whom the providers know. Each test has persons of its own, so that no test
 // sees what another did.
@@ -110,6 +115,11 @@ func certified(t *testing.T) (issuer string, port int) {
 	}
 	port = shared.ports[0]
 	shared.ports = shared.ports[1:]
+	t.Cleanup(func() {
+		shared.mu.Lock()
+		defer shared.mu.Unlock()
+		shared.ports = append(shared.ports, port)
+	})
 	return shared.certi.Issuer, port
 }
 
