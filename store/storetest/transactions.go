@@ -235,7 +235,7 @@ func panics(t *testing.T, h Harness) {
 	for name, run := range map[string]func(context.Context, func(store.KV) error) error{"Update": e.Update, "View": e.View} {
 		func() {
 			defer func() {
-				if p := recover(); p != any(errBoom) { //nolint:errorlint // what was panicked with, itself
+				if p := recover(); p != any(errBoom) {
 					t.Errorf("%s: recovered %v, want the function's panic", name, p)
 				}
 			}()
