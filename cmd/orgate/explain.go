@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -158,10 +159,15 @@ func (r *rehearsal) prove(tx store.Tx, d policy.Decision) error {
 	if err != nil {
 		return err
 	}
-	if in.NewMember {
-		return r.say("join", fmt.Sprintf("Connection %s vouches for %s, and just-in-time membership is on: an active member with the role %s.", conn.Name, r.email, in.Membership.Roles))
+	o, err := tx.Organization(conn.Organization)
+	if err != nil {
+		return err
 	}
-	return r.say("proved", fmt.Sprintf("Connection %s vouches for %s.", conn.Name, r.email))
+	if in.NewMember {
+		return r.say("join", fmt.Sprintf("Connection %s of %s vouches for %s, and its just-in-time membership makes an active member of %s with the role %s.",
+			conn.Name, o.Slug, r.email, o.Slug, strings.Join(in.Membership.Roles, ", ")))
+	}
+	return r.say("proved", fmt.Sprintf("Connection %s of %s vouches for %s.", conn.Name, o.Slug, r.email))
 }
 
 func (r *rehearsal) limits() session.Limits {

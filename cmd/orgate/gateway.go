@@ -147,7 +147,12 @@ func (g *gateway) build(c *config.Config) (*front, error) {
 	if err != nil {
 		return nil, err
 	}
-	f.login = http.MaxBytesHandler(login, int64(c.Limits.MaxBody))
+	f.login = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// Not http.MaxBytesHandler: it hands on a copy of r, and the log could not tell
+		// which route it came to.
+		r.Body = http.MaxBytesReader(w, r.Body, int64(c.Limits.MaxBody))
+		login.ServeHTTP(w, r)
+	})
 	if c.TLS != nil {
 		cert, err := tls.LoadX509KeyPair(string(c.TLS.CertFile), string(c.TLS.KeyFile))
 		if err != nil {
