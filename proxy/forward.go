@@ -99,9 +99,6 @@ func (a *app) rewrite(pr *httputil.ProxyRequest) {
 	h["X-Forwarded-Host"] = []string{x.place.authority}
 	h["X-Forwarded-Proto"] = []string{x.st.public.Scheme}
 	h["X-Request-Id"] = []string{endpoint.RequestID(pr.In.Context())}
-	if x.p.inject != nil {
-		x.p.inject(out.Context(), h)
-	}
 	if x.decision.Identified {
 		// An error leaves the header out, and then guarded refuses to send.
 		token, _ := x.p.assertionOf(x.grant, x.st, &x.place, x.began)

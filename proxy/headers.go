@@ -50,7 +50,7 @@ func fixedNames() []string {
 }
 
 func fixedPrefixes() []string {
-	return []string{"x-user-", "x-org-", "x-auth-", "x-orgate-", "x-forwarded-", "x-original-", "x-pomerium-", "x-goog-authenticated-", "x-goog-iap-", "remote-"}
+	return []string{"x-user-", "x-org-", "x-auth-", "x-orgate-", "x-forwarded-", "x-original-", "x-pomerium-", "x-goog-authenticated-", "x-goog-iap-", "remote-", "x-remote-", "x-webauth-"}
 }
 
 // newManagedNames returns the managed names: the fixed ones, those of all presets, and

@@ -49,9 +49,6 @@ type Options struct {
 	LoginHost http.Handler
 	// Observer hears of every request; nil: nobody does.
 	Observer Observer
-	// Inject writes the trace of a request into the headers that go to the app; nil:
-	// there is none.
-	Inject func(context.Context, http.Header)
 	// Now is the clock; nil: time.Now.
 	Now func() time.Time
 	// Grants is how many grants are kept ready; 0: 50,000.
@@ -68,7 +65,6 @@ type Proxy struct {
 	renderer  endpoint.Renderer
 	loginHost http.Handler
 	observer  Observer
-	inject    func(context.Context, http.Header)
 	now       func() time.Time
 	staleness time.Duration
 
@@ -102,7 +98,7 @@ func New(ctx context.Context, o Options) (*Proxy, error) {
 	}
 	p := &Proxy{
 		store: o.Store, log: o.Logger, renderer: o.Renderer, loginHost: o.LoginHost,
-		observer: o.Observer, inject: o.Inject, now: o.Now, staleness: cmp.Or(o.Staleness, 10*time.Second),
+		observer: o.Observer, now: o.Now, staleness: cmp.Or(o.Staleness, 10*time.Second),
 		heard: newHeard(),
 	}
 	if p.now == nil {

@@ -129,10 +129,14 @@ func (g *gateway) put(ctx context.Context, c *config.Config) error {
 		if err != nil {
 			return nil, err
 		}
+		settings := proxySettings(c)
+		if err := settings.Check(); err != nil {
+			return nil, err
+		}
 		if err := g.apply(ctx, c); err != nil {
 			return nil, err
 		}
-		return f, g.proxy.Reload(proxySettings(c))
+		return f, g.proxy.Reload(settings)
 	})
 }
 

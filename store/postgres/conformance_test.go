@@ -2,6 +2,10 @@ package postgres_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -34,4 +38,42 @@ func TestConformance(t *testing.T) {
 			return e
 		},
 	})
+}
+
+// Commits wait for the disk here, as they do in production. Replicas' commits are separate
+// transactions, which PostgreSQL groups by itself.
+func BenchmarkUpdate(b *testing.B) {
+	url := pgtest.Start(b, "fsync=on").URL()
+	for _, writers := range []int{1, 4, 16, 64} {
+		b.Run(fmt.Sprintf("writers=%d", writers), func(b *testing.B) {
+			e, err := postgres.Open(b.Context(), postgres.Options{URL: url, MaxConns: 64})
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer e.Close()
+			value := make([]byte, 300)
+			var n atomic.Int64
+			var wg sync.WaitGroup
+			b.ResetTimer()
+			for w := range writers {
+				wg.Go(func() {
+					key := fmt.Append(nil, "writer/", w)
+					for n.Add(1) <= int64(b.N) {
+						err := e.Update(b.Context(), func(kv store.KV) error {
+							if _, err := kv.Get(key); err != nil && !errors.Is(err, store.ErrNoKey) {
+								return err
+							}
+							return errors.Join(kv.Set(key, value, time.Time{}), kv.Append(value, time.Time{}))
+						})
+						if err != nil {
+							b.Error(err)
+							return
+						}
+					}
+				})
+			}
+			wg.Wait()
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "commits/s")
+		})
+	}
 }

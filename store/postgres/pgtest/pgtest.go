@@ -21,6 +21,7 @@ import (
 // A Server is a running PostgreSQL.
 type Server struct {
 	t    testing.TB
+	set  string
 	bin  string
 	dir  string
 	port int
@@ -28,8 +29,9 @@ type Server struct {
 }
 
 // Start makes a fresh cluster and starts it. Its commits reach the operating system but not the disk: power loss is
-// not under test, and the server may be killed.
-func Start(t testing.TB) *Server {
+// not under test, and the server may be killed. settings are more of postgresql.conf's,
+// such as "fsync=on".
+func Start(t testing.TB, settings ...string) *Server {
 	t.Helper()
 	initdb := need.Debian(t, "postgresql", "/usr/lib/postgresql/*/bin/initdb", "initdb")
 	dir, err := os.MkdirTemp("", "orgate-pg-") //nolint:usetesting // t.TempDir's path may be too long for a socket
@@ -38,6 +40,9 @@ func Start(t testing.TB) *Server {
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	s := &Server{t: t, bin: filepath.Dir(initdb), dir: dir, port: freePort(t)}
+	for _, c := range settings {
+		s.set += " -c " + c
+	}
 	if os.Geteuid() == 0 { // the server refuses to run as root
 		if out, err := exec.CommandContext(t.Context(), "chown", "postgres", dir).CombinedOutput(); err != nil {
 			t.Fatalf("%v: %s", err, out)
@@ -53,7 +58,7 @@ func Start(t testing.TB) *Server {
 func (s *Server) Up() {
 	s.t.Helper()
 	s.run("pg_ctl", "-D", s.dir+"/data", "-w", "-l", s.dir+"/log", "-o",
-		fmt.Sprintf("-c listen_addresses=127.0.0.1 -c port=%d -c unix_socket_directories=%s -c fsync=off -c full_page_writes=off -c max_connections=200", s.port, s.dir), "start")
+		fmt.Sprintf("-c listen_addresses=127.0.0.1 -c port=%d -c unix_socket_directories=%s -c fsync=off -c full_page_writes=off -c max_connections=200%s", s.port, s.dir, s.set), "start")
 }
 
 // Down stops it, cutting every connection.
