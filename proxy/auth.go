@@ -1,8 +1,8 @@
 package proxy
 
 import (
+	"cmp"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -35,9 +35,10 @@ func (x *exchange) forwardAuth(r *http.Request, host tenancy.Host, port string) 
 	}
 	o, err := original(r, x.target)
 	if err == nil {
-		host, port = o.host(host, port)
-		x.method = o.method
-		x.target, err = o.target()
+		if host, port, err = o.host(host, port, x.st); err == nil {
+			x.method = o.method
+			x.target, err = o.target()
+		}
 	}
 	if err != nil {
 		x.code = "bad_original_request"
@@ -90,6 +91,10 @@ func (x *exchange) answerAuth(r *http.Request, o originalRequest) {
 			Organization: x.place.org.name, ActionURL: x.signInURL(back), ActionText: "Sign in"})
 		return
 	}
+	if x.foreignWebSocket(r) {
+		x.fail(r, crossOrigin())
+		return
+	}
 	// Every header is there, empty if there is nothing to say: some proxies leave the
 	// client's own copy in place where the answer has none (CVE-2026-30851).
 	for _, n := range x.place.app.names {
@@ -116,9 +121,9 @@ func (e errUntrusted) Error() string { return string(e) }
 
 // An originalRequest is the request that a proxy asks about, as it says.
 type originalRequest struct {
-	authority string // empty: that of the question
-	method    string
-	uri       string
+	authorities []string // what it was sent to; none: what the question was
+	method      string
+	uri         string
 	// redirect: the proxy says that it hands our answer to the browser, so that it may be
 	// a redirect. nginx can't: it takes anything but 2xx, 401 and 403 for a fault.
 	redirect bool
@@ -126,6 +131,9 @@ type originalRequest struct {
 
 // original reads what the proxy says. The names are those that nginx's and ingress-nginx's
 // examples, Traefik, Caddy and Envoy use. Each may come once.
+//
+// A proxy sets those that it knows, and most hand the others on as the client sent them. We
+// can't know which are whose, so all that are there must say the same.
 func original(r *http.Request, asked target) (o originalRequest, err error) {
 	one := func(name string) (string, bool) {
 		v := r.Header[name]
@@ -138,67 +146,84 @@ func original(r *http.Request, asked target) (o originalRequest, err error) {
 		}
 		return v[0], true
 	}
-	// What can't be read of the query is no mode.
-	q, _ := url.ParseQuery(strings.TrimPrefix(asked.query, "?"))
-	o.method = r.Method
+	var uris, methods []string
 	if u, ok := one("X-Original-Url"); ok { // ingress-nginx: an absolute URL
-		parsed, perr := url.Parse(u)
-		if perr != nil || parsed.Host == "" {
+		_, rest, ok := strings.Cut(u, "://")
+		if !ok {
 			return o, errUntrusted("forward-auth: X-Original-URL is no URL")
 		}
-		o.authority = parsed.Host
-		_, rest, _ := strings.Cut(u, "://")
-		if i := strings.IndexAny(rest, "/?"); i >= 0 {
-			o.uri = rest[i:]
-		} else {
-			o.uri = "/"
-		}
-	} else if u, ok := one("X-Original-Uri"); ok {
-		o.uri = u
-	} else if u, ok := one("X-Forwarded-Uri"); ok {
-		o.uri = u
-	} else if rest := strings.TrimPrefix(asked.raw, authPath); rest != "" { // Envoy
-		o.uri, o.redirect = rest+asked.query, true
-		q = nil
-	} else {
-		return o, errUntrusted("forward-auth: none of X-Forwarded-Uri, X-Original-URL and X-Original-URI is there")
+		i := strings.IndexAny(rest+"/", "/?")
+		o.authorities = append(o.authorities, rest[:i])
+		uris = append(uris, cmp.Or(rest[i:], "/"))
 	}
-	if strings.HasPrefix(o.uri, "?") {
-		o.uri = "/" + o.uri
+	for _, name := range [...]string{"X-Original-Uri", "X-Forwarded-Uri"} {
+		if u, ok := one(name); ok {
+			uris = append(uris, u)
+		}
+	}
+	if rest := strings.TrimPrefix(asked.raw, authPath); rest != "" { // Envoy
+		o.redirect = true
+		uris, methods = append(uris, rest+asked.query), append(methods, r.Method)
+	} else if mode, ok := strings.CutPrefix(asked.query, "?mode="); ok {
+		if mode != "redirect" && mode != "status" {
+			return o, errUntrusted(`forward-auth: mode is neither "redirect" nor "status"`)
+		}
+		o.redirect = mode == "redirect"
 	}
 	if h, ok := one("X-Forwarded-Host"); ok {
-		o.authority = h
+		o.authorities = append(o.authorities, h)
 	}
 	for _, name := range [...]string{"X-Original-Method", "X-Forwarded-Method"} {
 		if m, ok := one(name); ok {
-			o.method = m
+			methods = append(methods, m)
 		}
 	}
-	switch mode := q["mode"]; {
-	case len(mode) == 0:
-	case slices.Equal(mode, []string{"redirect"}):
-		o.redirect = true
-	case slices.Equal(mode, []string{"status"}):
-		o.redirect = false
-	default:
-		return o, errUntrusted(`forward-auth: mode is neither "redirect" nor "status"`)
+	for i, u := range uris {
+		if strings.HasPrefix(u, "?") {
+			uris[i] = "/" + u
+		}
 	}
+	if len(methods) == 0 {
+		methods = []string{r.Method}
+	}
+	uris, methods = slices.Compact(uris), slices.Compact(methods)
+	switch {
+	case err != nil:
+		return o, err
+	case len(uris) == 0:
+		return o, errUntrusted("forward-auth: none of X-Forwarded-Uri, X-Original-URL and X-Original-URI is there")
+	case len(uris) > 1 || len(methods) > 1:
+		return o, errUntrusted("forward-auth: headers disagree about the original request: the proxy must set or remove each that a client can send")
+	}
+	o.uri, o.method = uris[0], methods[0]
 	if !checkMethod(o.method) {
 		return o, errUntrusted("forward-auth: the original method is not one that is let through")
 	}
-	return o, err
+	return o, nil
 }
 
-// host returns the host that the original request was for.
-func (o originalRequest) host(h tenancy.Host, port string) (tenancy.Host, string) {
-	if o.authority == "" {
-		return h, port
+// host returns the host that the original request was for. asked is that of the question:
+// where it is a tenant's, it has not been said to be another one's.
+func (o originalRequest) host(asked tenancy.Host, port string, st *state) (tenancy.Host, string, error) {
+	if len(o.authorities) == 0 {
+		return asked, port, nil
 	}
-	h, port, err := tenancy.ParseHost(o.authority)
-	if err != nil {
-		return "", ""
+	var said tenancy.Host
+	if pl, ok := st.place(asked); ok && !pl.login {
+		said = asked
 	}
-	return h, port
+	port = ""
+	for _, authority := range o.authorities {
+		h, p, err := tenancy.ParseHost(authority)
+		switch {
+		case err != nil:
+			return "", "", errUntrusted("forward-auth: the original request has no host")
+		case said != "" && h != said || port != "" && p != "" && p != port:
+			return "", "", errUntrusted("forward-auth: headers disagree about the host of the original request")
+		}
+		said, port = h, cmp.Or(p, port)
+	}
+	return said, port, nil
 }
 
 // target reads the original path as that of a request of our own would be.

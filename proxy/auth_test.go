@@ -7,11 +7,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/orgate/orgate/internal/need"
+	"github.com/orgate/orgate/store"
 )
 
 func TestOnlyATrustedProxyMayAsk(t *testing.T) {
@@ -57,6 +59,11 @@ func TestForwardAuthJudgesTheOriginalRequest(t *testing.T) {
 		{"no original request", admin, acmeHost, nil, 403},
 		{"two of them", admin, acmeHost, []string{"X-Forwarded-Uri", "/x", "X-Forwarded-Uri", "/public/x"}, 403},
 		{"two hosts", admin, acmeHost, []string{"X-Forwarded-Uri", "/x", "X-Forwarded-Host", acmeHost + ", " + globexHost}, 403},
+		{"two ways of saying one thing", admin, acmeHost, []string{"X-Original-Url", "https://acme.example.com/x", "X-Forwarded-Uri", "/x", "X-Forwarded-Host", acmeHost}, 200},
+		{"no address", admin, acmeHost, []string{"X-Original-Url", "acme.example.com/x"}, 403},
+		{"a user in the address", admin, "127.0.0.1", []string{"X-Original-Url", "https://globex.example.com@acme.example.com/x"}, 403},
+		{"a WebSocket", admin, acmeHost, []string{"X-Forwarded-Uri", "/x", "Sec-Websocket-Key", "x", "Origin", "https://acme.example.com"}, 200},
+		{"a WebSocket from a page of another site", admin, acmeHost, []string{"X-Forwarded-Uri", "/x", "Sec-Websocket-Key", "x", "Origin", "https://globex.example.com"}, 403},
 		{"TRACE", admin, acmeHost, []string{"X-Forwarded-Uri", "/x", "X-Forwarded-Method", "TRACE"}, 403},
 	} {
 		res := w.do("GET", tc.host, "/.orgate/auth", append(tc.headers, "Cookie", tc.cookie)...)
@@ -81,6 +88,42 @@ func TestForwardAuthJudgesTheOriginalRequest(t *testing.T) {
 	// What is nobody's is said to be empty, so that a client's own copy is overwritten.
 	if res = w.do("GET", acmeHost, "/.orgate/auth", "X-Forwarded-Uri", "/healthz"); res.Header["X-User-Id"] == nil || res.Header.Get("X-User-Id") != "" {
 		t.Errorf("%v", res.Header)
+	}
+}
+
+// A proxy sets the headers that it knows, and hands the others on as the client sent them.
+func TestAClientHasNoSayInWhatAProxyAsksAbout(t *testing.T) {
+	w := newWorld(t, trusting("127.0.0.0/8"))
+	p, member := w.jo("member")
+	w.update(func(tx store.Tx) error { return join(tx, w, w.globex.ID, p.user.ID) })
+	theirs := p.at(globexHost, w.globex.ID)
+	traefik := func(host, method, uri string) []string {
+		return []string{"X-Forwarded-Host", host, "X-Forwarded-Method", method, "X-Forwarded-Uri", uri}
+	}
+	for _, tc := range []struct {
+		name, method, host, path, cookie string
+		proxy, client                    []string
+	}{
+		{"Traefik, another address", "GET", "orgate.internal", "/.orgate/auth", "", traefik(acmeHost, "GET", "/admin/x"), []string{"X-Original-Url", "https://acme.example.com/healthz"}},
+		{"Traefik, another path", "GET", "orgate.internal", "/.orgate/auth", member, traefik(acmeHost, "GET", "/admin/x"), []string{"X-Original-Uri", "/x"}},
+		{"Traefik, another method", "GET", "orgate.internal", "/.orgate/auth", member, traefik(acmeHost, "DELETE", "/reports/1"), []string{"X-Original-Method", "GET"}},
+		{"ingress-nginx, another method", "GET", acmeHost, "/.orgate/auth", member,
+			[]string{"X-Original-Url", "https://acme.example.com/reports/1", "X-Original-Method", "DELETE"}, []string{"X-Forwarded-Method", "GET"}},
+		{"ingress-nginx, another host", "GET", "orgate.internal", "/.orgate/auth", theirs,
+			[]string{"X-Original-Url", "https://acme.example.com/x"}, []string{"X-Forwarded-Host", globexHost}},
+		{"nginx, another host", "GET", acmeHost, "/.orgate/auth", theirs, []string{"X-Original-Uri", "/x"}, []string{"X-Forwarded-Host", globexHost}},
+		{"Envoy, another path", "GET", acmeHost, "/.orgate/auth/admin/x", member, nil, []string{"X-Forwarded-Uri", "/x"}},
+		{"Envoy, another method", "DELETE", acmeHost, "/.orgate/auth/reports/1", member, nil, []string{"X-Forwarded-Method", "GET"}},
+		{"Envoy, an empty path", "GET", acmeHost, "/.orgate/auth/", "", nil, []string{"X-Original-Url", "https://acme.example.com/healthz"}},
+	} {
+		res := w.do(tc.method, tc.host, tc.path, slices.Concat(tc.proxy, tc.client, []string{"Cookie", tc.cookie})...)
+		if res.StatusCode == 200 || res.Header["X-User-Id"] != nil {
+			t.Errorf("%s: %d %v", tc.name, res.StatusCode, res.Header)
+		}
+	}
+	// What the original query says is no word of the proxy's either.
+	if res := w.do("GET", acmeHost, "/.orgate/auth/x?mode=dark", "Cookie", member); res.StatusCode != 200 {
+		t.Errorf("%d %s", res.StatusCode, res.body)
 	}
 }
 
@@ -220,6 +263,9 @@ func TestNginxAsksAndObeys(t *testing.T) {
 	}
 	if res = w.do("GET", acmeHost, "/healthz", "X-Org-Id", "org_evil"); res.StatusCode != 200 || res.echo(t).Header["X-Org-Id"] != nil {
 		t.Errorf("nobody on a public path: %d %s", res.StatusCode, res.body)
+	}
+	if res = w.do("GET", acmeHost, "/admin/x", "X-Original-Url", "https://acme.example.com/healthz"); res.StatusCode == 200 {
+		t.Errorf("a client says what it asks for: %d %s", res.StatusCode, res.body)
 	}
 	// Sign-in begins behind nginx, too.
 	if res = w.do("GET", acmeHost, "/.orgate/sign-in?return_to=%2Fx", browser()...); res.StatusCode != 302 || len(res.Cookies()) != 1 {

@@ -75,18 +75,23 @@ func (x *exchange) serveApp(r *http.Request) {
 		x.challenge(r)
 		return
 	}
-	if x.decision.Identified && foreignWebSocket(r, x.place.authority) {
-		x.fail(r, &endpoint.Error{Status: http.StatusForbidden, Code: "cross_origin", Title: "This request came from another site",
-			Text: "A page of another site tried to open a connection in your name. It was not opened."})
+	if x.foreignWebSocket(r) {
+		x.fail(r, crossOrigin())
 		return
 	}
 	x.forward(r)
 }
 
+func crossOrigin() *endpoint.Error {
+	return &endpoint.Error{Status: http.StatusForbidden, Code: "cross_origin", Title: "This request came from another site",
+		Text: "A page of another site tried to open a connection in your name. It was not opened."}
+}
+
 // foreignWebSocket reports whether a page of another site opens a WebSocket with the
-// session of this one. Browsers let them, and send the cookies along.
-func foreignWebSocket(r *http.Request, authority string) bool {
-	if r.Header["Upgrade"] == nil {
+// session of this one. Browsers let them, and send the cookies along. (A proxy that asks
+// about one does not hand its Upgrade on, but its key.)
+func (x *exchange) foreignWebSocket(r *http.Request) bool {
+	if !x.decision.Identified || r.Header["Upgrade"] == nil && r.Header["Sec-Websocket-Key"] == nil {
 		return false
 	}
 	origins := r.Header["Origin"]
@@ -95,7 +100,7 @@ func foreignWebSocket(r *http.Request, authority string) bool {
 		return false // no browser
 	case 1:
 		u, err := url.Parse(origins[0])
-		return err != nil || !strings.EqualFold(u.Host, authority)
+		return err != nil || u.Scheme != x.st.public.Scheme || !strings.EqualFold(u.Host, x.place.authority)
 	default:
 		return true
 	}
