@@ -108,6 +108,10 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r = r.WithContext(context.WithValue(endpoint.WithRequestID(r.Context()), exchangeKey{}, x))
 	x.clientIP, x.forwarded, x.peerTrust = x.st.client(r)
 	defer x.record(r)
+	if r.Body != nil && r.Body != http.NoBody {
+		// Also a body that nobody reads: Go waits for its end before it answers.
+		_ = x.rc.SetReadDeadline(time.Now().Add(stall)) // a writer without deadlines is a test's
+	}
 	x.route(r)
 }
 

@@ -45,6 +45,9 @@ func (x *exchange) forward(r *http.Request) {
 	defer x.p.land(x)
 	if r.Body != nil && r.Body != http.NoBody {
 		r.Body = &steadyBody{ReadCloser: r.Body, x: x}
+		if !x.http1 {
+			_ = x.rc.SetReadDeadline(time.Time{}) // a stream may be quiet; see Server
+		}
 		// By itself, Go's HTTP/1 server reads a body to its end before it lets an answer
 		// begin: an app could not say no to an upload, nor talk while it listens.
 		if r.ContentLength < 0 || r.ContentLength > 256<<10 {
@@ -307,16 +310,20 @@ type steadyBody struct {
 
 // Read implements [io.Reader].
 func (b *steadyBody) Read(p []byte) (int, error) {
-	if now := time.Now(); b.x.http1 && now.After(b.deadline.Add(-stall*3/4)) {
+	if now := time.Now(); b.deadlines() && now.After(b.deadline.Add(-stall*3/4)) {
 		b.deadline = now.Add(stall)
 		_ = b.x.rc.SetReadDeadline(b.deadline) // a writer without deadlines is a test's
 	}
 	n, err := b.ReadCloser.Read(p)
-	if err != nil && b.x.http1 && !b.deadline.IsZero() {
+	if err != nil && b.deadlines() && !b.deadline.IsZero() {
 		_ = b.x.rc.SetReadDeadline(time.Time{})
 	}
 	return n, err
 }
+
+// deadlines reports whether those of the connection are the body's to set. Once the request
+// is over they are the next one's, and a transport may read on for a moment.
+func (b *steadyBody) deadlines() bool { return b.x.http1 && !b.x.finished.Load() }
 
 // buffers are what bodies are copied through.
 type buffers struct{ pool *sync.Pool }

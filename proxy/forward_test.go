@@ -583,6 +583,29 @@ func TestTrailersPassWhereTheyAreDeclaredAndCarryNothingOfOurs(t *testing.T) {
 	}
 }
 
+// deadlined is a writer that notes until when it would wait for a body.
+type deadlined struct {
+	*httptest.ResponseRecorder
+	until time.Time
+}
+
+func (d *deadlined) SetReadDeadline(t time.Time) error { d.until = t; return nil }
+
+func TestABodyThatDoesNotComeIsNotWaitedForForEver(t *testing.T) {
+	w := newWorld(t)
+	for host, path := range map[string]string{"nobody.example.com": "/", acmeHost: "/.orgate/sign-out", loginHost: "/sign-in"} {
+		for _, major := range []int{1, 2} {
+			r := httptest.NewRequestWithContext(t.Context(), "POST", path, io.NopCloser(strings.NewReader("x")))
+			r.Host, r.ProtoMajor = host, major
+			d := &deadlined{ResponseRecorder: httptest.NewRecorder()}
+			w.proxy.ServeHTTP(d, r)
+			if wait := time.Until(d.until); wait <= 0 || wait > stall {
+				t.Errorf("%s%s, HTTP/%d: waits %v", host, path, major, wait)
+			}
+		}
+	}
+}
+
 func TestASilentClientIsGivenUp(t *testing.T) {
 	w := newWorld(t)
 	front := httptest.NewUnstartedServer(nil)

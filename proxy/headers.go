@@ -43,8 +43,8 @@ type managedNames struct {
 // the client's address, and what makes a server believe in another host, path or scheme.
 func fixedNames() []string {
 	return []string{
-		"forwarded", "x-forwarded", "x-real-ip", "x-client-ip", "x-cluster-client-ip", "true-client-ip", "cf-connecting-ip",
-		"fastly-client-ip", "x-request-id", "x-rewrite-url", "x-host", "x-http-host-override", "proxy",
+		"forwarded", "x-forwarded", "x-real-ip", "client-ip", "x-client-ip", "x-cluster-client-ip", "true-client-ip", "cf-connecting-ip",
+		"fastly-client-ip", "x-request-id", "x-rewrite-url", "x-host", "x-http-host-override", "x-scheme", "x-url-scheme", "front-end-https", "proxy",
 		"x-envoy-external-address", "x-envoy-original-path", "x-envoy-internal", "ssl-client-cert", "x-ssl-client-cert", "x-client-cert",
 	}
 }
@@ -142,7 +142,8 @@ func forUs(authorization string) bool {
 func scrubAnswer(h http.Header) {
 	if lines := h["Set-Cookie"]; lines != nil {
 		kept := slices.DeleteFunc(slices.Clone(lines), func(line string) bool {
-			name, _, _ := strings.Cut(line, "=")
+			// Of "=a=b", browsers keep the name empty, and send "a=b" back.
+			name, _, _ := strings.Cut(strings.TrimLeft(line, "= \t"), "=")
 			name, _, _ = strings.Cut(name, ";")
 			return cookie.Ours(strings.TrimSpace(name))
 		})

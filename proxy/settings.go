@@ -282,6 +282,9 @@ func (g *gate) trusts(addr netip.Addr) bool {
 	return slices.ContainsFunc(g.trusted, func(p netip.Prefix) bool { return p.Contains(addr) })
 }
 
+// maxProxies is how many addresses of X-Forwarded-For are looked at.
+const maxProxies = 32
+
 // client returns the address of the client, and the list of addresses for
 // X-Forwarded-For. Only what a trusted proxy says is believed, from the right: what
 // stands left of the first address that is no proxy's was written by a stranger.
@@ -300,6 +303,8 @@ func (g *gate) client(r *http.Request) (ip, chain string, trustedPeer bool) {
 		said = append(said, strings.Split(line, ",")...)
 	}
 	chain = ip
+	// So many proxies are none of ours, whatever they are called.
+	said = said[max(0, len(said)-maxProxies):]
 	for _, s := range slices.Backward(said) {
 		addr, err := netip.ParseAddr(strings.TrimSpace(s))
 		if err != nil {

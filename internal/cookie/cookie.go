@@ -88,14 +88,20 @@ func (j Jar) is(full, name string) bool {
 	return len(full) == len(prefix)+len(name) && full[:len(prefix)] == prefix && full[len(prefix):] == name
 }
 
-// Names returns the names, without prefix, of all cookies in h whose name begins with
+// maxNames is how many names Names returns: no browser has so many of ours, and whoever
+// sends more has us search for each.
+const maxNames = 32
+
+// Names returns the names, without prefix, of the first cookies in h whose name begins with
 // name. A name that comes twice is there once.
 func (j Jar) Names(h http.Header, name string) []string {
 	var names []string
 	start := j.Name(name)
 	for n := range pairs(h) {
 		if rest, ok := strings.CutPrefix(n, start); ok && !slices.Contains(names, name+rest) {
-			names = append(names, name+rest)
+			if names = append(names, name+rest); len(names) == maxNames {
+				break
+			}
 		}
 	}
 	return names

@@ -1,6 +1,7 @@
 package cookie
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -165,5 +166,16 @@ func BenchmarkRead(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		Jar{}.Read(h, Session)
+	}
+}
+
+func TestAJarFullOfOursIsNotReadToItsEnd(t *testing.T) {
+	var line strings.Builder
+	for i := range 2000 {
+		fmt.Fprintf(&line, "__Host-orgate_attempt_%d=x; ", i)
+	}
+	h := http.Header{"Cookie": {line.String()}}
+	if n := len(Jar{}.Names(h, Attempt+"_")); n != 32 {
+		t.Errorf("%d names", n)
 	}
 }
