@@ -140,6 +140,9 @@ func (g *gateway) control(ctx context.Context) (*http.Server, func(), error) {
 		g.log.WarnContext(ctx, "no control socket: `orgate backup` works only while orgate is stopped", "cause", err)
 		return nil, func() {}, nil
 	}
+	if err := os.Chmod(path, 0o600); err != nil { // the directory, 0700, keeps others out until then
+		return nil, nil, errors.Join(err, l.Close())
+	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /backup", func(w http.ResponseWriter, r *http.Request) {
 		if _, err := g.store.Backup(r.Context(), w); err != nil {
