@@ -31,6 +31,9 @@ func Begin(tx Tx, user tenancy.UserID, p policy.Proof, up *UpstreamSession, conf
 			return Session{}, Token{}, err
 		}
 	}
+	if err := makeRoom(tx, user, confined, now); err != nil {
+		return Session{}, Token{}, err
+	}
 	token := NewToken()
 	s := Session{
 		ID: ID(id.New("session", now)), User: user, Token: token.Hash(), Proofs: []policy.Proof{p}, ConfinedTo: confined,
@@ -43,6 +46,28 @@ func Begin(tx Tx, user tenancy.UserID, p policy.Proof, up *UpstreamSession, conf
 		return Session{}, Token{}, err
 	}
 	return s, token, record(tx, audit.SessionCreated, s, s.Proofs, personally(user), now)
+}
+
+// maxSessions is how many sessions a person may have on the login host: more than a person
+// has browsers, and few enough to be ended in one transaction. Else whoever signs in often enough could
+// not be signed out.
+const maxSessions = 64
+
+// makeRoom ends the session that was not used for longest, if there are too many. Those that are
+// confined are counted by themselves: no organization's provider ends those of another.
+func makeRoom(tx Tx, user tenancy.UserID, confined tenancy.OrgID, now time.Time) error {
+	all, err := collect(tx.SessionsOf(user))
+	if err != nil {
+		return err
+	}
+	all = slices.DeleteFunc(all, func(s Session) bool { return s.Parent != "" || s.ConfinedTo != confined || over(s, now) })
+	slices.SortFunc(all, func(a, b Session) int { return a.SeenAt.Compare(b.SeenAt) })
+	for ; len(all) >= maxSessions; all = all[1:] {
+		if err := End(tx, all[0].ID, audit.System, now); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // AddProof adds a proof to a login-host session of the same user and gives it a new

@@ -44,7 +44,8 @@ func IssueHandover(tx Tx, h Handover, now time.Time) (Token, error) {
 
 // Redeem swaps a code for a session on the tenant host, once. It checks that the
 // browser (attempt), host, organization and live parent are those that the code was made
-// for. A second redemption returns an error wrapping [ErrUsed], and ends the session
+// for; elsewhere it is spent. The session takes the place of another one of the same browser
+// and host. A second redemption returns an error wrapping [ErrUsed], and ends the session
 // that the first one made: the caller must commit the transaction all the same, which is
 // why that error is in the result and not in err.
 func Redeem(tx Tx, code, attempt Hash, host string, org tenancy.OrgID, b Browser, l Limits, now time.Time) (r Redeemed, err error) {
@@ -65,7 +66,9 @@ func Redeem(tx Tx, code, attempt Hash, host string, org tenancy.OrgID, b Browser
 	sameBrowser := subtle.ConstantTimeCompare(h.Attempt[:], attempt[:]) == 1
 	switch {
 	case !sameBrowser || attempt == (Hash{}), !sameHost, org == "" || org != h.Organization:
-		return Redeemed{Refused: fmt.Errorf("code: %w", ErrForeign)}, nil
+		// A code that was shown where it is not good has been seen by somebody else.
+		h.ExpiresAt = earlier(h.ExpiresAt, now.UTC())
+		return Redeemed{Refused: fmt.Errorf("code: %w", ErrForeign)}, tx.PutHandover(h)
 	case !now.Before(h.ExpiresAt):
 		return Redeemed{Refused: fmt.Errorf("code: %w", ErrExpired)}, nil
 	}
@@ -78,6 +81,21 @@ func Redeem(tx Tx, code, attempt Hash, host string, org tenancy.OrgID, b Browser
 	}
 	if err != nil {
 		return Redeemed{}, err
+	}
+
+	// A browser holds one session of a host. Another one that it had there is nobody's, and
+	// many of them would be too many to end at once.
+	siblings, err := collect(tx.Children(parent.ID))
+	if err != nil {
+		return Redeemed{}, err
+	}
+	for _, c := range siblings {
+		if c.Host != at {
+			continue
+		}
+		if err := endOne(tx, c, parent.Proofs, personally(c.User), now); err != nil {
+			return Redeemed{}, err
+		}
 	}
 
 	token := NewToken()
@@ -99,6 +117,13 @@ func Redeem(tx Tx, code, attempt Hash, host string, org tenancy.OrgID, b Browser
 		return Redeemed{}, err
 	}
 	return Redeemed{Session: s, Token: token, ReturnTo: h.ReturnTo}, nil
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
 }
 
 // Redeemed is what [Redeem] made, or why it refused.

@@ -251,7 +251,6 @@ func TestACodeIsGoodForOneBrowserHostAndOrganization(t *testing.T) {
 	w := newWorld(t)
 	jo := w.sso(w.okta, "jo@acme.com")
 	mine, theirs := session.NewToken().Hash(), session.NewToken().Hash()
-	code := w.issue(jo, acmeHost, w.acme.ID, mine).Hash()
 	w.events()
 	for _, tt := range []struct {
 		name    string
@@ -266,12 +265,17 @@ func TestACodeIsGoodForOneBrowserHostAndOrganization(t *testing.T) {
 		{"another organization", mine, acmeHost, w.globex.ID},
 		{"no organization", mine, acmeHost, ""},
 	} {
+		code := w.issue(jo, acmeHost, w.acme.ID, mine).Hash()
 		if r := w.redeem(code, tt.attempt, tt.host, tt.org); !errors.Is(r.Refused, session.ErrForeign) || r.Session.ID != "" || r.Token != (session.Token{}) {
 			t.Errorf("%s: %+v", tt.name, r)
 		}
+		// Whoever saw it there may not use it here.
+		if r := w.redeem(code, mine, acmeHost, w.acme.ID); !errors.Is(r.Refused, session.ErrExpired) {
+			t.Errorf("after %s: %v", tt.name, r.Refused)
+		}
 	}
 	w.wantEvents()
-	r := w.redeem(code, mine, acmeHost, w.acme.ID)
+	r := w.redeem(w.issue(jo, acmeHost, w.acme.ID, mine).Hash(), mine, acmeHost, w.acme.ID)
 	if r.Refused != nil || r.ReturnTo != "/x?y=1" || r.Session.Host != acmeHost || r.Session.Organization != w.acme.ID || r.Session.Parent != jo.ID || r.Session.User != jo.User || r.Session.Proofs != nil {
 		t.Errorf("the browser that it was made for: %+v", r)
 	}
@@ -558,4 +562,29 @@ func TestTheProviderEndsWhatIsBehindItsSession(t *testing.T) {
 	if err := w.live(flo.token, ""); !errors.Is(err, session.ErrEnded) {
 		t.Errorf("by the sid alone: %v", err)
 	}
+}
+
+// Whoever has too many sessions to end in one transaction could not be signed out.
+func TestNobodyHasMoreSessionsThanCanBeEnded(t *testing.T) {
+	w := newWorld(t)
+	jo := w.sso(w.okta, "jo@acme.com")
+	first := w.enter(jo, acmeHost, w.acme.ID)
+	for range 1200 {
+		w.enter(jo, acmeHost, w.acme.ID)
+	}
+	if err := w.live(first.token, acmeHost); !errors.Is(err, session.ErrEnded) {
+		t.Errorf("a session of a browser that has another one there: %v", err)
+	}
+	last := w.enter(jo, acmeHost, w.acme.ID)
+	for range 70 {
+		w.now = w.now.Add(time.Second)
+		w.enter(w.sso(w.okta, "jo@acme.com"), acmeHost, w.acme.ID)
+	}
+	if err := w.live(jo.token, ""); !errors.Is(err, session.ErrEnded) {
+		t.Errorf("the oldest of many: %v", err)
+	}
+	if err := w.live(last.token, acmeHost); !errors.Is(err, session.ErrEnded) {
+		t.Errorf("its child: %v", err)
+	}
+	w.must(func(tx store.Tx) error { return session.Deactivate(tx, w.acme.ID, jo.User, operator, w.now) })
 }

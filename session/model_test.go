@@ -159,6 +159,9 @@ func runModel(t *testing.T, seed uint64, steps int) {
 				revoked = c.child.end(w.now, all)
 			case foreign:
 				want = session.ErrForeign
+				if w.now.Before(c.until) {
+					c.until = w.now // it is spent
+				}
 			case !w.now.Before(c.until):
 				want = session.ErrExpired
 			case !c.parent.usable(w.now):
@@ -169,6 +172,11 @@ func runModel(t *testing.T, seed uint64, steps int) {
 				t.Fatalf("seed %d, step %d: redeem: %v, want %v", seed, step, r.Refused, want)
 			}
 			if want == nil {
+				for _, o := range all { // its browser has one session of a host
+					if o.parent == c.parent && o.host == host {
+						revoked += o.end(w.now, all)
+					}
+				}
 				c.child = &modelSession{id: r.Session.ID, user: r.Session.User, parent: c.parent, host: host, org: org, token: r.Token, begun: w.now, seen: w.now, expires: c.parent.expires}
 				if e := w.now.Add(limits.Absolute); e.Before(c.child.expires) {
 					c.child.expires = e

@@ -202,7 +202,7 @@ type Tx interface {
 
 	Session(ID) (Session, error)
 	SessionByToken(Hash) (Session, error)
-	// Children of a login-host session; sessions of a user on every host; and
+	// Of the sessions that were not ended: children of a login-host session; sessions of a user on every host; and
 	// login-host sessions by the provider's session.
 	Children(ID) iter.Seq2[Session, error]
 	SessionsOf(tenancy.UserID) iter.Seq2[Session, error]

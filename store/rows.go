@@ -107,10 +107,11 @@ func sessions() table[session.Session] {
 		fields: func(s session.Session) []string { return []string{string(s.ID)} },
 		indexes: func(s session.Session) []index {
 			id := string(s.ID)
-			ixs := []index{
-				{kindSessionByToken, []string{s.Token.String()}, true},
-				{kindSessionByUser, []string{string(s.User), id}, false},
+			ixs := []index{{kindSessionByToken, []string{s.Token.String()}, true}}
+			if !s.EndedAt.IsZero() {
+				return ixs // in no list, so that lists are no longer than what they are of
 			}
+			ixs = append(ixs, index{kindSessionByUser, []string{string(s.User), id}, false})
 			if s.Parent != "" {
 				ixs = append(ixs, index{kindSessionByParent, []string{string(s.Parent), id}, false})
 			}

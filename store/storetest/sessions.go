@@ -77,6 +77,16 @@ func sessionIndexes(t *testing.T, h Harness) {
 	clock.Advance(time.Hour + store.SessionRecordLife)
 	after()
 	look(t, s, func(tx store.Tx) { check("of the user, later", sessionNames(t, tx.SessionsOf("user_1")), "session_p") })
+	// What has ended is on record, and in no list.
+	parent.EndedAt = end
+	put(t, s, parent)
+	look(t, s, func(tx store.Tx) {
+		check("of the user, ended", sessionNames(t, tx.SessionsOf("user_1")))
+		check("by sid, ended", sessionNames(t, tx.SessionsByUpstream("conn_1", "sub", "sid2")))
+		if got, err := tx.SessionByToken(hash("p2")); err != nil || got.ID != "session_p" {
+			t.Errorf("by token, ended: %v, %v", got.ID, err)
+		}
+	})
 }
 
 func endWhileListing(t *testing.T, h Harness) {
