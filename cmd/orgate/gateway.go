@@ -47,8 +47,7 @@ type gateway struct {
 	// connections and grants outlive a reload.
 	front config.Live[front]
 
-	ready     atomic.Bool
-	addresses [2]string // public, management; as listened on
+	ready atomic.Bool
 }
 
 // A front is a configuration and what is built from it, in force together.

@@ -86,21 +86,25 @@ func serve(ctx context.Context, s serving) (err error) {
 	}
 	defer closeControl()
 
-	servers, failed := []*http.Server{public, management, control}, make(chan error, 2)
+	// Both listen before either serves: a port that is taken ends it here.
 	listen := net.ListenConfig{}
-	for i, address := range []string{s.config.Listen, s.config.Management.Listen} {
-		l, err := listen.Listen(ctx, "tcp", address)
-		if err != nil {
-			return fmt.Errorf("%s: %w", []string{"listen", "management.listen"}[i], err)
-		}
-		if servers[i].TLSConfig != nil {
-			l = tls.NewListener(l, servers[i].TLSConfig)
-		}
-		g.addresses[i] = l.Addr().String()
-		background.Go(func() { failed <- ended(servers[i].Serve(l)) })
+	front, err := listen.Listen(ctx, "tcp", s.config.Listen)
+	if err != nil {
+		return fmt.Errorf("listen: %w", err)
 	}
+	back, err := listen.Listen(ctx, "tcp", s.config.Management.Listen)
+	if err != nil {
+		return errors.Join(fmt.Errorf("management.listen: %w", err), front.Close())
+	}
+	addresses := []any{"listen", front.Addr().String(), "management", back.Addr().String()}
+	if public.TLSConfig != nil {
+		front = tls.NewListener(front, public.TLSConfig)
+	}
+	failed := make(chan error, 2)
+	background.Go(func() { failed <- ended(public.Serve(front)) })
+	background.Go(func() { failed <- ended(management.Serve(back)) })
 	background.Go(func() { g.reloads(work, s.reader) })
-	log.InfoContext(ctx, "serving", "listen", g.addresses[0], "management", g.addresses[1], "public_url", s.config.PublicURL.String(), "version", version)
+	log.With(addresses...).InfoContext(ctx, "serving", "public_url", s.config.PublicURL.String(), "version", version)
 	debug.FreeOSMemory() // what reading thousands of organizations has left behind
 	g.ready.Store(true)
 	if s.ready != nil {
@@ -112,11 +116,11 @@ func serve(ctx context.Context, s serving) (err error) {
 		case err = <-failed:
 		}
 	}
-	return errors.Join(err, g.drain(servers))
+	return errors.Join(err, g.drain(public, management, control))
 }
 
 // drain lets open requests end, for as long as the configuration gives them.
-func (g *gateway) drain(servers []*http.Server) error {
+func (g *gateway) drain(servers ...*http.Server) error {
 	g.ready.Store(false)
 	limit, cancel := context.WithTimeout(context.Background(), g.config().Limits.DrainTimeout)
 	defer cancel()
