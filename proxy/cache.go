@@ -9,15 +9,19 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 
 	"github.com/orgate/orgate/session"
+	"github.com/orgate/orgate/tenancy"
 )
 
 // A grantKey is what a grant is found by: fields, never a joined string, so that no two
 // things can share one. The zero Hash stands for nobody: what the host's organization asks
 // of a stranger.
 type grantKey struct {
-	token      session.Hash
-	authority  string
-	generation uint64 // of the settings
+	token     session.Hash
+	authority string
+	// organization is whose host it is: hosts move, and somebody who waits for a reading
+	// may know of that before the one who reads.
+	organization tenancy.OrgID
+	generation   uint64 // of the settings
 }
 
 // scopeKind is what a scope's id is of.

@@ -104,7 +104,7 @@ func (p *Proxy) transfer(ctx context.Context, st *state, g *grant, f *flight) bo
 // still returns the grant under which f may go on.
 func (p *Proxy) still(ctx context.Context, st *state, g *grant, f *flight) (next *grant, until time.Time, ok bool) {
 	pl, ok := st.place(f.x.place.host)
-	if !ok || pl.login || pl.org.unread || f.x.target.ambiguous && !pl.app.AmbiguousPaths {
+	if !ok || pl.login || pl.org.unread || pl.org.id != f.x.place.org.id || f.x.target.ambiguous && !pl.app.AmbiguousPaths {
 		return nil, time.Time{}, false
 	}
 	now := p.now()

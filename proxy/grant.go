@@ -90,8 +90,8 @@ func (g *grant) sameIdentity(h *grant) bool {
 // whether it was ready. Without a token, and for one that is no session here, it is the
 // grant of nobody; ended tells the two apart.
 func (p *Proxy) grant(ctx context.Context, st *state, pl *place, token session.Hash, now time.Time) (g *grant, ended bool, err error) {
-	key := grantKey{token: token, authority: pl.authority, generation: st.generation}
-	if g, ok := p.grants.get(key); ok && g.view.Organization.ID == pl.org.id && g.alive(now) && p.trusted(now) {
+	key := grantKey{token: token, authority: pl.authority, organization: pl.org.id, generation: st.generation}
+	if g, ok := p.grants.get(key); ok && g.alive(now) && p.trusted(now) {
 		return g, false, nil
 	}
 	g, err = p.grants.load(ctx, key, func(ctx context.Context) (*grant, error) { return p.build(ctx, st, pl, token) })

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -378,6 +379,56 @@ func TestAStreamOfAPublicPathEndsWithTheOrganization(t *testing.T) {
 			t.Errorf("%s is still open", kind)
 		}
 	}
+}
+
+func TestAStreamOfAPublicPathEndsWhenItsHostMovesToAnotherOrganization(t *testing.T) {
+	w := newWorld(t)
+	over := w.streams("portal.acme.com", "/public/x")
+	w.update(func(tx store.Tx) error {
+		acme, globex := w.acme, w.globex
+		acme.Hosts, globex.Hosts = nil, []string{"portal.acme.com"}
+		if err := save(tx, acme, w); err != nil {
+			return err
+		}
+		return save(tx, globex, w)
+	})
+	for kind, ch := range over {
+		select {
+		case <-ch:
+		case <-time.After(time.Second):
+			t.Errorf("%s is still open", kind)
+		}
+	}
+}
+
+// Somebody who came before the host moved may read after it, and others wait for that.
+func TestAReadingForOneOrganizationIsNotWaitedForByAnother(t *testing.T) {
+	w := newWorld(t)
+	p := w.person("jo@acme.com", w.acme.ID)
+	value, _ := strings.CutPrefix(p.at("portal.acme.com", w.acme.ID), "__Host-orgate_session=")
+	token, _ := session.ParseToken(value)
+	st := w.proxy.state.Load()
+	before := place{host: "portal.acme.com", authority: "portal.acme.com", app: st.apps[0], org: st.byID.get(string(w.acme.ID))}
+	after := before
+	after.org = st.byID.get(string(w.globex.ID))
+
+	reading, goOn := make(chan struct{}), make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		key := grantKey{token: token.Hash(), authority: before.authority, organization: w.acme.ID, generation: st.generation}
+		w.proxy.grants.load(t.Context(), key, func(ctx context.Context) (*grant, error) {
+			close(reading)
+			<-goOn
+			return w.proxy.build(ctx, st, &before, token.Hash())
+		})
+	})
+	<-reading
+	time.AfterFunc(200*time.Millisecond, func() { close(goOn) })
+	g, _, err := w.proxy.grant(t.Context(), st, &after, token.Hash(), w.now())
+	if err != nil || !g.nobody() || g.view.Organization.ID != w.globex.ID {
+		t.Errorf("at Globex's host: %v of %s, %v", g.view.User.ID, g.view.Organization.ID, err)
+	}
+	wg.Wait()
 }
 
 func TestARequestMayBeAnsweredThoughItEndedItsOwnSession(t *testing.T) {
