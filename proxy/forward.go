@@ -43,6 +43,9 @@ func (x *exchange) forward(r *http.Request) {
 		}
 	}
 	defer x.p.land(x)
+	if x.p.state.Load().generation != x.st.generation {
+		x.p.rejudge(x.grant) // settings changed before it could be found, and it may stay open for days
+	}
 	if r.Body != nil && r.Body != http.NoBody {
 		r.Body = &steadyBody{ReadCloser: r.Body, x: x}
 		if !x.http1 {

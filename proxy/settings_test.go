@@ -1,12 +1,16 @@
 package proxy
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/orgate/orgate/internal/page"
 	"github.com/orgate/orgate/policy"
@@ -159,5 +163,44 @@ func TestAProxyNeedsAllItsParts(t *testing.T) {
 	}
 	if _, err := New(t.Context(), Options{Logger: slog.New(slog.DiscardHandler), Renderer: page.Errors{}, LoginHost: http.NotFoundHandler()}); err == nil {
 		t.Error("made without a store")
+	}
+}
+
+// A request that began before a reload, and took off after it, is under the new rules too.
+func TestNoStreamStaysOpenUnderOldRules(t *testing.T) {
+	w := newWorld(t)
+	_, c := w.jo("member")
+	app := http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		rw.Header().Set("Content-Type", "text/event-stream")
+		rw.WriteHeader(http.StatusOK)
+		rw.(http.Flusher).Flush()
+		<-r.Context().Done()
+	})
+	w.app.Store(&app)
+	old := w.proxy.state.Load()
+	rule, err := policy.RuleSpec{Path: "/x", Role: "admin"}.Compile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := w.options.Settings
+	s.Apps = slices.Clone(s.Apps)
+	s.Apps[0].Rules = policy.Rules{rule}
+	if err := w.proxy.Reload(s); err != nil {
+		t.Fatal(err)
+	}
+
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+	defer cancel()
+	r := httptest.NewRequestWithContext(ctx, "GET", "/x", http.NoBody)
+	r.Header.Set("Cookie", c)
+	rec := httptest.NewRecorder()
+	x := &exchange{w: rec, rc: http.NewResponseController(rec), p: w.proxy, st: old, began: w.now(), method: "GET", target: target{path: "/x", raw: "/x"}}
+	x.place, _ = old.place(acmeHost)
+	func() {
+		defer func() { recover() }() // how an answer is cut off
+		x.serveApp(r.WithContext(context.WithValue(ctx, exchangeKey{}, x)))
+	}()
+	if ctx.Err() != nil || !x.flight.ended.Load() {
+		t.Error("the stream stays open")
 	}
 }
