@@ -29,8 +29,9 @@ type flight struct {
 	phase  atomic.Int32
 	grant  atomic.Pointer[grant] // changes when what is open is found to be good still
 	timer  atomic.Pointer[time.Timer]
-	ended  atomic.Bool // by us, because its grant ended
-	moving sync.Mutex  // held while it is transferred
+	until  atomic.Int64 // when the next byte of an answer has it judged anew, in Unix nanoseconds; 0: never
+	ended  atomic.Bool  // by us, because its grant ended
+	moving sync.Mutex   // held while it is transferred
 }
 
 // grace is how long a request that nothing was answered to yet may go on once its
@@ -139,10 +140,11 @@ func (p *Proxy) end(f *flight) {
 	end()
 }
 
-// arm has f judged anew when its session or a proof grows too old. An open stream does
-// not count as use of the session: a forgotten tab must not keep it for ever.
+// arm has f judged anew when its session or a proof grows too old. What is open does not
+// count as use of the session: a forgotten tab must not keep it for ever.
 func (p *Proxy) arm(f *flight, g *grant, validUntil time.Time) {
-	if phase(f.phase.Load()) != streaming {
+	how := phase(f.phase.Load())
+	if how == waiting {
 		return
 	}
 	at := g.until()
@@ -150,6 +152,10 @@ func (p *Proxy) arm(f *flight, g *grant, validUntil time.Time) {
 		at = validUntil
 	}
 	if at.IsZero() {
+		return
+	}
+	if how == answering { // most are over in no time, and not worth a timer each
+		f.until.Store(at.UnixNano())
 		return
 	}
 	t := time.AfterFunc(max(at.Sub(p.now()), 0)+time.Millisecond, func() { p.rejudge(f.grant.Load()) })

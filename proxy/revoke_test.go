@@ -368,6 +368,30 @@ func TestAStreamEndsWhenItsSessionIsTooOld(t *testing.T) {
 	}
 }
 
+func TestADownloadEndsWhenItsSessionIsTooOld(t *testing.T) {
+	w := newWorld(t, func(o *Options) { o.Limits = session.Limits{Idle: time.Second, Absolute: time.Hour} })
+	_, c := w.jo()
+	app := http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		for began := time.Now(); time.Since(began) < 5*time.Second && r.Context().Err() == nil; time.Sleep(20 * time.Millisecond) {
+			rw.Write(make([]byte, 1000))
+			rw.(http.Flusher).Flush()
+		}
+	})
+	w.app.Store(&app)
+	r, _ := http.NewRequestWithContext(t.Context(), "GET", w.server.URL+"/file", http.NoBody)
+	r.Host = acmeHost
+	r.Header.Set("Cookie", c)
+	began := time.Now()
+	res, err := w.server.Client().Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if n, err := io.Copy(io.Discard, res.Body); err == nil || n == 0 || time.Since(began) > 3*time.Second {
+		t.Errorf("%d bytes, %v, after %v", n, err, time.Since(began))
+	}
+}
+
 func TestAStreamOfAPublicPathEndsWithTheOrganization(t *testing.T) {
 	w := newWorld(t)
 	over := w.streams(acmeHost, "/public/x")
