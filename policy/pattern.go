@@ -15,7 +15,8 @@ const maxPattern = 1024
 type Pattern struct {
 	source   string
 	segments []glob
-	tail     bool // ends in /**
+	lower    []glob // segments in lower case
+	tail     bool   // ends in /**
 }
 
 // A glob is the pattern of one segment: the literal parts between its stars. One part
@@ -76,6 +77,7 @@ func ParsePattern(s string) (Pattern, error) {
 			return Pattern{}, fmt.Errorf("bad path pattern %q: ** is for the whole last segment only, as in /admin/**", s)
 		default:
 			p.segments = append(p.segments, strings.Split(name, "*"))
+			p.lower = append(p.lower, strings.Split(strings.ToLower(name), "*"))
 		}
 	}
 	return p, nil
@@ -85,13 +87,18 @@ func ParsePattern(s string) (Pattern, error) {
 func (p Pattern) String() string { return p.source }
 
 // Match reports whether p matches a path that [CanonicalPath] returned.
-func (p Pattern) Match(path string) bool {
+func (p Pattern) Match(path string) bool { return p.match(p.segments, path) }
+
+// matchLower is Match without regard to case; path is in lower case.
+func (p Pattern) matchLower(path string) bool { return p.match(p.lower, path) }
+
+func (p Pattern) match(segments []glob, path string) bool {
 	if p.source == "" || path == "" || path[0] != '/' {
 		return false
 	}
 	rest := strings.TrimSuffix(path[1:], "/")
 	more := rest != ""
-	for _, g := range p.segments {
+	for _, g := range segments {
 		if !more {
 			return false
 		}

@@ -49,6 +49,18 @@ func (rs Rules) Match(method, path string) *Rule {
 	return nil
 }
 
+// MatchFold is Match without regard to case. Many an app (by default: Express, ASP.NET) takes
+// /Admin for /admin, so what this rule asks for is asked for too; what it grants is not granted.
+func (rs Rules) MatchFold(method, path string) *Rule {
+	path = strings.ToLower(path)
+	for i := range rs {
+		if r := &rs[i]; r.speaksOf(method) && r.Pattern.matchLower(path) {
+			return r
+		}
+	}
+	return nil
+}
+
 // speaksOf reports whether the rule is about the HTTP method. An app answers HEAD by
 // the handler of GET, so a rule about GET that left HEAD out would leave a side door.
 func (r *Rule) speaksOf(method string) bool {

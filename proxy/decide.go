@@ -32,33 +32,40 @@ func (x *exchange) decide(g *grant, now time.Time) policy.Decision {
 // judge is decide by rules that may be newer than the request; rule is the one of them that
 // matches its path.
 //
-// An ambiguous path is judged by all its readings: by no rule, so that none that grants
-// applies, and by each rule that asks for more than that.
+// The app may take the path for one in another case, and an ambiguous path in one of several
+// ways. Then no rule that grants applies, and each that asks for more than membership does.
 func (x *exchange) judge(rules policy.Rules, rule *policy.Rule, g *grant, now time.Time) policy.Decision {
 	f := g.facts
 	f.Now = now
 	f.Request = policy.Request{Method: x.method, Path: x.target.path, Host: string(x.place.host), RemoteIP: x.clientIP}
 	if !x.target.ambiguous {
 		f.Rule = rule
-		return policy.Decide(&f)
+		d := policy.Decide(&f)
+		if other := rules.MatchFold(x.method, x.target.path); other != rule {
+			d = alsoBy(other, &f, d)
+		}
+		return d
 	}
 	d := policy.Decide(&f)
 	for _, path := range readings(x.target.raw) {
-		if !allows(d) {
-			return d
-		}
-		rule := rules.Match(x.method, path)
-		if rule == nil || rule.Access == policy.Public {
-			continue
-		}
-		f.Rule, f.Request.Path = rule, path
-		stricter := policy.Decide(&f)
-		if stricter.ValidUntil.IsZero() {
-			stricter.ValidUntil = d.ValidUntil
-		}
-		d = stricter
+		f.Request.Path = path
+		d = alsoBy(rules.Match(x.method, path), &f, d)
+		d = alsoBy(rules.MatchFold(x.method, path), &f, d)
 	}
 	return d
+}
+
+// alsoBy judges what d allows by another rule, if that is one that asks for something.
+func alsoBy(rule *policy.Rule, f *policy.Facts, d policy.Decision) policy.Decision {
+	if !allows(d) || rule == nil || rule.Access == policy.Public {
+		return d
+	}
+	f.Rule = rule
+	stricter := policy.Decide(f)
+	if stricter.ValidUntil.IsZero() {
+		stricter.ValidUntil = d.ValidUntil
+	}
+	return stricter
 }
 
 // serveApp takes a request to the app, or answers why not.

@@ -271,6 +271,31 @@ func TestRulesDecideByPathMethodAndRole(t *testing.T) {
 	}
 }
 
+// Many an app takes one case for the other.
+func TestARuleBindsInEveryCaseAndGrantsInItsOwn(t *testing.T) {
+	w := newWorld(t)
+	_, member := w.jo("member")
+	admin := w.person("ann@acme.com", w.acme.ID, "admin").at(acmeHost, w.acme.ID)
+	for _, tc := range []struct {
+		method, path          string
+		nobody, member, admin int
+	}{
+		{"GET", "/Admin/x", 401, 403, 200},
+		{"GET", "/ADMIN", 401, 403, 200},
+		{"GET", "/%41dmin/x", 401, 403, 200},
+		{"DELETE", "/Reports/1", 401, 403, 200},
+		{"GET", "/Reports/1", 401, 200, 200},
+		{"GET", "/Public/x", 401, 200, 200},
+		{"GET", "/public/Admin", 200, 200, 200},
+	} {
+		for c, want := range map[string]int{"": tc.nobody, member: tc.member, admin: tc.admin} {
+			if res := w.do(tc.method, acmeHost, tc.path, "Cookie", c); res.StatusCode != want {
+				t.Errorf("%s %s: %d, want %d", tc.method, tc.path, res.StatusCode, want)
+			}
+		}
+	}
+}
+
 func TestAPathThatCanBeReadInTwoWaysIsRefused(t *testing.T) {
 	w := newWorld(t)
 	_, c := w.jo()

@@ -181,7 +181,11 @@ func (r *rehearsal) route(f *policy.Facts) error {
 		return fmt.Errorf("--path: %w", err)
 	}
 	f.Request = policy.Request{Method: r.request.Method, Path: path}
-	f.Rule = r.cfg.Apps[0].Rules.Match(r.request.Method, path)
+	rules := r.cfg.Apps[0].Rules
+	f.Rule = rules.Match(r.request.Method, path)
+	if other := rules.MatchFold(r.request.Method, path); f.Rule == nil && other != nil && other.Access != policy.Public {
+		f.Rule = other // as the proxy does
+	}
 	return nil
 }
 
