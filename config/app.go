@@ -27,7 +27,8 @@ type App struct {
 	// Rules by path; the first that matches decides. A path that none names needs an active member.
 	Routes []Route `yaml:"routes"`
 	// What to do with a path that servers read in different ways (encoded slashes and dots, backslashes, ;): refuse
-	// it with status 400, or forward it as it came; then no rule matches it.
+	// it with status 400, or forward it as it came; then no rule that grants matches it, and each that asks for
+	// more still does.
 	AmbiguousPaths string `yaml:"ambiguous_paths" default:"refuse" enum:"refuse allow"`
 	// Adds Cache-Control: private to answers that were made for somebody and say nothing about caching, so
 	// that no cache shows them to somebody else.
@@ -61,7 +62,8 @@ type Timeouts struct {
 
 // A Route is a rule about paths of an app.
 type Route struct {
-	// The pattern of the path: * stands for one segment, ** at the end for any number of them.
+	// The pattern of the path: * stands for one segment, ** at the end for any number of them. What a rule
+	// grants, it grants in this spelling alone; what it asks for, it asks for in upper and lower case alike.
 	Path string `yaml:"path,required" example:"/admin/**"`
 	// The HTTP methods that the rule is about; none given: all.
 	Methods []string `yaml:"methods" example:"[DELETE]"`
