@@ -64,10 +64,22 @@ func (p *Proxy) rejudge(g *grant) {
 	g.mu.Unlock()
 
 	for _, f := range flights {
-		if !p.transfer(ctx, st, g, f) {
+		if !p.mayGoOn(ctx, st, g, f) {
 			p.end(f)
 		}
 	}
+}
+
+// mayGoOn is transfer, in which a panic denies: on this goroutine nobody else would catch
+// it, and it would end the process.
+func (p *Proxy) mayGoOn(ctx context.Context, st *state, g *grant, f *flight) (ok bool) {
+	defer func() {
+		if v := recover(); v != nil {
+			p.log.ErrorContext(ctx, "panic while an open request was judged again", "panic", v)
+			ok = false
+		}
+	}()
+	return p.transfer(ctx, st, g, f)
 }
 
 // transfer moves f from g to what g's session is now, and returns false if it may not go
