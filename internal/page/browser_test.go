@@ -207,6 +207,8 @@ func TestASignInFormIsPostedByKeyboard(t *testing.T) {
 		render(t, page.SignIn{Action: "/form", Hidden: map[string]string{"flow": "flow_1"}}, w)
 	})
 	tab.do(t, chromedp.Navigate(srv.URL+"/form"))
+	// The focus comes a moment after the page.
+	run(t, tab, chromedp.Poll[bool](`document.hasFocus() && document.activeElement.name === "email"`, chromedp.WithPollingTimeout(20*time.Second)))
 	for _, key := range "jo@acme.com\r" { // no click: the field has the focus
 		tab.do(t, chromedp.KeyEvent(string(key)))
 	}
