@@ -269,24 +269,3 @@ func TestTwoTabsOfARealBrowserSignInAtOnce(t *testing.T) {
 	two.open(s.at("acme", "/two"))
 	two.shows(s.origin("login")+"/sign-in", "Sign in")
 }
-
-// TestGoingBackToTheProviderIsNotADeadEnd: whoever goes back from the app, into the middle
-// of the sign-in, finds a way on.
-func TestGoingBackToTheProviderIsNotADeadEnd(t *testing.T) {
-	b := chromium(t)
-	s := withPeople(t)
-	b.open("about:blank")
-	b.open(s.at("acme", "/deep"))
-	b.shows(s.origin("login")+"/sign-in", "Sign in")
-	b.do(chromedp.SendKeys("#email", "alice@acme.test"))
-	b.click("Continue")
-	b.shows(s.issuer, "Who do you want to be")
-	b.click("Alice Åshby")
-	b.shows(s.at("acme", "/deep"), "Hello, Alice Åshby")
-	// The provider knows her by now and answers once more, for a sign-in that is over.
-	b.back()
-	b.shows(s.origin("login")+"/sso/oidc/callback", "This sign-in is no longer open")
-	b.picture("back")
-	b.click("Start again")
-	b.shows(s.at("acme", "/"), "Hello, Alice Åshby") // the only organization that she is in
-}
