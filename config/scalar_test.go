@@ -163,7 +163,7 @@ func FuzzFaultsShowNoSecret(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, after string) {
 		if strings.Contains(after, "hunter2") {
-			t.Skip("it brings its own")
+			return // it brings its own
 		}
 		for _, before := range []string{
 			"    - name: x\n      client_secret: ", "    - { name: x, client_secret: ", "    - { name: x, client_secret: \"", "    - { name: x, client_secret: '",
