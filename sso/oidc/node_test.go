@@ -26,6 +26,10 @@ const npmSecret = "orgate secret+of/the:client%41 0123456789"
 // newParty starts a provider from npm, with a client for a relying party that listens.
 func newParty(t *testing.T, c ssotest.NodeConfig) *party {
 	t.Helper()
+	secret := npmSecret
+	if c.AuthMethod == "none" {
+		secret = "" // a public client
+	}
 	p := &party{logout: make(chan string, 4)}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/callback", func(http.ResponseWriter, *http.Request) {})
@@ -36,12 +40,12 @@ func newParty(t *testing.T, c ssotest.NodeConfig) *party {
 	p.redirect = rp.URL + "/callback"
 	c.People = people()
 	c.Clients = []ssotest.Client{{
-		ID: testClient, Secret: npmSecret, RedirectURIs: []string{p.redirect}, PostLogoutURIs: []string{rp.URL + "/bye"},
+		ID: testClient, Secret: secret, RedirectURIs: []string{p.redirect}, PostLogoutURIs: []string{rp.URL + "/bye"},
 		BackchannelLogoutURI: rp.URL + "/logout",
 	}}
 	op := ssotest.StartNodeProvider(t, c)
 	p.ps = New(Options{Egress: egress.New(egress.Options{AllowLoopback: true})})
-	p.conn = Connection{ID: "conn_npm", Issuer: op.Issuer, ClientID: testClient, ClientSecret: npmSecret, Scopes: []string{"email", "profile", "groups"}, GroupsClaim: "groups"}
+	p.conn = Connection{ID: "conn_npm", Issuer: op.Issuer, ClientID: testClient, ClientSecret: Secret(secret), Scopes: []string{"email", "profile", "groups"}, GroupsClaim: "groups"}
 	return p
 }
 
@@ -70,6 +74,7 @@ func TestSignInAtACertifiedProvider(t *testing.T) {
 	for name, c := range map[string]ssotest.NodeConfig{
 		"client_secret_basic": {},
 		"client_secret_post":  {AuthMethod: "client_secret_post"},
+		"public client":       {AuthMethod: "none"},
 		"claims in userinfo":  {Lean: true},
 	} {
 		t.Run(name, func(t *testing.T) {

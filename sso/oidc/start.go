@@ -98,9 +98,15 @@ func (ps *Providers) Check(ctx context.Context, c Connection) error {
 }
 
 func (c Connection) oauth2(m metadata, redirectURI string) *oauth2.Config {
+	style := m.AuthStyle
+	if c.ClientSecret == "" {
+		// A public client says who it is, and proves nothing: in a header, that would be a
+		// proof by an empty secret, which providers refuse.
+		style = oauth2.AuthStyleInParams
+	}
 	return &oauth2.Config{
 		ClientID: c.ClientID, ClientSecret: string(c.ClientSecret), RedirectURL: redirectURI, Scopes: c.scopes(),
-		Endpoint: oauth2.Endpoint{AuthURL: m.Authorization, TokenURL: m.Token, AuthStyle: m.AuthStyle},
+		Endpoint: oauth2.Endpoint{AuthURL: m.Authorization, TokenURL: m.Token, AuthStyle: style},
 	}
 }
 

@@ -14,7 +14,7 @@ server.listen(0, '127.0.0.1', () => {
   const provider = new Provider(issuer, {
     clients: config.clients.map((c) => ({
       client_id: c.id,
-      client_secret: c.secret,
+      ...(c.secret && { client_secret: c.secret }),
       grant_types: ['authorization_code'],
       redirect_uris: c.redirectURIs,
       post_logout_redirect_uris: c.postLogoutURIs,
