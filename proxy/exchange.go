@@ -184,7 +184,7 @@ func (x *exchange) settle(r *http.Request, host tenantHost, port string) bool {
 	if pl.org != nil && pl.org.unread {
 		ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
 		defer cancel()
-		x.p.refresh(ctx, pl.org.id)
+		x.p.reopen(ctx, pl.org.id)
 		x.st = x.p.state.Load()
 		if pl, ok = x.st.place(host); !ok {
 			x.refuse(r, unknownHost, "the organization is gone or suspended")

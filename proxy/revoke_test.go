@@ -618,6 +618,26 @@ func TestAnOrganizationThatCannotBeReadIsClosedUntilItCan(t *testing.T) {
 	}
 }
 
+// Whoever opens it, somebody whose request ends at the same moment must not close it again:
+// a stranger who keeps going away would keep it closed.
+func TestAnOrganizationThatIsOpenAgainIsNotClosedByAClientThatGoesAway(t *testing.T) {
+	w := newWorld(t)
+	_, c := w.jo()
+	w.engine.down.Store(true)
+	w.proxy.refresh(t.Context(), w.acme.ID)
+	w.engine.down.Store(false)
+	w.proxy.reopen(t.Context(), w.acme.ID)
+	gone, goAway := context.WithCancel(t.Context())
+	goAway()
+	w.proxy.reopen(gone, w.acme.ID)
+	if o := w.proxy.state.Load().byID.get(string(w.acme.ID)); o == nil || o.unread {
+		t.Errorf("closed again: %+v", o)
+	}
+	if got := w.do("GET", acmeHost, "/", "Cookie", c).StatusCode; got != 200 {
+		t.Errorf("%d", got)
+	}
+}
+
 func TestAChangedOrganizationIsFoundByItsNewNamesOnly(t *testing.T) {
 	w := newWorld(t)
 	o := w.acme

@@ -147,6 +147,21 @@ func (p *Proxy) refresh(ctx context.Context, ids ...tenancy.OrgID) {
 	// Reading inside the lock makes the last writer the one that read last.
 	p.writing.Lock()
 	defer p.writing.Unlock()
+	p.reread(ctx, ids...)
+}
+
+// reopen reads an organization that is closed, unless that was done meanwhile: the request
+// that asks may be over by now, and its failure must close nothing.
+func (p *Proxy) reopen(ctx context.Context, id tenancy.OrgID) {
+	p.writing.Lock()
+	defer p.writing.Unlock()
+	if o := p.state.Load().byID.get(string(id)); o != nil && o.unread {
+		p.reread(ctx, id)
+	}
+}
+
+// reread is refresh. writing is held.
+func (p *Proxy) reread(ctx context.Context, ids ...tenancy.OrgID) {
 	found := map[tenancy.OrgID]*organization{}
 	err := p.store.View(ctx, func(tx store.Tx) error {
 		clear(found)
