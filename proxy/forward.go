@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -134,7 +135,7 @@ func (a *app) rewrite(pr *httputil.ProxyRequest) {
 func (a *app) passTrailers(pr *httputil.ProxyRequest) {
 	pr.Out.Trailer = http.Header{}
 	for name := range pr.In.Trailer {
-		if !a.managed.has(name) && !spokenFor(name) {
+		if !a.unsayable(name) && !spokenFor(name) {
 			pr.Out.Trailer[name] = nil
 		}
 	}
@@ -253,11 +254,13 @@ func isStream(res *http.Response) bool {
 	if res.StatusCode == http.StatusSwitchingProtocols {
 		return true
 	}
-	switch kind, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type")); kind {
-	case "text/event-stream", "application/grpc", "application/grpc+proto", "application/grpc-web", "multipart/x-mixed-replace", "application/x-ndjson", "application/stream+json":
+	kind, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type"))
+	switch kind {
+	case "text/event-stream", "multipart/x-mixed-replace", "application/x-ndjson", "application/stream+json":
 		return true
 	}
-	return false
+	// gRPC, gRPC-Web and Connect, whatever their messages are written in.
+	return strings.HasPrefix(kind, "application/grpc") || strings.HasPrefix(kind, "application/connect+")
 }
 
 // headerOnly is a ResponseWriter of which only the header counts.

@@ -572,13 +572,29 @@ func TestTrailersPassWhereTheyAreDeclaredAndCarryNothingOfOurs(t *testing.T) {
 	for _, on := range []bool{true, false} {
 		w := newWorld(t, func(o *Options) { o.Apps[0].Trailers = on })
 		_, c := w.jo()
-		answer := w.raw("POST /x HTTP/1.1\r\nHost: " + acmeHost + "\r\nCookie: " + c + "\r\nConnection: close\r\nTransfer-Encoding: chunked\r\nTE: trailers\r\nTrailer: X-Checksum, X-Org-Role, X_User_Id\r\n\r\n" +
-			"4\r\nbody\r\n0\r\nX-Checksum: 1\r\nX-Org-Role: owner\r\nX_User_Id: evil\r\nX-Undeclared: 1\r\n\r\n")
-		if !strings.HasPrefix(answer, "HTTP/1.1 200") || strings.Contains(answer, "owner") || strings.Contains(answer, "evil") || strings.Contains(answer, "X-Undeclared") {
+		answer := w.raw("POST /x HTTP/1.1\r\nHost: " + acmeHost + "\r\nCookie: " + c + "\r\nConnection: close\r\nTransfer-Encoding: chunked\r\nTE: trailers\r\nTrailer: X-Checksum, X-Org-Role, X_User_Id, X-HTTP-Method-Override\r\n\r\n" +
+			"4\r\nbody\r\n0\r\nX-Checksum: 1\r\nX-Org-Role: owner\r\nX_User_Id: evil\r\nX-HTTP-Method-Override: DELETE\r\nX-Undeclared: 1\r\n\r\n")
+		if !strings.HasPrefix(answer, "HTTP/1.1 200") || strings.Contains(answer, "owner") || strings.Contains(answer, "evil") || strings.Contains(answer, "X-Undeclared") || strings.Contains(answer, "DELETE") {
 			t.Errorf("%q", answer)
 		}
 		if strings.Contains(answer, `"Trailer":{"X-Checksum":["1"]}`) != on {
 			t.Errorf("declared: %v: %q", on, answer)
+		}
+	}
+}
+
+// What is open until somebody closes it ends when the app was told something that is not true
+// any more; so nothing that streams may pass for an answer of ordinary length.
+func TestWhatStreamsIsKnownByItsType(t *testing.T) {
+	for kind, want := range map[string]bool{
+		"text/event-stream": true, "Text/Event-Stream; charset=utf-8": true, "multipart/x-mixed-replace; boundary=x": true, "application/x-ndjson": true,
+		"application/grpc": true, "application/grpc+proto": true, "application/grpc+json": true,
+		"application/grpc-web": true, "application/grpc-web+proto": true, "application/grpc-web-text": true, "application/grpc-web-text+proto": true,
+		"application/connect+json": true, "application/connect+proto": true,
+		"": false, "text/html": false, "application/json": false, "application/octet-stream": false, "application/proto": false,
+	} {
+		if got := isStream(&http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {kind}}}); got != want {
+			t.Errorf("%q: %v", kind, got)
 		}
 	}
 }

@@ -106,11 +106,17 @@ func isOverride(name string) bool {
 	return false
 }
 
+// unsayable reports whether a client may not say a header of that name to the app, nor a
+// trailer, which some servers put among the headers.
+func (a *app) unsayable(name string) bool {
+	return a.managed.has(name) || a.methodRules && isOverride(name)
+}
+
 // scrub removes from h whatever a client may not say to an app: managed headers in every
 // spelling, our cookies, and credentials that are for us.
 func (a *app) scrub(h http.Header) {
 	for name := range h {
-		if a.managed.has(name) || a.methodRules && isOverride(name) {
+		if a.unsayable(name) {
 			delete(h, name)
 		}
 	}
