@@ -73,6 +73,14 @@ func noteBeginning(c *cobra.Command, began *bool) {
 	}
 }
 
+// commandsBelow returns a command that is there for those below it. It runs, and shows its
+// help, so that an unknown one is refused.
+func commandsBelow(use, short string, below ...*cobra.Command) *cobra.Command {
+	c := &cobra.Command{Use: use, Short: short, Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
+	c.AddCommand(below...)
+	return c
+}
+
 func versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "version", Short: "Print version, commit and Go version", Args: cobra.NoArgs,

@@ -13,8 +13,6 @@ import (
 )
 
 func memberCommand() *cobra.Command {
-	// It runs, and shows its help, so that an unknown command below it is refused.
-	c := &cobra.Command{Use: "member", Short: "Memberships", Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
 	var file, org, email, role string
 	add := &cobra.Command{
 		Use:   "add --config FILE --org SLUG --email ADDRESS [--role ROLE]",
@@ -45,8 +43,7 @@ func memberCommand() *cobra.Command {
 	add.Flags().StringVar(&role, "role", "", "the role; none given: the default")
 	_ = add.MarkFlagRequired("org")
 	_ = add.MarkFlagRequired("email")
-	c.AddCommand(add)
-	return c
+	return commandsBelow("member", "Memberships", add)
 }
 
 // addMember makes the person an active member; with an empty role, with the default one.

@@ -14,7 +14,6 @@ import (
 )
 
 func userCommand() *cobra.Command {
-	c := &cobra.Command{Use: "user", Short: "People"}
 	var file, email string
 	unlink := &cobra.Command{
 		Use:   "unlink --config FILE --email ADDRESS",
@@ -51,8 +50,7 @@ func userCommand() *cobra.Command {
 	configFlag(unlink, &file)
 	unlink.Flags().StringVar(&email, "email", "", "the person's e-mail address")
 	_ = unlink.MarkFlagRequired("email")
-	c.AddCommand(unlink)
-	return c
+	return commandsBelow("user", "People", unlink)
 }
 
 func unlinkUser(tx store.Tx, email string, by audit.Actor, now time.Time) (int, error) {
