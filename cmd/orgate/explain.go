@@ -64,7 +64,7 @@ func explain(ctx context.Context, w io.Writer, cfg *config.Config, org, email, m
 	if err != nil {
 		return err
 	}
-	r := rehearsal{w: w, cfg: cfg, email: address, request: policy.Request{Method: method, Path: path}, now: time.Now()}
+	r := rehearsal{w: w, cfg: cfg, email: address, request: policy.Request{Method: strings.ToUpper(method), Path: path}, now: time.Now()}
 	if _, err := apply.Apply(ctx, st, cfg, box, r.now); err != nil {
 		return err
 	}
@@ -102,12 +102,10 @@ func (r *rehearsal) run(tx store.Tx, o tenancy.Organization) error {
 			return err
 		}
 		f := v.Facts
-		if r.request.Path != "" {
-			if err := r.route(&f); err != nil {
-				return err
-			}
+		d, err := r.decide(&f, o)
+		if err != nil {
+			return err
 		}
-		d := policy.Decide(&f)
 		if err := r.say(d.Verdict.String(), d.Explain(&f)); err != nil {
 			return err
 		}
@@ -174,19 +172,26 @@ func (r *rehearsal) limits() session.Limits {
 	return session.Limits{Idle: r.cfg.Session.Idle, Absolute: r.cfg.Session.Absolute}
 }
 
-// route adds the request to the facts, with the rule of the first app that matches it.
-func (r *rehearsal) route(f *policy.Facts) error {
+// decide judges the request, if there is one, as the proxy would at the first app: by the rule
+// that matches, and by the one that would if the app took the path for one in another case.
+func (r *rehearsal) decide(f *policy.Facts, o tenancy.Organization) (policy.Decision, error) {
+	if r.request.Path == "" {
+		return policy.Decide(f), nil
+	}
 	path, err := policy.CanonicalPath(r.request.Path)
 	if err != nil {
-		return fmt.Errorf("--path: %w", err)
+		return policy.Decision{}, fmt.Errorf("--path: %w", err)
 	}
-	f.Request = policy.Request{Method: r.request.Method, Path: path}
-	rules := r.cfg.Apps[0].Rules
-	f.Rule = rules.Match(r.request.Method, path)
-	if other := rules.MatchFold(r.request.Method, path); f.Rule == nil && other != nil && other.Access != policy.Public {
-		f.Rule = other // as the proxy does
+	app := r.cfg.Apps[0]
+	f.Request = policy.Request{Method: r.request.Method, Path: path, Host: string(app.Host.Host(o.Slug))}
+	f.Rule = app.Rules.Match(f.Request.Method, path)
+	d := policy.Decide(f)
+	other := app.Rules.MatchFold(f.Request.Method, path)
+	if d.Verdict != policy.Allow || other == nil || other == f.Rule || other.Access == policy.Public {
+		return d, nil
 	}
-	return nil
+	f.Rule = other
+	return policy.Decide(f), nil
 }
 
 func (r *rehearsal) say(what, why string) error {
