@@ -179,6 +179,7 @@ func needsRestart(a, b *config.Config) (keys []string) {
 	differs((a.Store.Postgres == nil) != (b.Store.Postgres == nil) ||
 		a.Store.Postgres != nil && *a.Store.Postgres != *b.Store.Postgres ||
 		a.Store.Badger != nil && b.Store.Badger != nil && *a.Store.Badger != *b.Store.Badger, "store")
+	differs(!slices.Equal(a.SecretsKey, b.SecretsKey), "secrets_key")
 	differs(!reflect.DeepEqual(a.Egress, b.Egress), "egress")
 	differs(a.Limits != b.Limits, "limits")
 	differs(a.Log != b.Log, "log")
