@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -122,7 +123,8 @@ func backupRunning(ctx context.Context, dir string, w io.Writer) error {
 	return nil
 }
 
-// replaceFile writes a file of mode 0600, whole or not at all.
+// replaceFile writes a file of mode 0600, whole or not at all. Once it returns, the file is
+// there after a power cut too: what was encrypted under a key must not outlive the key.
 func replaceFile(path string, write func(io.Writer) error) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
 	if err != nil {
@@ -135,5 +137,16 @@ func replaceFile(path string, write func(io.Writer) error) (err error) {
 	if err := errors.Join(f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	return os.Rename(f.Name(), path)
+	if err := os.Rename(f.Name(), path); err != nil {
+		return err
+	}
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	err = dir.Sync()
+	if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, syscall.EINVAL) {
+		err = nil // not every file system can, and where it can't there is no more to do
+	}
+	return errors.Join(err, dir.Close())
 }
