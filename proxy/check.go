@@ -37,11 +37,14 @@ const (
 	longQuery     refusal = "query_too_long"
 )
 
+// maxMethod is the longest method in bytes that is let through.
+const maxMethod = 32
+
 // checkMethod refuses what would step around the proxy: CONNECT makes a tunnel, TRACE
 // echoes cookies and headers, and a method that is no token is a request within a
 // request.
 func checkMethod(m string) bool {
-	if m == "" || len(m) > 32 || m == http.MethodConnect || m == http.MethodTrace || m == "TRACK" || m == "PRI" {
+	if m == "" || len(m) > maxMethod || m == http.MethodConnect || m == http.MethodTrace || m == "TRACK" || m == "PRI" {
 		return false
 	}
 	for i := 0; i < len(m); i++ {

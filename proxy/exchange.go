@@ -272,7 +272,7 @@ func (x *exchange) record(r *http.Request) {
 	}
 	attrs := make([]slog.Attr, 0, 16)
 	attrs = append(attrs,
-		slog.String("request_id", endpoint.RequestID(r.Context())), slog.String("method", x.method), slog.String("route", string(x.class)),
+		slog.String("request_id", endpoint.RequestID(r.Context())), slog.String("method", clip(x.method, maxMethod)), slog.String("route", string(x.class)),
 		slog.Int("status", x.status), slog.Int64("bytes", x.bytes), slog.Duration("duration", took), slog.String("client_ip", x.clientIP))
 	if x.place.org != nil {
 		attrs = append(attrs, slog.String("organization", string(x.place.org.slug)), slog.String("app", x.place.app.Name))

@@ -400,6 +400,16 @@ func TestWhoIsWhoAndWhere(t *testing.T) {
 	}
 }
 
+// A client can send a method as long as all headers may be; a line of the log is none of that.
+func TestAMethodIsCutInTheLog(t *testing.T) {
+	w := newWorld(t)
+	w.do(strings.Repeat("A", 10_000), acmeHost, "/")
+	w.eventually("a line", func() bool { return strings.Contains(w.log.String(), "msg=request") })
+	if log := w.log.String(); strings.Contains(log, strings.Repeat("A", 100)) || !strings.Contains(log, "reason=method_not_allowed") {
+		t.Errorf("%d bytes: %.500s", len(log), log)
+	}
+}
+
 func TestTheLogHasALineForEachRequestAndNoSecret(t *testing.T) {
 	w := newWorld(t)
 	_, c := w.jo()

@@ -93,13 +93,14 @@ func TestARequestIsASpanThatTheAppCanJoinAndNamesNoPath(t *testing.T) {
 	r := httptest.NewRequestWithContext(t.Context(), "GET", "/reports/salary", nil)
 	r.Header.Set("Traceparent", foreign)
 	h.ServeHTTP(httptest.NewRecorder(), r)
+	h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), "MADE-UP", "/", nil))
 	if err := tracing.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if parent == "" || strings.Contains(parent, "0af7651916cd43dd8448eb211c80319c") {
 		t.Errorf("the app is told %q: want a trace of our own", parent)
 	}
-	if span := string(<-sent); !strings.HasPrefix(span, "/v1/traces ") || !strings.Contains(span, "orgate") || strings.Contains(span, "salary") {
+	if span := string(<-sent); !strings.HasPrefix(span, "/v1/traces ") || !strings.Contains(span, "orgate") || strings.Contains(span, "salary") || strings.Contains(span, "MADE-UP") {
 		t.Errorf("sent %q", span)
 	}
 }

@@ -49,8 +49,9 @@ func (t Tracing) Handler(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// A client's trace is linked, never continued: it could choose what ours are filed under.
 		client := trace.LinkFromContext(propagation.TraceContext{}.Extract(r.Context(), propagation.HeaderCarrier(r.Header)))
-		ctx, span := tracer.Start(r.Context(), r.Method, trace.WithSpanKind(trace.SpanKindServer), trace.WithNewRoot(), trace.WithLinks(client),
-			trace.WithAttributes(attribute.String("http.request.method", r.Method)))
+		name, method := spanOf(r.Method)
+		ctx, span := tracer.Start(r.Context(), name, trace.WithSpanKind(trace.SpanKindServer), trace.WithNewRoot(), trace.WithLinks(client),
+			trace.WithAttributes(attribute.String("http.request.method", method)))
 		defer span.End()
 		propagation.TraceContext{}.Inject(ctx, propagation.HeaderCarrier(r.Header))
 		noted := &statusNoting{ResponseWriter: w}
@@ -60,6 +61,16 @@ func (t Tracing) Handler(h http.Handler) http.Handler {
 			span.SetStatus(codes.Error, "")
 		}
 	})
+}
+
+// spanOf returns the name of a request's span and its method as OpenTelemetry wants them: of
+// few values, whatever a client sends.
+func spanOf(method string) (name, attribute string) {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions, http.MethodConnect, http.MethodTrace:
+		return method, method
+	}
+	return "HTTP", "_OTHER"
 }
 
 // statusNoting notes the status of an answer.
