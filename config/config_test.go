@@ -56,10 +56,10 @@ func TestTheContractReads(t *testing.T) {
 	equal("management", c.Management, Management{Listen: "127.0.0.1:9090"})
 	equal("store", c.Store.Badger.Dir, Path(filepath.Join(dir, "data")))
 	equal("session", c.Session, Session{Idle: 12 * time.Hour, Absolute: 168 * time.Hour})
-	equal("mail.smtp", *c.Mail.SMTP, SMTP{Host: "smtp.example.com", Port: 587, Username: "orgate", Password: NewSecret("smtp_password")})
+	equal("mail.smtp", *c.Mail.SMTP, SMTP{Host: "smtp.example.com", Port: 587, Username: "orgate", Password: Secret{"smtp_password"}})
 	equal("mail.from", c.Mail.From, "Example <login@example.com>")
 	equal("sign_in.methods", c.SignIn.Methods, []policy.Method{policy.EmailCode, policy.Passkey, policy.Password})
-	equal("sign_in.social", c.SignIn.Social, []Social{{Name: "google", Issuer: "https://accounts.google.com", ClientID: "orgate", ClientSecret: NewSecret("google_secret")}})
+	equal("sign_in.social", c.SignIn.Social, []Social{{Name: "google", Issuer: "https://accounts.google.com", ClientID: "orgate", ClientSecret: Secret{"google_secret"}}})
 	equal("rules", c.Rules(), tenancy.Rules{DefaultRole: "member"})
 	equal("roles", c.Roles, []Role{{Slug: "member"}, {Slug: "admin", Permissions: []string{"reports:edit", "reports:delete"}}})
 
@@ -92,7 +92,7 @@ func TestTheContractReads(t *testing.T) {
 	equal("jit", *o.JIT, JIT{SSO: true})
 	equal("roles", *o.Roles, MemberRoles{Default: "member", Groups: []GroupRole{{"Admins", "admin"}}})
 	equal("connections", o.Connections, []Connection{{
-		Name: "okta", Type: "oidc", Issuer: "https://acme.okta.com", ClientID: "orgate", ClientSecret: NewSecret("acme_oidc_secret"),
+		Name: "okta", Type: "oidc", Issuer: "https://acme.okta.com", ClientID: "orgate", ClientSecret: Secret{"acme_oidc_secret"},
 		Scopes: []string{"email", "profile"}, GroupsClaim: "groups",
 	}})
 	equal("managed", o.Managed[tenancy.SectionConnections], tenancy.Origin{File: filepath.Join(dir, "orgate.yaml"), Line: 40})
@@ -418,6 +418,12 @@ func TestASliceOfAConfigurationIsNotSharedWithTheDefaults(t *testing.T) {
 		t.Errorf("scopes = %v and %v", cs[0].Scopes, cs[1].Scopes)
 	}
 }
+
+// noDisk has no files at all.
+type noDisk struct{}
+
+func (noDisk) read(string, int) ([]byte, error) { return nil, os.ErrNotExist }
+func (noDisk) glob(string) ([]string, error)    { return nil, nil }
 
 func FuzzRead(f *testing.F) {
 	files, err := filepath.Glob("testdata/faults/*.yaml")

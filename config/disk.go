@@ -55,9 +55,3 @@ func (realDisk) glob(pattern string) ([]string, error) {
 	slices.Sort(names)
 	return names, nil
 }
-
-// noDisk has no files at all.
-type noDisk struct{}
-
-func (noDisk) read(string, int) ([]byte, error) { return nil, os.ErrNotExist }
-func (noDisk) glob(string) ([]string, error)    { return nil, nil }

@@ -18,9 +18,6 @@ import (
 // A Secret is a value that nothing prints: no log, no error, no JSON, no %v.
 type Secret struct{ value string }
 
-// NewSecret returns a secret, for configurations that a program makes.
-func NewSecret(s string) Secret { return Secret{s} }
-
 // Reveal returns the secret itself, for its use and nothing else.
 func (s Secret) Reveal() string { return s.value }
 
