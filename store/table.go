@@ -247,32 +247,18 @@ func follow[T any](tx *tx, t table[T], key, target []byte) (T, error) {
 
 // all yields the rows whose keys begin with the fields, in the order of their keys.
 func all[T any](tx *tx, t table[T], fields ...string) iter.Seq2[T, error] {
-	return func(yield func(T, error) bool) {
-		var none T
-		prefix, ok, err := lookupKey(t.kind, fields)
-		if err != nil {
-			yield(none, fmt.Errorf("%s: %w", t.name, err))
-			return
-		}
-		if !ok {
-			return
-		}
-		for p, err := range tx.kv.Scan(prefix, nil, false) {
-			if err != nil {
-				yield(none, fmt.Errorf("%s: %w", t.name, err))
-				return
-			}
-			v, err := decode(t, p.Value)
-			if !yield(v, err) || err != nil {
-				return
-			}
-		}
-	}
+	return scan(tx, t, t.kind, fields, func(p Pair) (T, error) { return decode(t, p.Value) })
 }
 
 // findAll yields the rows that the index entries which begin with the fields lead to, as
 // they are when their turn comes: the loop may change or delete rows.
 func findAll[T any](tx *tx, t table[T], k kind, fields ...string) iter.Seq2[T, error] {
+	return scan(tx, t, k, fields, func(p Pair) (T, error) { return follow(tx, t, p.Key, p.Value) })
+}
+
+// scan yields what row makes of the entries of kind k that begin with the fields. An entry that
+// leads to no row is passed over.
+func scan[T any](tx *tx, t table[T], k kind, fields []string, row func(Pair) (T, error)) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var none T
 		prefix, ok, err := lookupKey(k, fields)
@@ -288,7 +274,7 @@ func findAll[T any](tx *tx, t table[T], k kind, fields ...string) iter.Seq2[T, e
 				yield(none, fmt.Errorf("%s: %w", t.name, err))
 				return
 			}
-			v, err := follow(tx, t, p.Key, p.Value)
+			v, err := row(p)
 			if errors.Is(err, tenancy.ErrNotFound) {
 				continue
 			}
