@@ -12,10 +12,7 @@ import (
 	"github.com/orgate/orgate/internal/endpoint"
 	"github.com/orgate/orgate/policy"
 	"github.com/orgate/orgate/session"
-	"github.com/orgate/orgate/tenancy"
 )
-
-type tenantHost = tenancy.Host
 
 // unknownHost is the refusal of a host that is nothing here.
 const unknownHost refusal = "unknown_host"

@@ -18,6 +18,7 @@ import (
 	"github.com/orgate/orgate/internal/page"
 	"github.com/orgate/orgate/policy"
 	"github.com/orgate/orgate/session"
+	"github.com/orgate/orgate/tenancy"
 )
 
 // routeClass is where a request went, for metrics and the log: there are few.
@@ -171,7 +172,7 @@ func (x *exchange) route(r *http.Request) {
 }
 
 // settle finds the place of the host, or answers that there is none.
-func (x *exchange) settle(r *http.Request, host tenantHost, port string) bool {
+func (x *exchange) settle(r *http.Request, host tenancy.Host, port string) bool {
 	pl, ok := x.st.place(host)
 	if !ok || !x.st.rightPort(port) {
 		why := "no organization or login host has this name"

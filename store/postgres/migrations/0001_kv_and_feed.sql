@@ -7,7 +7,7 @@ CREATE TABLE orgate_kv (
 CREATE INDEX orgate_kv_expires_at ON orgate_kv (expires_at) WHERE expires_at > 0;
 
 -- The feed. A transaction inserts its entries without a position; who reads the feed gives
--- positions to what was committed since, under the lock of orgate_feed_head (see sequence.go).
+-- positions to what was committed since, under the lock of orgate_feed_head (see Engine.sequence).
 -- Numbers of id follow the order of inserting, so that what was committed before another
 -- transaction began comes before what that one inserts.
 CREATE TABLE orgate_feed (
