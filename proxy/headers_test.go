@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -53,6 +54,20 @@ func TestOurCredentialsDoNotReachAnApp(t *testing.T) {
 	}
 	if want := []string{"a=1"}; !slices.Equal(h["Cookie"], want) {
 		t.Errorf("Cookie: %q, want %q", h["Cookie"], want)
+	}
+}
+
+// An app that is told nothing under a name should be able to find out why.
+func TestThePageOfHeadersNamesAllThatIsRemoved(t *testing.T) {
+	b, err := os.ReadFile("../docs/headers.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := strings.ToLower(string(b))
+	for _, name := range slices.Concat(fixedNames(), fixedPrefixes()) {
+		if !strings.Contains(page, "`"+name+"`") {
+			t.Errorf("docs/headers.md does not say that %s is removed", name)
+		}
 	}
 }
 
