@@ -95,6 +95,9 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 	if err := e.migrate(ctx); err != nil {
 		stop(store.ErrClosed)
 		pool.Close()
+		if errors.Is(err, store.ErrUnavailable) {
+			return nil, fmt.Errorf("%w (check store.postgres.url, that the database runs, and that it lets this machine in)", err)
+		}
 		return nil, fmt.Errorf("bring the tables up to date: %w", err)
 	}
 	e.done.Go(func() { e.listen(running, cfg.ConnConfig) })
