@@ -126,6 +126,9 @@ func backupRunning(ctx context.Context, dir string, w io.Writer) error {
 // replaceFile writes a file of mode 0600, whole or not at all. Once it returns, the file is
 // there after a power cut too: what was encrypted under a key must not outlive the key.
 func replaceFile(path string, write func(io.Writer) error) (err error) {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() && !info.IsDir() {
+		return writeInto(path, write) // a device or a pipe must not become a file
+	}
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
 	if err != nil {
 		return err
@@ -149,4 +152,12 @@ func replaceFile(path string, write func(io.Writer) error) (err error) {
 		err = nil // not every file system can, and where it can't there is no more to do
 	}
 	return errors.Join(err, dir.Close())
+}
+
+func writeInto(path string, write func(io.Writer) error) error {
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	return errors.Join(write(f), f.Close())
 }

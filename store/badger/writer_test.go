@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -292,8 +293,12 @@ func TestAFullDiskRefusesUpdatesUntilThereIsRoom(t *testing.T) {
 			t.Errorf("%d bytes free: view: %v", c.free, err)
 		}
 	}
-	if _, err := Open(Options{Dir: t.TempDir(), MinFree: math.MaxUint64}); !errors.Is(err, store.ErrUnavailable) {
+	dir := t.TempDir()
+	if _, err := Open(Options{Dir: dir, MinFree: math.MaxUint64}); !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("open on a full disk: %v", err)
+	}
+	if half, err := os.ReadDir(dir); err != nil || len(half) > 0 {
+		t.Errorf("open on a full disk left %v behind: %v", half, err)
 	}
 }
 
