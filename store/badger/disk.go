@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	badgerdb "github.com/dgraph-io/badger/v4"
@@ -14,12 +15,17 @@ import (
 // gcEvery is how often dead values are looked for in the value log.
 const gcEvery = 5 * time.Minute
 
+// freeRoom returns how many bytes are free: in memory, as many as there can be.
+func (e *Engine) freeRoom() (uint64, error) {
+	if e.free == nil {
+		return math.MaxUint64, nil
+	}
+	return e.free()
+}
+
 // roomLeft returns an error if the disk is so full that a write could fail halfway.
 func (e *Engine) roomLeft() error {
-	if e.free == nil {
-		return nil
-	}
-	n, err := e.free()
+	n, err := e.freeRoom()
 	if err != nil {
 		return fmt.Errorf("%w: free space: %w", store.ErrUnavailable, err)
 	}

@@ -52,6 +52,8 @@ const (
 	memTable = 8 << 20
 	// maxValue is how big a value may be; in memory there is no value log for bigger ones.
 	maxValue = 1_000_000
+	// closingRoom is more than Badger writes on closing, which is every memory table.
+	closingRoom = 4 * memTable
 	// A value of this size goes to the value log.
 	bigValue = 64 << 10
 )
@@ -211,7 +213,8 @@ func openError(dir string, err error) error {
 	}
 }
 
-// Close waits for the transactions that are running, and closes the database.
+// Close waits for the transactions that are running, and closes the database. On a full
+// disk it does not, but returns an error: the directory is in use until the process ends.
 func (e *Engine) Close() error { return e.close() }
 
 func (e *Engine) shutDown() (err error) {
@@ -221,6 +224,11 @@ func (e *Engine) shutDown() (err error) {
 	e.running.Wait()
 	close(e.closing)
 	e.stopped.Wait()
+	// Badger writes its memory tables to mapped files now, and a mapped file on a full disk ends the
+	// process with a fault. All that they hold is in their log: they are read from there.
+	if n, err := e.freeRoom(); err == nil && n < min(closingRoom, e.minFree) {
+		return fmt.Errorf("%w: the disk is full, so the store was left as at a power cut; nothing is lost, make room before the next start", store.ErrUnavailable)
+	}
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("%w: on closing: %v", store.ErrCorrupt, p)

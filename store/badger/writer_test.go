@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"math"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -299,6 +300,46 @@ func TestAFullDiskRefusesUpdatesUntilThereIsRoom(t *testing.T) {
 	}
 	if half, err := os.ReadDir(dir); err != nil || len(half) > 0 {
 		t.Errorf("open on a full disk left %v behind: %v", half, err)
+	}
+}
+
+// What Badger writes on closing, it writes to mapped files: on a full disk that would end the
+// process with a fault. What was answered is in the log of the memory table already.
+func TestAFullDiskIsNotWrittenToOnClosingAndNothingIsLost(t *testing.T) {
+	dir := t.TempDir()
+	e, err := Open(Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Update(t.Context(), func(kv store.KV) error { return kv.Set([]byte("k"), []byte("v"), time.Time{}) }); err != nil {
+		t.Fatal(err)
+	}
+	e.free = func() (uint64, error) { return 0, nil }
+	if err := e.Close(); !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "nothing is lost") {
+		t.Errorf("closed with %v", err)
+	}
+	if tables, _ := filepath.Glob(filepath.Join(dir, "*.sst")); len(tables) > 0 {
+		t.Errorf("it wrote %v", tables)
+	}
+
+	// As the next process finds it.
+	left := t.TempDir()
+	if err := os.CopyFS(left, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	again := openTest(t, Options{Dir: left})
+	err = again.View(t.Context(), func(kv store.KV) error {
+		v, err := kv.Get([]byte("k"))
+		if string(v) != "v" {
+			t.Errorf("%q", v)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
 	}
 }
 
