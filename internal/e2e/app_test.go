@@ -18,11 +18,14 @@ type app struct {
 
 	mu   sync.Mutex
 	seen []string // "method host request-URI"
+
+	// held gets the requests for /public/held, each to be closed for it to be answered.
+	held chan chan struct{}
 }
 
 func newApp(t *testing.T) *app {
 	t.Helper()
-	a := &app{}
+	a := &app{held: make(chan chan struct{}, 8)}
 	mux := http.NewServeMux()
 	mux.Handle("/", demo.Echo())
 	mux.HandleFunc("/ws", func(w http.ResponseWriter, r *http.Request) {
@@ -39,6 +42,17 @@ func newApp(t *testing.T) *app {
 			if err := c.Write(r.Context(), kind, data); err != nil {
 				return
 			}
+		}
+	})
+	mux.HandleFunc("/public/held", func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, "begun, ")
+		_ = http.NewResponseController(w).Flush()
+		release := make(chan struct{})
+		a.held <- release
+		select {
+		case <-release:
+			fmt.Fprint(w, "and done")
+		case <-r.Context().Done():
 		}
 	})
 	mux.HandleFunc("/events", func(w http.ResponseWriter, r *http.Request) {
