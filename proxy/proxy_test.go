@@ -7,7 +7,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/orgate/orgate/audit"
 	"github.com/orgate/orgate/session"
+	"github.com/orgate/orgate/store"
+	"github.com/orgate/orgate/tenancy"
 )
 
 func TestAMemberReachesTheAppAsThemselves(t *testing.T) {
@@ -51,6 +54,23 @@ func TestACustomHostIsTheOrganizations(t *testing.T) {
 	// A session is of one host, though the organization is the same.
 	if res := w.do("GET", "portal.acme.com", "/", "Cookie", acme); res.StatusCode != 401 {
 		t.Errorf("the session of %s is good at portal.acme.com: %d", acmeHost, res.StatusCode)
+	}
+}
+
+// Browsers send punycode. What a person typed is no host in HTTP/1, and what is no punycode is
+// none anywhere.
+func TestAnInternationalHostIsFoundByItsPunycode(t *testing.T) {
+	w := newWorld(t)
+	o := w.acme
+	o.Hosts = []string{"xn--bcher-kva.example"}
+	w.update(func(tx store.Tx) error { _, err := tenancy.SaveOrganization(tx, o, audit.System, w.now()); return err })
+	for host, want := range map[string]string{
+		"xn--bcher-kva.example": "200", "XN--BCHER-KVA.example": "200",
+		"b\u00fccher.example": "400", "bu\u0308cher.example": "400", "xn--bcher-kvb.example": "400", "xn--mller-kva.example": "404",
+	} {
+		if answer := w.raw("GET /healthz HTTP/1.1\r\nHost: " + host + "\r\nConnection: close\r\n\r\n"); !strings.HasPrefix(answer, "HTTP/1.1 "+want) {
+			t.Errorf("%q: %.60q, want %s", host, answer, want)
+		}
 	}
 }
 
