@@ -11,9 +11,17 @@ import (
 
 // A change that a reload can't put in force is said to be one, in the log and in the manual.
 func TestWhatTakesEffectAtTheNextStartIsSaid(t *testing.T) {
-	manual, err := os.ReadFile("../../docs/operations.md")
-	if err != nil {
-		t.Fatal(err)
+	said := map[string]string{}
+	for page, around := range map[string][2]string{
+		"../../docs/operations.md":    {"bad one changes nothing", "next start"},
+		"../../docs/configuration.md": {"is not written again.", "at the start alone"},
+	} {
+		b, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, after, _ := strings.Cut(string(b), around[0])
+		said[page], _, _ = strings.Cut(after, around[1])
 	}
 	const least = "version: 1\npublic_url: http://login.localhost:8080\napps: [{ name: app, host: \"{org}.localhost\", upstream: \"http://127.0.0.1:3000\" }]\n"
 	read := func(more string) *config.Config {
@@ -39,8 +47,10 @@ func TestWhatTakesEffectAtTheNextStartIsSaid(t *testing.T) {
 		if got := needsRestart(read(more), read(more)); len(got) > 0 {
 			t.Errorf("%s, and no change: %q", more, got)
 		}
-		if _, list, _ := strings.Cut(string(manual), "bad one changes nothing"); !strings.Contains(strings.SplitN(list, "next start", 2)[0], "`"+key+"`") {
-			t.Errorf("docs/operations.md does not say so of %s", key)
+		for page, list := range said {
+			if !strings.Contains(list, "`"+key+"`") {
+				t.Errorf("%s does not say so of %s", page, key)
+			}
 		}
 	}
 	if got := needsRestart(read(""), read("session: { idle: 1h }")); len(got) > 0 {

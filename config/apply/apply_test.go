@@ -358,6 +358,20 @@ func TestASectionThatLeavesTheYAMLStaysAndIsNotManagedAnyMore(t *testing.T) {
 	}
 }
 
+// As the manual says; else nobody could take back what a file once gave.
+func TestASectionThatIsGivenEmptyUndoesWhatItSaid(t *testing.T) {
+	in := install(t)
+	in.apply(acme)
+	in.apply("  - slug: acme\n    domains: []\n    connections: []\n    jit: { sso: false }\n    roles: {}\n")
+	o := in.organization("acme")
+	if len(o.Managed) != 5 || o.DomainPolicy != nil || o.OrganizationPolicy != nil || o.AutoJoin || o.JITSSO || o.DefaultRole != "" || len(o.GroupRoles) > 0 {
+		t.Errorf("%+v", o)
+	}
+	if in.verified("acme.com") != "" || !in.connections("acme")["okta"].Disabled {
+		t.Errorf("acme.com is %q's, okta: %+v", in.verified("acme.com"), in.connections("acme")["okta"])
+	}
+}
+
 func TestAHostAndADomainGoFromOneOrganizationToAnother(t *testing.T) {
 	with := func(slug, host, domain string) string {
 		return fmt.Sprintf("  - slug: %s\n    hosts: [%s]\n    domains: [{ name: %s, verified: true }]\n", slug, host, domain)
