@@ -30,6 +30,11 @@ func (c *Client) CheckURL(raw string) error {
 
 const maxURL = 2048
 
+// CheckAddress returns nil if a client with these options would connect to ap, which somebody
+// who may be an attacker has named. It is for what is called otherwise than by HTTP. AllowLoopback
+// opens nothing here: it is for URLs that say themselves where they lead.
+func (o Options) CheckAddress(ap netip.AddrPort) error { return o.judge(ap, false) }
+
 func (o Options) check(u *url.URL) error {
 	host := u.Hostname()
 	switch {

@@ -101,6 +101,18 @@ func TestAnAddressInsideIsNotCalledWhateverItsSpelling(t *testing.T) {
 	}
 }
 
+func TestAnAddressThatAnAttackerNamedIsJudgedWithoutAClient(t *testing.T) {
+	o := Options{AllowLoopback: true, AllowPrefixes: []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16")}, Ports: []uint16{53}}
+	for ap, want := range map[string]error{
+		"8.8.8.8:53": nil, "8.8.8.8:443": ErrPort, "[2606:4700::1111]:53": nil, "10.1.2.3:53": nil, "10.2.2.3:53": ErrAddress,
+		"127.0.0.1:53": ErrAddress, "[::ffff:127.0.0.1]:53": ErrAddress, "169.254.169.254:53": ErrAddress, "[64:ff9b::7f00:1]:53": ErrAddress, "0.0.0.0:53": ErrAddress,
+	} {
+		if err := o.CheckAddress(netip.MustParseAddrPort(ap)); !errors.Is(err, want) {
+			t.Errorf("%s: %v, want %v", ap, err, want)
+		}
+	}
+}
+
 func TestAPublicAddressIsCalledOnItsPortsOnly(t *testing.T) {
 	for _, a := range []string{"8.8.8.8", "93.184.215.14", "172.32.0.1", "100.128.0.1", "::ffff:8.8.8.8", "2606:4700::1111", "2001:4860:4860::8888", "2a00::1"} {
 		for port, want := range map[uint16]error{443: nil, 8443: nil, 22: ErrPort, 80: ErrPort, 6379: ErrPort} {
@@ -108,6 +120,18 @@ func TestAPublicAddressIsCalledOnItsPortsOnly(t *testing.T) {
 			if err := New(Options{}).options.judge(ap, false); !errors.Is(err, want) {
 				t.Errorf("%s: %v, want %v", ap, err, want)
 			}
+		}
+	}
+}
+
+func TestPortsAreForPublicAddressesAlone(t *testing.T) {
+	o := New(Options{Ports: []uint16{443, 4443}, AllowPrefixes: []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16")}}).options
+	for a, want := range map[string]error{
+		"8.8.8.8:443": nil, "8.8.8.8:4443": nil, "8.8.8.8:8443": ErrPort, "10.1.2.3:9": nil,
+		"10.2.0.1:4443": ErrAddress, "127.0.0.1:4443": ErrAddress, "169.254.169.254:4443": ErrAddress, "[::1]:4443": ErrAddress,
+	} {
+		if err := o.judge(netip.MustParseAddrPort(a), false); !errors.Is(err, want) {
+			t.Errorf("%s: %v, want %v", a, err, want)
 		}
 	}
 }
