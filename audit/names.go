@@ -14,6 +14,8 @@ const (
 	DomainDeleted            = "organization_domain.deleted"
 	DomainVerified           = "organization_domain.verified"
 	DomainVerificationFailed = "organization_domain.verification_failed"
+	// A verified domain's record is gone: it keeps its effect for some days yet.
+	DomainLapsing = "orgate.organization_domain.lapsing"
 
 	// A connection is activated when it is made or enabled, deactivated when it
 	// is disabled. The API has no names for the other changes of its settings.
@@ -49,6 +51,30 @@ const (
 	SSOSucceeded = "authentication.sso_succeeded"
 	SSOFailed    = "authentication.sso_failed"
 	SSOTimedOut  = "authentication.sso_timed_out"
+
+	// A local factor of a person was set up, is another (the password) or is called
+	// otherwise (a passkey), or is gone.
+	FactorEnrolled       = "orgate.factor.enrolled"
+	FactorChanged        = "orgate.factor.changed"
+	FactorRemoved        = "orgate.factor.removed"
+	RecoveryCodesCreated = "orgate.recovery_codes.created"
+
+	// How a local proof ended; Data says no more than the user, address and why.
+	MagicAuthCreated     = "magic_auth.created"
+	MagicAuthSucceeded   = "authentication.magic_auth_succeeded"
+	MagicAuthFailed      = "authentication.magic_auth_failed"
+	PasswordSucceeded    = "authentication.password_succeeded"
+	PasswordFailed       = "authentication.password_failed"
+	PasskeySucceeded     = "authentication.passkey_succeeded"
+	PasskeyFailed        = "authentication.passkey_failed"
+	OAuthSucceeded       = "authentication.oauth_succeeded"
+	OAuthFailed          = "authentication.oauth_failed"
+	MFASucceeded         = "authentication.mfa_succeeded"
+	MFAFailed            = "authentication.mfa_failed"
+	PasswordResetCreated = "password_reset.created"
+	PasswordReset        = "password_reset.succeeded"
+	// MailFailed: a mail was given up, as its server refused it or its time ran out.
+	MailFailed = "orgate.mail.failed"
 
 	SigningKeyCreated = "orgate.signing_key.created"
 	SigningKeyRetired = "orgate.signing_key.retired"

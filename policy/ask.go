@@ -94,29 +94,36 @@ func prove(w wish, age time.Duration, reason Reason, source Source) Decision {
 // policy has its first proof.
 func askSecond(f *Facts, all []finding, i int) Decision {
 	v := &all[i]
-	ms, age := v.seconds(f), v.MaxAge
+	if v.passkeyAlone() && !(f.Enrolled & f.Offered).Has(TOTP) {
+		// Another local proof makes it two factors. To enrol one instead would let
+		// a stolen key that asks for no PIN make its own second.
+		if w := beforePasskey(f, all, i); w.methods != 0 {
+			return prove(w, v.MaxAge, v.reason, v.source)
+		}
+	}
+	ms, enroll := v.seconds(f)
+	age := v.MaxAge
 	for j := range all {
 		o := &all[j]
 		if j == i || o.missing != secondFactor {
 			continue
 		}
-		if both := ms & o.seconds(f); both != 0 {
+		theirs, _ := o.seconds(f)
+		if both := ms & theirs; both != 0 {
 			ms, age = both, stricter(age, o.MaxAge)
 		}
 	}
-	d := Decision{Verdict: SecondFactor, Reason: v.reason, Source: v.source, Methods: ms, MaxAge: age}
 	switch {
 	case ms == 0:
-		// No second factor is to be had here. Its own identity provider would
-		// still do, if the policy accepts that and has one.
-		var w wish
-		if (v.Methods == 0 || v.Methods.Has(SSO)) && f.Offered.Has(SSO) && v.canSSO() {
-			w = wish{1 << SSO, v.Organization, v.connection()}
+		// No second factor is to be had here. An identity provider would still do,
+		// if the policy accepts one that can be asked.
+		w := wishOf(f, &v.Bound)
+		w.methods &= 1 << SSO
+		if w.organization == "" {
+			w.methods = 0
 		}
 		return prove(w, v.MaxAge, v.reason, v.source)
-	case f.SecondFactor:
-		return d
-	case f.Now.Sub(v.newest) > EnrollWithin:
+	case enroll && f.Now.Sub(v.newest) > EnrollWithin:
 		w := wishOf(f, &v.Bound)
 		for j := range all {
 			// Rather by a proof that the other policy accepts as well: a
@@ -125,25 +132,51 @@ func askSecond(f *Facts, all []finding, i int) Decision {
 				w = both
 			}
 		}
-		return prove(w, stricter(age, EnrollWithin), TooOld, v.source)
-	default:
-		d.Verdict = Enroll
-		return d
+		return prove(w, stricter(age, EnrollWithin), TooOldToEnroll, v.source)
 	}
+	d := Decision{Verdict: SecondFactor, Reason: v.reason, Source: v.source, Methods: ms, MaxAge: age}
+	if enroll {
+		d.Verdict = Enroll
+	}
+	return d
 }
 
-// seconds are the second factors that can be asked for and are different from a first
-// proof that is there. A passkey after nothing but a passkey is the same factor twice.
-func (v *finding) seconds(f *Facts) Methods {
-	ms := second & f.Offered
-	if v.firsts&^(1<<Passkey) == 0 {
-		ms &^= 1 << Passkey
+// beforePasskey is what else than a passkey all[i] takes for a first proof, and the other
+// policy too if that misses the same; nothing if that is sso alone, whose provider need not
+// know everybody.
+func beforePasskey(f *Facts, all []finding, i int) wish {
+	const noLocal = 1<<SSO | 1<<Passkey
+	w := wishOf(f, &all[i].Bound)
+	w.methods &^= 1 << Passkey
+	for j := range all {
+		if both := w.and(wishOf(f, &all[j].Bound)); all[j].missing == secondFactor && both.methods&^noLocal != 0 {
+			w = both
+		}
 	}
-	if !f.SecondFactor {
-		ms &^= 1 << RecoveryCode // they come with a factor, and are none to begin with
+	if w.methods&^noLocal == 0 {
+		return wish{}
 	}
-	return ms
+	return w
 }
+
+// seconds are the second factors that v may ask for, different from a first proof that is
+// there: those that the person has. Only who has none of these enrols one, also where
+// what they have is not offered: else whoever reads their mail could put another factor in
+// its place.
+func (v *finding) seconds(f *Facts) (ms Methods, enroll bool) {
+	can := second
+	if v.passkeyAlone() {
+		can &^= 1 << Passkey // the same factor twice
+	}
+	if has := can & f.Enrolled; has != 0 {
+		return has & f.Offered, false
+	}
+	// Recovery codes come with a factor, and are none to begin with.
+	return can & f.Offered &^ (1 << RecoveryCode), true
+}
+
+// passkeyAlone reports whether nothing but passkeys stands first.
+func (v *finding) passkeyAlone() bool { return v.firsts&^(1<<Passkey) == 0 }
 
 // stricter returns the shorter of two maximum ages, of which 0 is none.
 func stricter(a, b time.Duration) time.Duration {

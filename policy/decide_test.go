@@ -75,6 +75,12 @@ func TestDecide(t *testing.T) {
 	to := func(d Decision, org, conn string) Decision { d.Organization, d.Connection = org, conn; return d }
 	aged := func(d Decision, age time.Duration) Decision { d.MaxAge = age; return d }
 	until := func(d Decision, u time.Time) Decision { d.ValidUntil = u; return d }
+	askTwo := func(s Source, ms ...Method) Decision {
+		return Decision{Verdict: SecondFactor, Reason: MFAMissing, Source: s, Methods: MethodsOf(ms...)}
+	}
+	hasTOTP := func(f *Facts) { f.Enrolled = MethodsOf(TOTP, RecoveryCode) }
+	fresh := func(f *Facts) { f.Fresh = 10 * minute }
+	undated := func(age time.Duration) Proof { p := ago(Social, age); p.Undated = true; return p }
 	allow := Decision{Verdict: Allow, Reason: Granted, Source: ByMembership, Identified: true}
 
 	tests := []struct {
@@ -108,7 +114,7 @@ func TestDecide(t *testing.T) {
 		{"and on the login host", at(sso("acme", "okta", 0)).domain(byOkta).with(func(f *Facts) { f.Organization = "" }), Decision{Verdict: Allow, Reason: Granted, Source: BySession, Identified: true}},
 		{"a foreign provider does not speak for an address on no verified domain", at(sso("acme", "okta", 0)).with(func(f *Facts) { f.Offered = MethodsOf(EmailCode) }), prove(MethodMissing, BySession, EmailCode)},
 		{"a foreign provider does not speak for another's domain", at(sso("initech", "ping", 0)).domain(Policy{}).with(func(f *Facts) { f.Offered = MethodsOf(EmailCode) }), prove(MethodMissing, BySession, EmailCode)},
-		{"who came by sso is exempt, whoever's provider it was", at(sso("acme", "okta", 0)).domain(acmeOnly).own(mfa).with(func(f *Facts) { f.SecondFactor, f.Offered = true, MethodsOf(SSO, TOTP) }), allow},
+		{"who came by sso is exempt, whoever's provider it was", at(sso("acme", "okta", 0)).domain(acmeOnly).own(mfa).with(func(f *Facts) { f.Enrolled, f.Offered = second&^(1<<Passkey), MethodsOf(SSO, TOTP) }), allow},
 		{"one's own provider does", at(sso("globex", "entra", 0)).own(mfa), allow},
 		{"the wrong connection of the right organization", at(sso("acme", "adfs", 0)).domain(byOkta), to(prove(MethodMissing, ByDomainPolicy, SSO), "acme", "okta")},
 		{"the named connection's id in another organization", at(sso("globex", "okta", 0)).domain(byOkta), to(prove(MethodMissing, ByDomainPolicy, SSO), "acme", "okta")},
@@ -136,9 +142,9 @@ func TestDecide(t *testing.T) {
 		{"the domain policy binds a guest elsewhere", at(ago(EmailCode, 0)).domain(byOkta).own(Policy{}), to(prove(MethodMissing, ByDomainPolicy, SSO), "acme", "okta")},
 
 		// Second factors.
-		{"mfa, one is enrolled", at(ago(EmailCode, hour)).own(codeMFA).with(func(f *Facts) { f.SecondFactor = true }), Decision{Verdict: SecondFactor, Reason: MFAMissing, Source: ByOrganizationPolicy, Methods: second}},
+		{"mfa, one is enrolled", at(ago(EmailCode, hour)).own(codeMFA).with(func(f *Facts) { f.Enrolled = second }), Decision{Verdict: SecondFactor, Reason: MFAMissing, Source: ByOrganizationPolicy, Methods: second}},
 		{"mfa, none is enrolled, a fresh first factor", at(ago(EmailCode, minute)).own(codeMFA), Decision{Verdict: Enroll, Reason: MFAMissing, Source: ByOrganizationPolicy, Methods: MethodsOf(TOTP, Passkey)}},
-		{"mfa, none is enrolled, an old first factor", at(ago(EmailCode, hour)).own(codeMFA), aged(prove(TooOld, ByOrganizationPolicy, EmailCode), EnrollWithin)},
+		{"mfa, none is enrolled, an old first factor", at(ago(EmailCode, hour)).own(codeMFA), aged(prove(TooOldToEnroll, ByOrganizationPolicy, EmailCode), EnrollWithin)},
 		{"no second factor is enrolled after sso", at(sso("acme", "okta", hour)).domain(byOkta).own(mfa), allow},
 		{"mfa met by totp", at(ago(EmailCode, 0), ago(TOTP, 0)).own(codeMFA), allow},
 		{"but not by one from the future", at(ago(EmailCode, 0), ago(TOTP, -time.Hour)).own(codeMFA), Decision{Verdict: Enroll, Reason: MFAMissing, Source: ByOrganizationPolicy, Methods: MethodsOf(TOTP, Passkey)}},
@@ -147,16 +153,57 @@ func TestDecide(t *testing.T) {
 		{"mfa met by a passkey that verified its user", at(verified(0)).own(mfa), allow},
 		{"unless passkeys do not stand first", at(verified(0)).own(codeMFA), prove(MethodMissing, ByOrganizationPolicy, EmailCode)},
 		{"then it stands second", at(ago(EmailCode, 0), verified(0)).own(codeMFA), allow},
-		{"two passkeys are one factor", at(ago(Passkey, 0), ago(Passkey, minute)).own(mfa).with(func(f *Facts) { f.SecondFactor, f.Offered = true, MethodsOf(Passkey, TOTP) }), Decision{Verdict: SecondFactor, Reason: MFAMissing, Source: ByOrganizationPolicy, Methods: MethodsOf(TOTP)}},
-		{"two first factors are no second", at(ago(Password, 0), ago(EmailCode, 0)).own(mfa).with(func(f *Facts) { f.SecondFactor = true }), Decision{Verdict: SecondFactor, Reason: MFAMissing, Source: ByOrganizationPolicy, Methods: second}},
+		{"two passkeys are one factor", at(ago(Passkey, 0), ago(Passkey, minute)).own(mfa).with(func(f *Facts) { f.Enrolled, f.Offered = second&^(1<<Passkey), MethodsOf(Passkey, TOTP) }), Decision{Verdict: SecondFactor, Reason: MFAMissing, Source: ByOrganizationPolicy, Methods: MethodsOf(TOTP)}},
+		{"two first factors are no second", at(ago(Password, 0), ago(EmailCode, 0)).own(mfa).with(func(f *Facts) { f.Enrolled = second }), Decision{Verdict: SecondFactor, Reason: MFAMissing, Source: ByOrganizationPolicy, Methods: second}},
 		{"no second factor to be had", at(ago(EmailCode, 0)).own(codeMFA).with(func(f *Facts) { f.Offered = MethodsOf(SSO, EmailCode) }), deny(NoMethod, ByOrganizationPolicy)},
 		{"no second factor to be had, but sso", at(ago(EmailCode, 0)).own(mfa).with(func(f *Facts) { f.Offered = MethodsOf(SSO, EmailCode) }), to(prove(MFAMissing, ByOrganizationPolicy, SSO), "globex", "entra")},
 		{"recovery codes are not enrolled", at(ago(EmailCode, 0)).own(codeMFA).with(func(f *Facts) { f.Offered = MethodsOf(EmailCode, RecoveryCode) }), deny(NoMethod, ByOrganizationPolicy)},
 
+		{"no second factor to be had, but sso at home", at(ago(EmailCode, 0)).domain(Policy{}).own(mfa).with(func(f *Facts) { f.Own.NoSSO, f.Offered = true, MethodsOf(SSO, EmailCode) }), to(prove(MFAMissing, ByOrganizationPolicy, SSO), "acme", "")},
+		{"what the person has is asked for, and nothing else", at(ago(EmailCode, 0)).own(codeMFA).with(func(f *Facts) { f.Enrolled = MethodsOf(Password, Passkey) }), askTwo(ByOrganizationPolicy, Passkey)},
+		{"none is enrolled in place of one that is not offered", at(ago(EmailCode, 0)).own(codeMFA).with(func(f *Facts) { f.Enrolled, f.Offered = MethodsOf(Passkey), MethodsOf(EmailCode, TOTP) }), deny(NoMethod, ByOrganizationPolicy)},
+		{"nor of an authenticator app", at(ago(EmailCode, 0)).own(codeMFA).with(func(f *Facts) { f.Enrolled, f.Offered = MethodsOf(TOTP), MethodsOf(EmailCode, Passkey) }), deny(NoMethod, ByOrganizationPolicy)},
+		{"nor of recovery codes", at(ago(EmailCode, 0)).own(codeMFA).with(func(f *Facts) { f.Enrolled, f.Offered = MethodsOf(RecoveryCode), MethodsOf(EmailCode, Passkey) }), deny(NoMethod, ByOrganizationPolicy)},
+		{"a passkey alone wants another first proof, not to enrol", at(ago(Passkey, 0)).own(mfa).with(func(f *Facts) { f.Enrolled = MethodsOf(Passkey) }), to(prove(MFAMissing, ByOrganizationPolicy, SSO, EmailCode, Password, Social), "globex", "entra")},
+		{"nor to use up recovery codes", at(ago(Passkey, 0)).own(mfa).with(func(f *Facts) { f.Enrolled, f.Offered = MethodsOf(Passkey, RecoveryCode), second|MethodsOf(EmailCode) }), prove(MFAMissing, ByOrganizationPolicy, EmailCode)},
+		{"an identity provider need not know them", at(ago(Passkey, 0)).own(Policy{Methods: MethodsOf(SSO, Passkey), MFA: true}).with(func(f *Facts) { f.Enrolled = MethodsOf(Passkey) }), Decision{Verdict: Enroll, Reason: MFAMissing, Source: ByOrganizationPolicy, Methods: MethodsOf(TOTP)}},
+		{"where no other stands first, a second is enrolled", at(ago(Passkey, 0)).own(Policy{Methods: MethodsOf(Passkey), MFA: true}).with(func(f *Facts) { f.Enrolled = MethodsOf(Passkey) }), Decision{Verdict: Enroll, Reason: MFAMissing, Source: ByOrganizationPolicy, Methods: MethodsOf(TOTP)}},
+
+		// The person's own second factor.
+		{"whoever has an authenticator app is asked for it where no policy asks", at(ago(EmailCode, 0)).with(hasTOTP), askTwo(ByPerson, TOTP, RecoveryCode)},
+		{"where the policies ask for less", at(ago(EmailCode, 0)).domain(code).own(code).with(hasTOTP), askTwo(ByPerson, TOTP, RecoveryCode)},
+		{"and on the login host", at(ago(EmailCode, 0)).with(hasTOTP).with(func(f *Facts) { f.Organization = "" }), askTwo(ByPerson, TOTP, RecoveryCode)},
+		{"a policy that asks for it itself is named", at(ago(EmailCode, 0)).own(codeMFA).with(hasTOTP), askTwo(ByOrganizationPolicy, TOTP, RecoveryCode)},
+		{"a passkey is one more, for who has it", at(ago(EmailCode, 0)).with(func(f *Facts) { f.Enrolled = MethodsOf(TOTP, Passkey) }), askTwo(ByPerson, Passkey, TOTP)},
+		{"having shown it they are in", at(ago(EmailCode, 0), ago(TOTP, 0)).domain(code).with(hasTOTP), allow},
+		{"it is no first proof", at(ago(TOTP, 0)).with(hasTOTP).with(func(f *Facts) { f.Offered = MethodsOf(EmailCode, TOTP) }), prove(MethodMissing, BySession, EmailCode)},
+		{"who came by sso is exempt", at(sso("globex", "entra", 0)).own(acmeOnly).with(hasTOTP), allow},
+		{"by that of their own domain too", at(sso("acme", "okta", 0)).domain(byOkta).with(hasTOTP), allow},
+		{"and so is who came by a passkey that verified them", at(verified(0)).with(hasTOTP), allow},
+		{"but not by one that did not", at(ago(Passkey, 0)).with(hasTOTP), askTwo(ByPerson, TOTP, RecoveryCode)},
+		{"sso that the policy does not take exempts nobody", at(ago(EmailCode, 0), sso("acme", "okta", 0)).domain(byOkta).own(code).with(hasTOTP), askTwo(ByPerson, TOTP, RecoveryCode)},
+		{"a passkey asks for nothing by being there", at(ago(EmailCode, 0)).with(func(f *Facts) { f.Enrolled = MethodsOf(Password, Passkey, RecoveryCode) }), allow},
+		{"but where factors are changed it does", at(ago(EmailCode, 0)).with(func(f *Facts) { f.Enrolled, f.Fresh = MethodsOf(Password, Passkey, RecoveryCode), 10*minute }), aged(askTwo(ByPerson, Passkey, RecoveryCode), 10*minute)},
+		{"an authenticator app that can't be asked for lets nobody past it", at(ago(EmailCode, 0)).with(hasTOTP).with(func(f *Facts) { f.Offered = MethodsOf(EmailCode, Passkey) }), deny(NoMethod, ByPerson)},
+		{"nobody joins without it", at(ago(EmailCode, 0)).with(hasTOTP).with(func(f *Facts) { f.Standing, f.MayJoin = NoMember, true }), askTwo(ByPerson, TOTP, RecoveryCode)},
+		{"a public route does not announce who has not shown it", at(ago(EmailCode, 0)).with(hasTOTP).with(func(f *Facts) { f.Rule = public }), Decision{Verdict: Allow, Reason: PublicRoute, Source: ByRoute}},
+
+		// Pages that ask for fresh proofs.
+		{"fresh enough for the page", at(ago(EmailCode, 9*minute)).with(fresh), until(allow, noon.Add(minute))},
+		{"not fresh enough for the page", at(ago(EmailCode, 10*minute)).with(fresh).with(func(f *Facts) { f.Offered = MethodsOf(EmailCode) }), aged(prove(TooOld, BySession, EmailCode), 10*minute)},
+		{"of both proofs", at(ago(EmailCode, 0), ago(TOTP, 10*minute)).with(hasTOTP).with(fresh), aged(Decision{Verdict: SecondFactor, Reason: TooOld, Source: ByPerson, Methods: MethodsOf(TOTP, RecoveryCode)}, 10*minute)},
+		{"of sso too", at(sso("acme", "okta", hour)).domain(byOkta).with(fresh).with(func(f *Facts) { f.Organization = "" }), aged(to(prove(TooOld, ByDomainPolicy, SSO), "acme", "okta"), 10*minute)},
+		{"a stricter policy stays stricter", at(ago(EmailCode, 2*minute)).own(Policy{Methods: MethodsOf(EmailCode), MaxAge: minute}).with(fresh), aged(prove(TooOld, ByOrganizationPolicy, EmailCode), minute)},
+		{"a laxer one does not loosen the page", at(ago(EmailCode, 20*minute)).own(Policy{Methods: MethodsOf(EmailCode), MaxAge: hour}).with(fresh), aged(prove(TooOld, ByOrganizationPolicy, EmailCode), 10*minute)},
+
 		// Age.
 		{"fresh enough", at(ago(EmailCode, 59*minute)).own(Policy{MaxAge: hour}), until(allow, noon.Add(minute))},
+		{"undated, where nothing is said of age", at(undated(0)).own(Policy{Methods: MethodsOf(Social)}), allow},
+		{"undated, it is too old however new", at(undated(0)).own(Policy{Methods: MethodsOf(Social), MaxAge: 8760 * hour}), aged(prove(TooOld, ByOrganizationPolicy, Social), 8760*hour)},
+		{"undated, nothing is set up on it", at(undated(0)).own(Policy{Methods: MethodsOf(Social), MFA: true}), aged(prove(TooOldToEnroll, ByOrganizationPolicy, Social), EnrollWithin)},
+		{"undated, beside a proof with a date", at(ago(EmailCode, 0), undated(0)).own(Policy{Methods: MethodsOf(Social, EmailCode), MaxAge: hour}), until(allow, noon.Add(hour))},
 		{"at max_age it is too old", at(ago(EmailCode, hour)).own(Policy{Methods: MethodsOf(EmailCode), MaxAge: hour}), aged(prove(TooOld, ByOrganizationPolicy, EmailCode), hour)},
-		{"the second factor grows old too", at(ago(EmailCode, 0), ago(TOTP, hour)).own(Policy{MFA: true, MaxAge: hour}).with(func(f *Facts) { f.SecondFactor, f.Offered = true, MethodsOf(TOTP) }), aged(Decision{Verdict: SecondFactor, Reason: TooOld, Source: ByOrganizationPolicy, Methods: MethodsOf(TOTP)}, hour)},
+		{"the second factor grows old too", at(ago(EmailCode, 0), ago(TOTP, hour)).own(Policy{MFA: true, MaxAge: hour}).with(func(f *Facts) { f.Enrolled, f.Offered = second&^(1<<Passkey), MethodsOf(TOTP) }), aged(Decision{Verdict: SecondFactor, Reason: TooOld, Source: ByOrganizationPolicy, Methods: MethodsOf(TOTP)}, hour)},
 		{"valid until the older factor is too old", at(ago(EmailCode, 10*minute), ago(TOTP, 20*minute)).own(Policy{MFA: true, MaxAge: hour}), until(allow, noon.Add(40*minute))},
 		{"the youngest proof counts", at(ago(EmailCode, 50*minute), ago(EmailCode, 10*minute)).own(Policy{MaxAge: hour}), until(allow, noon.Add(50*minute))},
 		{"the earlier end of two policies", at(ago(EmailCode, 10*minute)).domain(Policy{MaxAge: 20 * minute}).own(Policy{MaxAge: hour}), until(allow, noon.Add(10*minute))},
@@ -197,12 +244,14 @@ func TestTheZeroDecisionDenies(t *testing.T) {
 	}
 }
 
-// busy is an allow that looks at everything but a condition.
+// busy is an allow that looks at everything but a condition: both policies, what the person
+// has set up, and how fresh the page wants it.
 func busy(t testing.TB) Facts {
 	f := at(ago(EmailCode, 9*time.Minute), ago(TOTP, 8*time.Minute), sso("globex", "entra", time.Minute)).
 		domain(Policy{Methods: MethodsOf(EmailCode), MFA: true, MaxAge: time.Hour}).
 		own(Policy{Methods: MethodsOf(SSO), Connection: "entra", MaxAge: time.Hour})
 	f.Rule = compile(t, RuleSpec{Path: "/reports/**", Methods: []string{"DELETE"}, Role: "admin", Permission: "reports:delete"})
+	f.Enrolled, f.Fresh = MethodsOf(Password, Passkey, TOTP, RecoveryCode), 10*time.Minute
 	f.Roles = []string{"member", "editor", "admin"}
 	f.Permissions = []string{"reports:create", "reports:edit", "reports:delete"}
 	return f
@@ -222,12 +271,44 @@ func TestAnAllowAllocatesNothing(t *testing.T) {
 	}
 }
 
+func TestAskingAllocatesNothing(t *testing.T) {
+	for _, want := range []Verdict{Prove, SecondFactor, Enroll} {
+		f := busy(t)
+		switch want {
+		case SecondFactor:
+			f.Proofs = append(f.Proofs[:0:0], f.Proofs[0], f.Proofs[2])
+		case Enroll:
+			f.Proofs, f.Enrolled = append(f.Proofs[:0:0], f.Proofs[0], f.Proofs[2]), MethodsOf(Password)
+		default:
+			f.Proofs = nil
+		}
+		if n := testing.AllocsPerRun(100, func() {
+			if d := Decide(&f); d.Verdict != want {
+				t.Fatalf("got %+v, want %v", d, want)
+			}
+		}); n != 0 {
+			t.Errorf("%v: %v allocations, want none", want, n)
+		}
+	}
+}
+
 func BenchmarkDecide(b *testing.B) {
 	f := busy(b)
 	b.ReportAllocs()
 	for b.Loop() {
 		if Decide(&f).Verdict != Allow {
 			b.Fatal("not allowed")
+		}
+	}
+}
+
+func BenchmarkDecideSecondFactor(b *testing.B) {
+	f := busy(b)
+	f.Proofs = append(f.Proofs[:0:0], f.Proofs[0], f.Proofs[2])
+	b.ReportAllocs()
+	for b.Loop() {
+		if Decide(&f).Verdict != SecondFactor {
+			b.Fatal("not asked")
 		}
 	}
 }

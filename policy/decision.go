@@ -11,8 +11,8 @@ const (
 	Deny         Verdict = iota
 	Allow                // go on
 	Prove                // a first proof is missing: Decision.Methods says which would do
-	SecondFactor         // a second factor is missing, and one is enrolled
-	Enroll               // a second factor is missing, and none is enrolled
+	SecondFactor         // a second factor is missing: Decision.Methods are those that the person has
+	Enroll               // a second factor is missing, and the person has none that could be it
 	Join                 // everything is proved; the membership is still to be made
 )
 
@@ -46,6 +46,7 @@ const (
 	BySession
 	ByMembership
 	ByRoute
+	ByPerson // they have set up an authenticator app, which asks for a second factor
 )
 
 // String returns the source as logs and metrics have it, such as "domain_policy".
@@ -63,6 +64,8 @@ func (s Source) String() string {
 		return "membership"
 	case ByRoute:
 		return "route"
+	case ByPerson:
+		return "person"
 	default:
 		return "default"
 	}
@@ -79,7 +82,8 @@ const (
 	Suspended        // the organization is suspended or gone
 	NotSignedIn      // no proof at all
 	MethodMissing    // proofs are there, but none that the policy accepts
-	TooOld           // the proof is older than max_age
+	TooOld           // the proof is older than max_age, or than the page allows
+	TooOldToEnroll   // a second factor is to be enrolled, and the first proof is too old for that
 	MFAMissing       // second factor
 	NoMethod         // nothing that the policy accepts is offered here
 	Confined         // the session is good in another organization only
@@ -108,6 +112,8 @@ func (r Reason) String() string {
 		return "method_missing"
 	case TooOld:
 		return "too_old"
+	case TooOldToEnroll:
+		return "too_old_to_enroll"
 	case MFAMissing:
 		return "mfa_missing"
 	case NoMethod:

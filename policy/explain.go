@@ -23,18 +23,17 @@ func (d Decision) Explain(f *Facts) string {
 	case Suspended:
 		return "The organization is suspended or gone: nobody gets in."
 	case NotSignedIn:
-		return f.demand(d.Source) + "; nobody is signed in yet." + d.next(f)
+		return d.demand(f) + "; nobody is signed in yet." + d.next(f)
 	case MethodMissing:
-		return f.demand(d.Source) + "; no such proof yet." + d.next(f)
+		return d.demand(f) + "; no such proof yet." + d.next(f)
 	case TooOld:
-		if d.MaxAge == EnrollWithin && d.Verdict == Prove {
-			return f.demand(d.Source) + fmt.Sprintf("; to enrol one, the first proof must be no older than %v.", EnrollWithin) + d.next(f)
-		}
-		return f.demand(d.Source) + "; the proof there is has grown too old." + d.next(f)
+		return d.demand(f) + "; the proof there is has grown too old." + d.next(f)
+	case TooOldToEnroll:
+		return d.demand(f) + fmt.Sprintf("; to enrol one, the first proof must be no older than %s.", spoken(EnrollWithin)) + d.next(f)
 	case MFAMissing:
-		return f.demand(d.Source) + "; no second factor yet." + d.next(f)
+		return d.demand(f) + "; no second factor yet." + d.next(f)
 	case NoMethod:
-		return f.demand(d.Source) + "; nothing of that can be asked for here."
+		return d.demand(f) + "; nothing of that can be asked for here."
 	case Confined:
 		return fmt.Sprintf("The session is good in organization %s only, whose identity provider does not speak for the person's address elsewhere.", f.ConfinedTo) + d.next(f)
 	case NotMember:
@@ -97,20 +96,48 @@ func (d Decision) connectionName(f *Facts) string {
 	return d.Connection
 }
 
-// demand says what the policy that decided asks for, such as "The domain policy of
-// acme.com asks for sso by connection okta".
-func (f *Facts) demand(source Source) string {
-	var b *Bound
-	var whose string
+// demand says what the rule that decided asks for, such as "The domain policy of acme.com
+// asks for sso by connection okta", and what the page asks for besides.
+func (d Decision) demand(f *Facts) string {
+	var text string
+	age := time.Duration(0) // that the rule asks for
 	switch {
-	case source == ByDomainPolicy && f.Domain != nil:
-		b, whose = f.Domain, "The domain policy of "
-	case source == ByOrganizationPolicy && f.Own != nil:
-		b, whose = f.Own, "The organization policy of "
+	case d.Source == ByDomainPolicy && f.Domain != nil:
+		text, age = "The domain policy of "+f.Domain.demand(), f.Domain.MaxAge
+	case d.Source == ByOrganizationPolicy && f.Own != nil:
+		text, age = "The organization policy of "+f.Own.demand(), f.Own.MaxAge
+	case d.Source == ByPerson:
+		text = "The person has set up an authenticator app, so a local first proof needs a second factor"
+		if !f.Enrolled.Has(TOTP) {
+			text = "The person has a passkey, so a local first proof needs a second factor where factors are changed"
+		}
+		if d.MaxAge > 0 && d.MaxAge != f.Fresh {
+			text, age = text+fmt.Sprintf(", no older than %s", spoken(d.MaxAge)), d.MaxAge
+		}
 	default:
-		return "Somebody must be signed in"
+		text = "Somebody must be signed in"
 	}
-	text := whose + cmp.Or(b.Name, b.Organization) + " asks for "
+	if f.Fresh > 0 && (age <= 0 || f.Fresh < age) {
+		text += fmt.Sprintf(". This page asks for proofs no older than %s", spoken(f.Fresh))
+	}
+	return text
+}
+
+// spoken writes a duration without the zeros at its end.
+func spoken(d time.Duration) string {
+	text := d.String()
+	if short, ok := strings.CutSuffix(text, "m0s"); ok {
+		text = short + "m"
+	}
+	if short, ok := strings.CutSuffix(text, "h0m"); ok {
+		text = short + "h"
+	}
+	return text
+}
+
+// demand says what the policy asks for, such as "acme.com asks for sso".
+func (b *Bound) demand() string {
+	text := cmp.Or(b.Name, b.Organization) + " asks for "
 	switch {
 	case b.Methods != 0:
 		named := ""
@@ -127,7 +154,7 @@ func (f *Facts) demand(source Source) string {
 		text += ", and a second factor"
 	}
 	if b.MaxAge > 0 {
-		text += fmt.Sprintf(", no older than %v", b.MaxAge)
+		text += fmt.Sprintf(", no older than %s", spoken(b.MaxAge))
 	}
 	return text
 }

@@ -78,9 +78,14 @@ type Facts struct {
 	// Offered are the methods that this installation can ask for now, second
 	// factors included. What is not offered is never asked for.
 	Offered Methods
-	// SecondFactor: the person has one enrolled (TOTP, passkey, ...) that is
-	// not the only first proof of this session.
-	SecondFactor bool
+	// Enrolled are the local factors that the person has set up: of password, passkey,
+	// TOTP and recovery code. Whoever has TOTP is asked for a second factor wherever a
+	// local factor stands first, as if each policy asked for it: they chose so.
+	Enrolled Methods
+	// Fresh is how old a proof may be at the most, whatever the policies say; 0: as
+	// they say. Pages that change factors ask for it, and whoever has a passkey is asked for
+	// a second factor there: else whoever reads their mail could add a passkey of their own.
+	Fresh time.Duration
 
 	Standing Standing
 	// MayJoin: the organization's rules admit the person as an active member

@@ -37,6 +37,11 @@ func judge(f *Facts, b *Bound, source Source, proofs []Proof) finding {
 		source = BySession // the policy asks for no more than being signed in
 	}
 	v := finding{Bound: *b, source: source, reason: MethodMissing}
+	// From here on, the policy is what this page and the person themselves ask for too.
+	v.MaxAge = stricter(b.MaxAge, f.Fresh)
+	v.MFA = b.MFA || f.Enrolled.Has(TOTP) || f.Fresh > 0 && f.Enrolled.Has(Passkey)
+	personal := !b.MFA
+	b = &v.Bound
 	if len(f.Proofs) == 0 {
 		v.reason = NotSignedIn
 	}
@@ -54,7 +59,9 @@ func judge(f *Facts, b *Bound, source Source, proofs []Proof) finding {
 			continue
 		}
 		v.firsts |= 1 << p.Method
-		v.newest = later(v.newest, p.At)
+		if !p.Undated {
+			v.newest = later(v.newest, p.At)
+		}
 		if !b.MFA || exempts(p) {
 			v.missing = nothing
 			since = later(since, p.At)
@@ -82,6 +89,9 @@ func judge(f *Facts, b *Bound, source Source, proofs []Proof) finding {
 		v.missing, v.reason = secondFactor, MFAMissing
 		if staleSecond {
 			v.reason = TooOld
+		}
+		if personal {
+			v.source = ByPerson
 		}
 	case staleFirst:
 		v.reason = TooOld
@@ -129,7 +139,7 @@ func exempts(p *Proof) bool {
 // fresh reports whether p is younger than max_age. At that age it is not, so that an
 // Allow ends at its ValidUntil.
 func (b *Bound) fresh(f *Facts, p *Proof) bool {
-	return b.MaxAge <= 0 || f.Now.Sub(p.At) < b.MaxAge
+	return b.MaxAge <= 0 || !p.Undated && f.Now.Sub(p.At) < b.MaxAge
 }
 
 func fromTheFuture(f *Facts, p *Proof) bool { return p.At.Sub(f.Now) > skew }

@@ -36,13 +36,18 @@ type Policy struct {
 type Proof struct {
 	Method Method `json:"method"`
 	// Connection and Organization are the SSO connection that vouched and the
-	// organization that it belongs to; empty for local factors.
+	// organization that it belongs to; empty for local factors. Of a social provider,
+	// Connection is its id, and it belongs to no organization.
 	Connection   string `json:"connection,omitzero"`
 	Organization string `json:"organization,omitzero"`
 	// UserVerified: a passkey whose authenticator verified its user (WebAuthn
 	// UV flag), which stands for both factors.
 	UserVerified bool      `json:"user_verified,omitzero"`
 	At           time.Time `json:"at"`
+	// Undated: At is when a provider told us of the person, and it did not say when they
+	// had signed in there, which may be months ago. However new, such a proof is older
+	// than any MaxAge, and too old to set up a factor on.
+	Undated bool `json:"undated,omitzero"`
 }
 
 // A Bound is a policy together with where it comes from.

@@ -51,11 +51,15 @@ func eachPolicyState(sessions [][]Proof, offers []Methods, yield func(*Facts)) {
 				}
 				for _, confined := range []string{"", "globex", "initech"} {
 					for _, offered := range offers {
-						for i := range 3 {
+						for i := range 4 {
 							f := at(proofs...)
 							f.Domain, f.Own, f.ConfinedTo, f.Offered = domain, own, confined, offered
-							f.SecondFactor = i == 1
-							if i == 2 {
+							switch i {
+							case 1:
+								f.Enrolled = MethodsOf(TOTP, RecoveryCode)
+							case 2:
+								f.Enrolled = MethodsOf(Password, Passkey)
+							case 3:
 								f.Organization = ""
 							}
 							if domain == nil {

@@ -76,7 +76,7 @@ func TestEveryReasonSourceAndVerdictHasALabel(t *testing.T) {
 	for r := Unspecified; r <= ConditionFailed; r++ {
 		check("reason", r.String(), int(r))
 	}
-	for s := ByDefault; s <= ByRoute; s++ {
+	for s := ByDefault; s <= ByPerson; s++ {
 		check("source", s.String(), int(s))
 	}
 	for v := Deny; v <= Join; v++ {
@@ -92,6 +92,8 @@ func TestEveryReasonSourceAndVerdictHasALabel(t *testing.T) {
 func TestExplain(t *testing.T) {
 	byOkta := Policy{Methods: MethodsOf(SSO), Connection: "conn_1"}
 	named := func(f *Facts) { f.Domain.ConnectionName = "okta" }
+	hasTOTP := func(f *Facts) { f.Enrolled = MethodsOf(TOTP, RecoveryCode) }
+	fresh := func(f *Facts) { f.Fresh = 10 * time.Minute }
 	admins := compile(t, RuleSpec{Path: "/admin/**", Role: "admin"})
 	tests := []struct {
 		f    Facts
@@ -101,14 +103,32 @@ func TestExplain(t *testing.T) {
 		{at().domain(byOkta).with(named), "The domain policy of acme.com asks for sso by connection okta; nobody is signed in yet. Next: sso by connection okta."},
 		{at(ago(EmailCode, 0)).domain(byOkta), "The domain policy of acme.com asks for sso by connection conn_1; no such proof yet. Next: sso by connection conn_1."},
 		{at().with(func(f *Facts) { f.Offered = MethodsOf(EmailCode, Password, Passkey) }), "Somebody must be signed in; nobody is signed in yet. Next: email_code, password or passkey."},
-		{at(ago(EmailCode, 0)).own(Policy{Methods: MethodsOf(SSO, EmailCode), MFA: true}).with(func(f *Facts) { f.SecondFactor = true }),
+		{at(ago(EmailCode, 0)).own(Policy{Methods: MethodsOf(SSO, EmailCode), MFA: true}).with(func(f *Facts) { f.Enrolled = second }),
 			"The organization policy of globex asks for sso or email_code, and a second factor; no second factor yet. Next: passkey, totp or recovery_code."},
 		{at(ago(EmailCode, 0)).own(Policy{MFA: true}),
 			"The organization policy of globex asks for any first proof, and a second factor; no second factor yet. Next: enrol one (passkey or totp)."},
 		{at(ago(EmailCode, time.Hour)).own(Policy{Methods: MethodsOf(EmailCode), MFA: true}),
-			"The organization policy of globex asks for email_code, and a second factor; to enrol one, the first proof must be no older than 10m0s. Next: email_code."},
+			"The organization policy of globex asks for email_code, and a second factor; to enrol one, the first proof must be no older than 10m. Next: email_code."},
 		{at(ago(EmailCode, time.Hour)).own(Policy{Methods: MethodsOf(EmailCode), MaxAge: time.Minute}),
-			"The organization policy of globex asks for email_code, no older than 1m0s; the proof there is has grown too old. Next: email_code."},
+			"The organization policy of globex asks for email_code, no older than 1m; the proof there is has grown too old. Next: email_code."},
+		{at(ago(Passkey, 0)).own(Policy{Methods: MethodsOf(Passkey, EmailCode), MFA: true}),
+			"The organization policy of globex asks for email_code or passkey, and a second factor; no second factor yet. Next: email_code."},
+		{at(ago(EmailCode, 0)).own(Policy{Methods: MethodsOf(EmailCode)}).with(hasTOTP),
+			"The person has set up an authenticator app, so a local first proof needs a second factor; no second factor yet. Next: totp or recovery_code."},
+		{at(ago(EmailCode, 0)).with(hasTOTP).with(func(f *Facts) { f.Offered = MethodsOf(EmailCode) }),
+			"The person has set up an authenticator app, so a local first proof needs a second factor; nothing of that can be asked for here."},
+		{at(ago(EmailCode, 0), ago(TOTP, 2*time.Hour)).own(Policy{MaxAge: 90 * time.Minute}).with(hasTOTP),
+			"The person has set up an authenticator app, so a local first proof needs a second factor, no older than 1h30m; the proof there is has grown too old. Next: totp or recovery_code."},
+		{at(ago(EmailCode, 0), ago(TOTP, 2*time.Hour)).with(hasTOTP).with(fresh),
+			"The person has set up an authenticator app, so a local first proof needs a second factor. This page asks for proofs no older than 10m; the proof there is has grown too old. Next: totp or recovery_code."},
+		{at(ago(EmailCode, 0)).with(fresh).with(func(f *Facts) { f.Enrolled = MethodsOf(Passkey) }),
+			"The person has a passkey, so a local first proof needs a second factor where factors are changed. This page asks for proofs no older than 10m; no second factor yet. Next: passkey."},
+		{at(ago(EmailCode, time.Hour)).with(fresh).with(func(f *Facts) { f.Offered = MethodsOf(EmailCode) }),
+			"Somebody must be signed in. This page asks for proofs no older than 10m; the proof there is has grown too old. Next: email_code."},
+		{at(ago(EmailCode, time.Hour)).own(Policy{Methods: MethodsOf(EmailCode), MaxAge: time.Hour}).with(fresh),
+			"The organization policy of globex asks for email_code, no older than 1h. This page asks for proofs no older than 10m; the proof there is has grown too old. Next: email_code."},
+		{at(ago(EmailCode, time.Hour)).own(Policy{Methods: MethodsOf(EmailCode), MaxAge: time.Minute}).with(fresh),
+			"The organization policy of globex asks for email_code, no older than 1m; the proof there is has grown too old. Next: email_code."},
 		{at().own(Policy{Methods: MethodsOf(SSO)}).with(func(f *Facts) { f.Own.NoSSO = true }),
 			"The organization policy of globex asks for sso; nothing of that can be asked for here."},
 		{at().own(Policy{Methods: MethodsOf(TOTP)}),
@@ -143,7 +163,7 @@ func TestExplain(t *testing.T) {
 	}
 	// A decision and facts that do not belong together are no reason to fall over.
 	for r := Unspecified; r <= ConditionFailed+1; r++ {
-		for s := ByDefault; s <= ByRoute; s++ {
+		for s := ByDefault; s <= ByPerson; s++ {
 			if (Decision{Reason: r, Source: s, Verdict: Prove}).Explain(&Facts{}) == "" {
 				t.Errorf("%v by %v is not explained", r, s)
 			}

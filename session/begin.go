@@ -17,8 +17,8 @@ type Browser struct{ UserAgent, RemoteIP string }
 
 // Begin makes a session on the login host from a first proof.
 //
-// up is the provider's session behind an SSO proof, and its identity must be user's; nil:
-// none is known. confined is where the proof is good only, as [tenancy.SignIn] says.
+// up is the provider's session behind an SSO proof or a social one, and its identity must be
+// user's; nil: none is known. confined is where the proof is good only, as [tenancy.SignIn] says.
 func Begin(tx Tx, user tenancy.UserID, p policy.Proof, up *UpstreamSession, confined tenancy.OrgID, b Browser, l Limits, now time.Time) (Session, Token, error) {
 	if !isFirst(p.Method) {
 		return Session{}, Token{}, fmt.Errorf("a session can't begin with a proof by %s", p.Method)
@@ -74,8 +74,8 @@ func makeRoom(tx Tx, user tenancy.UserID, confined tenancy.OrgID, now time.Time)
 // token; the old token is dead. A proof that is not confined lifts the confinement, but
 // for a second factor: that says no more about whose the address is.
 //
-// Who is signed in stays who it is: an SSO proof must come with the provider's session, of
-// an identity of the session's user, or the error wraps [ErrForeign]. That local factors are
+// Who is signed in stays who it is: an SSO proof, and one of a social provider, must come with the
+// provider's session, of an identity of the session's user, or the error wraps [ErrForeign]. That local factors are
 // theirs is for the caller to know. If the session is over, the error wraps [ErrEnded].
 func AddProof(tx Tx, id ID, p policy.Proof, up *UpstreamSession, confined tenancy.OrgID, now time.Time) (Session, Token, error) {
 	s, err := sessionOf(tx, id)
@@ -86,7 +86,7 @@ func AddProof(tx Tx, id ID, p policy.Proof, up *UpstreamSession, confined tenanc
 		return Session{}, Token{}, fmt.Errorf("proofs are added on the login host: %w", ErrForeign)
 	case over(s, now):
 		return Session{}, Token{}, ErrEnded
-	case up == nil && p.Method == policy.SSO:
+	case up == nil && (p.Method == policy.SSO || p.Method == policy.Social):
 		return Session{}, Token{}, fmt.Errorf("no identity behind a proof by %s: %w", p.Method, ErrForeign)
 	}
 	if up != nil {

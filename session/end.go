@@ -108,13 +108,13 @@ func endWhere(tx Tx, sessions iter.Seq2[Session, error], by audit.Actor, now tim
 }
 
 // collect reads to the end before anything is changed.
-func collect(sessions iter.Seq2[Session, error]) ([]Session, error) {
-	var all []Session
-	for s, err := range sessions {
+func collect[T any](seq iter.Seq2[T, error]) ([]T, error) {
+	var all []T
+	for x, err := range seq {
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, s)
+		all = append(all, x)
 	}
 	return all, nil
 }

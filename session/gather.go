@@ -22,7 +22,9 @@ type Query struct {
 	Email string
 	// Offered: see [policy.Facts].
 	Offered policy.Methods
-	Now     time.Time
+	// Fresh: see [policy.Facts].
+	Fresh time.Duration
+	Now   time.Time
 }
 
 // A View is what is known of one person at one organization: the facts for
@@ -51,7 +53,7 @@ type View struct {
 // Query.Email of a stranger, which chooses what they are asked to prove, and nothing else.
 func Gather(tx Tx, q Query) (View, error) {
 	g := gathering{tx: tx, q: q, orgs: map[tenancy.OrgID]known{}}
-	g.view.Facts = policy.Facts{Now: q.Now, Organization: string(q.Organization), OrganizationActive: q.Organization == "", Offered: q.Offered}
+	g.view.Facts = policy.Facts{Now: q.Now, Organization: string(q.Organization), OrganizationActive: q.Organization == "", Offered: q.Offered, Fresh: q.Fresh}
 	for _, step := range []func() error{g.organization, g.person, g.domain, g.proofs, g.confinement, g.membership, g.roles} {
 		if err := step(); err != nil {
 			return View{}, err
@@ -148,7 +150,11 @@ func (g *gathering) person() error {
 	if errors.Is(err, tenancy.ErrNotFound) {
 		return nil // nobody, with a session that proves nothing
 	}
+	if err != nil {
+		return err
+	}
 	g.view.User, g.view.Facts.Email = u, u.Email
+	g.view.Facts.Enrolled, err = g.tx.Enrolled(u.ID)
 	return err
 }
 
@@ -175,7 +181,8 @@ func (g *gathering) domain() error {
 }
 
 // proofs are those of the session whose connections still answer: a proof by one that was
-// disabled, or whose organization was suspended, is none any more (attack 74).
+// disabled, or whose organization was suspended, is none any more (attack 74). Nor is one by a
+// social provider's identity that the person has unlinked.
 func (g *gathering) proofs() error {
 	if g.view.User.ID == "" || !g.q.Session.EndedAt.IsZero() || g.q.Session.Parent != "" {
 		return nil
@@ -190,9 +197,36 @@ func (g *gathering) proofs() error {
 				continue
 			}
 		}
+		if p.Method == policy.Social {
+			linked, err := g.linked(p)
+			if err != nil {
+				return err
+			}
+			if !linked {
+				continue
+			}
+		}
 		g.view.Facts.Proofs = append(g.view.Facts.Proofs, p)
 	}
 	return nil
+}
+
+// linked reports whether the identity behind a social proof is the person's still.
+func (g *gathering) linked(p policy.Proof) (bool, error) {
+	for _, up := range g.q.Session.Upstream {
+		if string(up.Connection) != p.Connection {
+			continue
+		}
+		i, err := g.tx.Identity(up.Connection, up.Subject)
+		switch {
+		case errors.Is(err, tenancy.ErrNotFound):
+		case err != nil:
+			return false, err
+		case i.User == g.view.User.ID && i.Organization == "":
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // confinement finds out where the session is good, anew each time: a domain may have

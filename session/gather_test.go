@@ -1,11 +1,14 @@
 package session_test
 
 import (
+	"errors"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/orgate/orgate/policy"
 	"github.com/orgate/orgate/session"
+	"github.com/orgate/orgate/sso/factor"
 	"github.com/orgate/orgate/store"
 	"github.com/orgate/orgate/tenancy"
 )
@@ -51,6 +54,71 @@ func TestNothingThatAStrangerSaysHelpsThem(t *testing.T) {
 	flo := w.sso(w.okta, "flo@acme.com")
 	if v := w.gather(session.Query{Session: w.reload(flo.ID), Email: "jo@globex.com"}); v.Facts.Email != "flo@acme.com" || v.DomainOrganization != w.acme.ID {
 		t.Errorf("got %s of %s", v.Facts.Email, v.DomainOrganization)
+	}
+}
+
+// What somebody has set up is for themselves to know: an address alone does not tell.
+func TestWhatAPersonHasSetUpIsAFactOfTheirOwnSession(t *testing.T) {
+	w := newWorld(t)
+	jo, flo := w.sso(w.okta, "jo@acme.com"), w.sso(w.okta, "flo@acme.com")
+	w.must(func(tx store.Tx) error {
+		return errors.Join(
+			tx.PutTOTP(factor.TOTP{User: jo.User}),
+			tx.PutPassword(factor.Password{User: jo.User}),
+			tx.PutRecoveryCodes(factor.RecoveryCodes{User: jo.User}), // all used up
+			tx.PutPasskey(factor.Passkey{ID: "flos", User: flo.User}),
+			tx.PutRecoveryCodes(factor.RecoveryCodes{User: flo.User, Hashes: []session.Hash{{1}}}),
+		)
+	})
+	for _, tt := range []struct {
+		who  login
+		want policy.Methods
+	}{{jo, policy.MethodsOf(policy.Password, policy.TOTP)}, {flo, policy.MethodsOf(policy.Passkey, policy.RecoveryCode)}} {
+		for _, org := range []tenancy.OrgID{"", w.acme.ID, w.globex.ID, "org_gone"} {
+			if f := w.in(org, tt.who).Facts; f.Enrolled != tt.want {
+				t.Errorf("%s at %q: has %v, want %v", f.Email, org, f.Enrolled, tt.want)
+			}
+		}
+	}
+	for _, q := range []session.Query{{Email: "jo@acme.com"}, {Organization: w.acme.ID, Email: "jo@acme.com"}, {Session: session.Session{ID: "session_forged", User: "user_gone"}}} {
+		if f := w.gather(q).Facts; f.Enrolled != 0 {
+			t.Errorf("a stranger learns of %v", f.Enrolled)
+		}
+	}
+}
+
+func TestWhoeverSetsUpAnAuthenticatorAppIsAskedForItInOpenSessions(t *testing.T) {
+	w := newWorld(t)
+	jo := w.sso(w.okta, "jo@acme.com")
+	var byCode login
+	w.must(func(tx store.Tx) (err error) {
+		byCode.Session, byCode.token, err = session.Begin(tx, jo.User, policy.Proof{Method: policy.EmailCode, At: w.now}, nil, "", session.Browser{}, limits, w.now)
+		return err
+	})
+	decide := func(l login, fresh time.Duration) policy.Decision {
+		v := w.gather(session.Query{Organization: w.acme.ID, Session: w.reload(l.ID), Fresh: fresh})
+		return policy.Decide(&v.Facts)
+	}
+	if d := decide(byCode, 0); d.Verdict != policy.Allow {
+		t.Fatalf("before: %+v", d)
+	}
+	w.must(func(tx store.Tx) error { return tx.PutTOTP(factor.TOTP{User: jo.User}) })
+	if d := decide(byCode, 0); d.Verdict != policy.SecondFactor || d.Methods != policy.MethodsOf(policy.TOTP) || d.Source != policy.ByPerson {
+		t.Errorf("a session by code: %+v", d)
+	}
+	if d := decide(jo, 0); d.Verdict != policy.Allow {
+		t.Errorf("a session by sso: %+v", d)
+	}
+	w.add(&byCode, policy.Proof{Method: policy.TOTP, At: w.now}, nil, "")
+	if d := decide(byCode, time.Hour); d.Verdict != policy.Allow || !d.ValidUntil.Equal(w.now.Add(time.Hour)) {
+		t.Errorf("having shown it: %+v", d)
+	}
+	w.now = w.now.Add(30 * time.Minute)
+	if d := decide(byCode, time.Hour); d.Verdict != policy.Allow {
+		t.Errorf("half an hour later: %+v", d)
+	}
+	if d := decide(byCode, 10*time.Minute); d.Verdict != policy.Prove || d.Reason != policy.TooOld || d.MaxAge != 10*time.Minute {
+		t.Errorf("on a page that wants fresh proofs: %+v", d)
 	}
 }
 

@@ -129,7 +129,8 @@ type Session struct {
 	RemoteIP  string    `json:"ip_address,omitzero"`
 }
 
-// An UpstreamSession is the identity provider's session behind an SSO proof.
+// An UpstreamSession is the identity provider's session behind an SSO proof, or a social one,
+// which belongs to no organization.
 type UpstreamSession struct {
 	Connection   tenancy.ConnectionID `json:"connection_id"`
 	Organization tenancy.OrgID        `json:"organization_id"`
@@ -214,6 +215,10 @@ type Tx interface {
 
 	Handover(code Hash) (Handover, error)
 	PutHandover(Handover) error // the record outlives ExpiresAt by ten minutes, to notice reuse
+
+	// Enrolled returns the local factors that the user has: of password, passkey, TOTP and
+	// recovery code (package sso/factor).
+	Enrolled(tenancy.UserID) (policy.Methods, error)
 
 	// Use marks a one-time thing as used until the time given; an error
 	// wrapping [ErrUsed] if it was used before. kind keeps the names of

@@ -219,7 +219,7 @@ func (w *world) wantLive(t session.Token, host, at string) {
 
 func (w *world) gather(q session.Query) session.View {
 	w.t.Helper()
-	q.Now, q.Offered = w.now, policy.MethodsOf(policy.SSO, policy.EmailCode)
+	q.Now, q.Offered = w.now, policy.MethodsOf(policy.SSO, policy.EmailCode, policy.TOTP, policy.RecoveryCode)
 	var v session.View
 	if err := w.s.View(w.t.Context(), func(tx store.Tx) (err error) { v, err = session.Gather(tx, q); return err }); err != nil {
 		w.t.Fatal(err)

@@ -244,11 +244,9 @@ func (r *backupReader) read() (backupLine, error) {
 	if r.pos != 0 || bytes.Compare(key, r.last) <= 0 {
 		return backupLine{}, r.fault(errors.New("row out of order"))
 	}
-	if l.kind() == kindSession {
-		// Found now, and not when half of the backup has been written.
-		if _, err := ended(l.Value, time.Time{}); err != nil {
-			return backupLine{}, r.fault(err)
-		}
+	// Found now, and not when half of the backup has been written.
+	if _, _, err := revive(l, time.Time{}); err != nil {
+		return backupLine{}, r.fault(err)
 	}
 	r.last = key
 	r.n.Rows++
@@ -270,7 +268,7 @@ func (r *backupReader) end(b []byte) error {
 }
 
 // kinds are those that a backup may hold: all but the note that a restore is going on.
-const kinds = "oOhdvcnueiImMrRstwpxyH1k"
+const kinds = "oOhdvDcnueiImMrRstwpxyH1kPTCaAEl#qgQ"
 
 func (l backupLine) kind() kind { return kind(l.Key[0][0]) }
 

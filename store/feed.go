@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -45,6 +46,10 @@ func (s *Store) Head(ctx context.Context) (uint64, error) {
 	return s.engine.Head(ctx)
 }
 
+// Wake returns a channel that is closed soon after the next commit of an event, on any
+// replica. It is a hint and may be missed: who waits for something also looks by itself.
+func (s *Store) Wake() <-chan struct{} { return s.engine.Wake() }
+
 // How a follower reads.
 const (
 	// followPoll is how long a change on another replica may go unseen when the
@@ -67,10 +72,19 @@ func (s *Store) Follow(ctx context.Context, from uint64, f func([]Change) error)
 // one is to be trusted only as long as [Follower.Synced] is recent: when the feed
 // can't be read, revocations may be unheard of.
 type Follower struct {
+	// StartOver is called when the store went back behind what f has taken already: a
+	// database that failed over to a replica which lagged, or was restored. Whatever was
+	// made of the changes so far may never have happened, and must be read anew. Until it
+	// returns nil nothing is synced, and it is called again. Set it before Run; nil:
+	// nothing is kept that could be wrong.
+	StartOver func(context.Context) error
+
 	store  *Store
 	f      func([]Change) error
 	pos    atomic.Uint64
 	synced atomic.Pointer[time.Time]
+	last   string // id of the event at pos, as far as it was read; Run's alone
+	back   bool   // the store went back, and it is not all started over yet; Run's alone
 }
 
 // NewFollower returns a follower that calls f with the changes after position from once
@@ -90,7 +104,8 @@ func (fo *Follower) Synced() time.Time {
 	return time.Time{}
 }
 
-// Position returns the position of the last change that f has taken.
+// Position returns the position of the last change that f has taken, or that everything
+// was read anew at.
 func (fo *Follower) Position() uint64 { return fo.pos.Load() }
 
 // Run follows until ctx is done, and returns the cause. It must not run twice at a time.
@@ -133,8 +148,15 @@ func (fo *Follower) Run(ctx context.Context) error {
 
 // step reads once and reports whether there may be more at once.
 func (fo *Follower) step(ctx context.Context) (more bool, err error) {
+	if fo.back {
+		return false, fo.startOver(ctx)
+	}
 	began := fo.store.now()
-	changes, err := fo.store.Feed(ctx, fo.Position(), followBatch)
+	changes, err := fo.read(ctx)
+	if errors.Is(err, errWentBack) {
+		fo.back = true
+		return false, fo.startOver(ctx)
+	}
 	if err != nil {
 		return false, err
 	}
@@ -142,11 +164,72 @@ func (fo *Follower) step(ctx context.Context) (more bool, err error) {
 		if err := fo.f(changes); err != nil {
 			return false, err
 		}
-		fo.pos.Store(changes[len(changes)-1].Position)
+		last := changes[len(changes)-1]
+		fo.pos.Store(last.Position)
+		fo.last = last.Event.ID
 	}
 	if len(changes) == followBatch {
 		return true, nil
 	}
 	fo.synced.Store(&began)
 	return false, nil
+}
+
+// errWentBack: the feed is not the one in which the follower came to its position.
+var errWentBack = errors.New("feed went back")
+
+// read returns what comes after the position. The change at the position is read with it,
+// once more: if that is another one by now, the store went back and others have committed
+// since. The head alone would not tell, as soon as it is past the position again.
+func (fo *Follower) read(ctx context.Context) ([]Change, error) {
+	pos := fo.Position()
+	if pos == 0 {
+		return fo.store.Feed(ctx, 0, followBatch)
+	}
+	changes, err := fo.store.Feed(ctx, pos-1, followBatch+1)
+	if err != nil {
+		return nil, err
+	}
+	if len(changes) > 0 && changes[0].Position == pos {
+		if fo.last == "" {
+			fo.last = changes[0].Event.ID
+		}
+		if changes[0].Event.ID != fo.last {
+			return nil, errWentBack
+		}
+		return changes[1:], nil
+	}
+	if fo.last != "" {
+		// It was there. In [EventLife] of silence it may have grown too old, and then
+		// starting over costs little.
+		return nil, errWentBack
+	}
+	// It was too old from the beginning, or a position that was skipped.
+	head, err := fo.store.Head(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if head < pos {
+		return nil, errWentBack
+	}
+	return changes[:min(followBatch, len(changes))], nil
+}
+
+// startOver has everything read anew, and goes on from where the store is now.
+func (fo *Follower) startOver(ctx context.Context) error {
+	fo.synced.Store(nil)
+	// Before what is read anew is read: a change in between is seen twice, and none is missed.
+	head, err := fo.store.Head(ctx)
+	if err != nil {
+		return err
+	}
+	fo.store.log.ErrorContext(ctx, "store went back: what was committed last is lost, and everything is read anew", "position", fo.Position(), "head", head)
+	if fo.StartOver != nil {
+		if err := fo.StartOver(ctx); err != nil {
+			return err
+		}
+	}
+	fo.pos.Store(head)
+	fo.last, fo.back = "", false
+	return nil
 }

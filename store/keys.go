@@ -22,6 +22,7 @@ type kind byte
 //	'h'   custom host                     → 'o'
 //	'd'   organization, domain name       Domain
 //	'v'   domain name, if verified        → 'd'
+//	'D'   next check, organization, domain name → 'd'
 //	'c'   organization, connection        Connection
 //	'n'   organization, connection name   → 'c'
 //	'u'   user                            User
@@ -41,6 +42,17 @@ type kind byte
 //	'H'   code hash                       Handover        ExpiresAt + 10 min
 //	'1'   kind of thing, name             true (it was used)  as the caller says
 //	'k'   key id                          SigningKey
+//	'P'   user                            Password
+//	'T'   user                            TOTP
+//	'C'   user                            RecoveryCodes
+//	'a'   passkey                         Passkey
+//	'A'   user, passkey                   → 'a'
+//	'E'   e-mail code id                  EmailCode       ExpiresAt
+//	'l'   browser hash, purpose, address  → 'E', the live one  ExpiresAt
+//	'#'   scope, name                     Counter         ExpiresAt
+//	'q'   mail                            outbox.Message  ExpiresAt + 1 h
+//	'g'   place in the outbox             → 'q'           as the mail
+//	'Q'   when it is due, mail            → 'q'           as the mail
 //	'!'   "restoring"                     true, while a restore is not finished
 //
 // Identities and handovers are looked up before an organization is known; the row
@@ -51,6 +63,7 @@ const (
 	kindHost                 kind = 'h'
 	kindDomain               kind = 'd'
 	kindVerifiedDomain       kind = 'v'
+	kindDomainDue            kind = 'D'
 	kindConnection           kind = 'c'
 	kindConnectionName       kind = 'n'
 	kindUser                 kind = 'u'
@@ -70,6 +83,17 @@ const (
 	kindHandover             kind = 'H'
 	kindUsed                 kind = '1'
 	kindSigningKey           kind = 'k'
+	kindPassword             kind = 'P'
+	kindTOTP                 kind = 'T'
+	kindRecoveryCodes        kind = 'C'
+	kindPasskey              kind = 'a'
+	kindPasskeyByUser        kind = 'A'
+	kindEmailCode            kind = 'E'
+	kindLiveEmailCode        kind = 'l'
+	kindCounter              kind = '#'
+	kindMail                 kind = 'q'
+	kindMailPlace            kind = 'g'
+	kindMailDue              kind = 'Q'
 	kindNote                 kind = '!'
 )
 

@@ -2,7 +2,10 @@ package store
 
 import (
 	"bytes"
+	"os"
+	"regexp"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -62,23 +65,24 @@ func FuzzDecodeKey(f *testing.F) {
 	})
 }
 
+// The kinds are read from the source: a list of them would be forgotten along with them.
 func TestEveryKindIsItsOwnAndBackedUp(t *testing.T) {
-	seen := map[kind]bool{}
-	for _, k := range []kind{
-		kindOrganization, kindSlug, kindHost, kindDomain, kindVerifiedDomain, kindConnection, kindConnectionName,
-		kindUser, kindEmail, kindIdentity, kindIdentityByUser, kindMembership, kindMembershipByUser, kindRole, kindInstallationRole,
-		kindSession, kindSessionByToken, kindSessionByUser, kindSessionByParent, kindSessionByUpstream, kindSessionByUpstreamSID,
-		kindHandover, kindUsed, kindSigningKey,
-	} {
+	source, err := os.ReadFile("keys.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]bool{}
+	for _, m := range regexp.MustCompile(`(?m)^\tkind\w+ +kind = '(.)'$`).FindAllStringSubmatch(string(source), -1) {
+		k := m[1]
 		if seen[k] {
-			t.Errorf("kind %q is there twice", byte(k))
+			t.Errorf("kind %q is there twice", k)
 		}
 		seen[k] = true
-		if !bytes.Contains([]byte(kinds), []byte{byte(k)}) {
-			t.Errorf("restore does not know kind %q", byte(k))
+		if note := k == string(rune(kindNote)); strings.Contains(kinds, k) == note {
+			t.Errorf("restore knows kind %q: %v, want %v", k, note, !note)
 		}
 	}
-	if len(seen) != len(kinds) {
-		t.Errorf("restore knows %d kinds, there are %d", len(kinds), len(seen))
+	if len(seen)-1 != len(kinds) || len(seen) < 30 {
+		t.Errorf("restore knows %d kinds, there are %d", len(kinds), len(seen)-1)
 	}
 }

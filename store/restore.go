@@ -9,15 +9,18 @@ import (
 	"time"
 
 	"github.com/orgate/orgate/session"
+	"github.com/orgate/orgate/sso/factor"
 )
 
 // Restore fills an empty store, of either engine, from a backup. It reads r twice: first
 // to find every fault, so that a damaged or truncated backup leaves nothing behind. Should
 // it be cut off later, the store refuses every transaction from then on.
 //
-// What a backup could bring back to life stays dead: every session of it is ended, and
-// its hand-over codes are left out. Whoever signed out, or was put out, since the backup
-// was made is not signed in by restoring it.
+// What a backup could bring back to life stays dead: every session of it is ended, its
+// hand-over codes, e-mail codes, recovery codes and waiting mail are left out, and every code that an
+// authenticator app can have shown until now is used. Whoever signed out, or was put out,
+// since the backup was made is not signed in by restoring it, and no code works twice.
+// Passwords, passkeys and authenticator apps are those of the backup.
 func (s *Store) Restore(ctx context.Context, r io.ReadSeeker) (Copied, error) {
 	n, err := s.restore(ctx, r)
 	if err != nil {
@@ -147,17 +150,12 @@ func (s *Store) fillBatch(kv KV, batch []backupLine) error {
 			pos = l.Position
 			continue
 		}
-		value := []byte(l.Value)
-		switch l.kind() {
-		case kindHandover:
+		value, dead, err := revive(l, now)
+		if err != nil {
+			return err
+		}
+		if dead {
 			continue
-		case kindSession:
-			v, err := ended(l.Value, now)
-			if err != nil {
-				return err
-			}
-			value = v
-		default: // as it was
 		}
 		key, err := l.encodedKey()
 		if err != nil {
@@ -170,14 +168,31 @@ func (s *Store) fillBatch(kv KV, batch []backupLine) error {
 	return nil
 }
 
-// ended returns the row of a session with its end in it.
-func ended(row []byte, now time.Time) ([]byte, error) {
-	var v session.Session
+// revive returns the value of a row as it is after a restore at now; dead: the row is left
+// out.
+func revive(l backupLine, now time.Time) (value []byte, dead bool, err error) {
+	switch l.kind() {
+	case kindHandover, kindEmailCode, kindLiveEmailCode, kindRecoveryCodes, kindMail, kindMailPlace, kindMailDue:
+		return nil, true, nil
+	case kindSession:
+		value, err = rewrite(l.Value, "session", func(s *session.Session) {
+			if s.EndedAt.IsZero() {
+				s.EndedAt = now
+			}
+		})
+	case kindTOTP:
+		value, err = rewrite(l.Value, "authenticator app", func(t *factor.TOTP) { *t = t.SpentBy(now) })
+	default:
+		value = l.Value
+	}
+	return value, false, err
+}
+
+func rewrite[T any](row []byte, what string, change func(*T)) ([]byte, error) {
+	var v T
 	if err := json.Unmarshal(row, &v); err != nil {
-		return nil, errors.New("it is no session")
+		return nil, fmt.Errorf("it is no %s", what) // no detail: it may be a secret's
 	}
-	if v.EndedAt.IsZero() {
-		v.EndedAt = now
-	}
+	change(&v)
 	return json.Marshal(v)
 }

@@ -20,6 +20,9 @@ const (
 	EventLife = 90 * 24 * time.Hour
 )
 
+// sortable writes a time so that texts sort as times do.
+func sortable(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000000Z") }
+
 func organizations() table[tenancy.Organization] {
 	return table[tenancy.Organization]{
 		kind: kindOrganization, name: "organization",
@@ -39,10 +42,14 @@ func domains() table[tenancy.Domain] {
 		kind: kindDomain, name: "domain",
 		fields: func(d tenancy.Domain) []string { return []string{string(d.Organization), d.Name} },
 		indexes: func(d tenancy.Domain) []index {
-			if d.State != tenancy.DomainVerified {
-				return nil
+			var ixs []index
+			if d.State == tenancy.DomainVerified {
+				ixs = append(ixs, index{kindVerifiedDomain, []string{d.Name}, true})
 			}
-			return []index{{kindVerifiedDomain, []string{d.Name}, true}}
+			if next := d.Checks.Next; !next.IsZero() {
+				ixs = append(ixs, index{kindDomainDue, []string{sortable(next), string(d.Organization), d.Name}, false})
+			}
+			return ixs
 		},
 	}
 }

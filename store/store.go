@@ -19,13 +19,17 @@ import (
 	"time"
 
 	"github.com/orgate/orgate/audit"
+	"github.com/orgate/orgate/internal/outbox"
 	"github.com/orgate/orgate/session"
+	"github.com/orgate/orgate/sso/factor"
 )
 
 // Tx is one transaction: the union of what the packages below need.
 type Tx interface {
 	audit.Tx
 	session.Tx // includes tenancy.Tx
+	factor.Tx
+	outbox.Tx
 }
 
 // What engines return, wrapped.

@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"iter"
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -23,9 +25,11 @@ import (
 type plain struct {
 	Engine
 	rows    map[string]Pair
+	mu      sync.Mutex // for feed, which followers read meanwhile
 	feed    []Entry
 	failing atomic.Pointer[error] // of Feed
 	slow    time.Duration         // how long Feed takes to answer
+	skipped atomic.Uint64         // positions whose entries are gone: the feed begins after them
 	wake    chan struct{}
 }
 
@@ -34,6 +38,8 @@ func newPlain() *plain { return &plain{rows: map[string]Pair{}, wake: make(chan 
 func (p *plain) View(_ context.Context, f func(KV) error) error { return f(p) }
 
 func (p *plain) Update(_ context.Context, f func(KV) error) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	rows, feed := map[string]Pair{}, slices.Clone(p.feed)
 	maps.Copy(rows, p.rows)
 	err := f(p)
@@ -48,9 +54,21 @@ func (p *plain) Feed(_ context.Context, pos uint64, limit int) ([]Entry, error) 
 	if err := p.failing.Load(); err != nil {
 		return nil, *err
 	}
+	p.mu.Lock()
 	es, err := p.Entries(pos, limit)
+	p.mu.Unlock()
 	time.Sleep(p.slow)
 	return es, err
+}
+
+func (p *plain) Head(context.Context) (uint64, error) {
+	if err := p.failing.Load(); err != nil {
+		return 0, *err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	last, err := p.Last()
+	return max(last, p.skipped.Load()), err
 }
 
 func (p *plain) Wake() <-chan struct{} { return p.wake }
@@ -276,6 +294,113 @@ func TestAFollowerOffersAgainWhatWasRefused(t *testing.T) {
 		synctest.Wait()
 		if tries.Load() != 4 || f.Position() != 1 || f.Synced().IsZero() {
 			t.Errorf("in the end: %d tries, position %d, synced %v", tries.Load(), f.Position(), f.Synced())
+		}
+		cancel()
+		synctest.Wait()
+	})
+}
+
+// A database fails over to a replica that had not got everything: what the follower was told
+// last has never happened, and others may have committed in its place.
+func TestAFollowerOfAStoreThatWentBackStartsOver(t *testing.T) {
+	for name, since := range map[string]int{"behind": 0, "as far again": 2, "further": 5} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := newPlain()
+				s := New(p, Options{})
+				appended := 0
+				commit := func(n int) {
+					for range n {
+						appended++
+						id := fmt.Sprint("event_", appended)
+						must(t, s.Update(t.Context(), func(tx Tx) error { return tx.Append(audit.Event{ID: id, Name: "n", At: time.Now()}) }))
+					}
+				}
+				commit(3)
+				heard := make(chan string, 10)
+				f := s.NewFollower(3, func(cs []Change) error {
+					for _, c := range cs {
+						heard <- c.Event.ID
+					}
+					return nil
+				})
+				got := func() (ids []string) {
+					for len(heard) > 0 {
+						ids = append(ids, <-heard)
+					}
+					return ids
+				}
+				var over atomic.Int64
+				var refuse atomic.Bool
+				f.StartOver = func(context.Context) error {
+					if over.Add(1); !f.Synced().IsZero() {
+						t.Error("it says that it is synced while it starts over")
+					}
+					if refuse.Load() {
+						return errors.New("not now")
+					}
+					return nil
+				}
+				ctx, cancel := context.WithCancel(t.Context())
+				go func() { _ = f.Run(ctx) }()
+				synctest.Wait()
+				commit(2)
+				time.Sleep(time.Minute)
+				synctest.Wait()
+				if ids := got(); over.Load() != 0 || f.Position() != 5 || !slices.Equal(ids, []string{"event_4", "event_5"}) {
+					t.Fatalf("before: started over %d times, position %d, got %q", over.Load(), f.Position(), ids)
+				}
+
+				refuse.Store(true)
+				p.mu.Lock()
+				p.feed = p.feed[:3]
+				p.mu.Unlock()
+				commit(since) // event_6 and on, where 4 and 5 were
+				time.Sleep(time.Minute)
+				synctest.Wait()
+				if ids := got(); over.Load() < 2 || !f.Synced().IsZero() || ids != nil {
+					t.Errorf("while it can't start over: tried %d times, synced at %v, got %q", over.Load(), f.Synced(), ids)
+				}
+				refuse.Store(false)
+				over.Store(0)
+				time.Sleep(time.Minute)
+				synctest.Wait()
+				if age, ids := time.Since(f.Synced()), got(); over.Load() != 1 || f.Position() != 3+uint64(since) || age > followPoll || ids != nil {
+					t.Errorf("then: started over %d times, position %d, synced %v ago, got %q", over.Load(), f.Position(), age, ids)
+				}
+				commit(1)
+				time.Sleep(time.Minute)
+				synctest.Wait()
+				if ids, want := got(), fmt.Sprint("event_", appended); over.Load() != 1 || !slices.Equal(ids, []string{want}) {
+					t.Errorf("after: started over %d times, got %q, want %s", over.Load(), ids, want)
+				}
+				cancel()
+				synctest.Wait()
+			})
+		})
+	}
+}
+
+func TestAFollowerFromAPositionThatIsEmptyStartsOverOnlyWhenTheHeadIsBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPlain()
+		s := New(p, Options{})
+		f := s.NewFollower(7, func([]Change) error { return nil }) // as a restart, while the feed's only entries have grown too old
+		var over atomic.Int64
+		f.StartOver = func(context.Context) error { over.Add(1); return nil }
+		p.skipped.Store(7)
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() { _ = f.Run(ctx) }()
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if age := time.Since(f.Synced()); over.Load() != 0 || age > followPoll {
+			t.Errorf("started over %d times, synced %v ago", over.Load(), age)
+		}
+		p.skipped.Store(6)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if over.Load() != 1 || f.Position() != 6 {
+			t.Errorf("behind: started over %d times, position %d", over.Load(), f.Position())
 		}
 		cancel()
 		synctest.Wait()

@@ -63,6 +63,16 @@ func (t *tx) VerifiedDomain(name string) (tenancy.Domain, error) {
 	return find(t, domains(), kindVerifiedDomain, name)
 }
 
+func (t *tx) DueDomains(now time.Time) iter.Seq2[tenancy.Domain, error] {
+	return func(yield func(tenancy.Domain, error) bool) {
+		for d, err := range findAll(t, domains(), kindDomainDue) {
+			if err == nil && d.Checks.Next.After(now) || !yield(d, err) {
+				return
+			}
+		}
+	}
+}
+
 func (t *tx) PutDomain(d tenancy.Domain) error { return put(t, domains(), d) }
 
 func (t *tx) DeleteDomain(org tenancy.OrgID, name string) error {
@@ -88,6 +98,8 @@ func (t *tx) User(id tenancy.UserID) (tenancy.User, error) { return get(t, users
 func (t *tx) UserByEmail(email string) (tenancy.User, error) {
 	return find(t, users(), kindEmail, email)
 }
+
+func (t *tx) Users() iter.Seq2[tenancy.User, error] { return all(t, users()) }
 
 func (t *tx) PutUser(u tenancy.User) error { return put(t, users(), u) }
 

@@ -48,10 +48,10 @@ func AddDomain(tx Tx, org OrgID, name, strategy string, by audit.Actor, now time
 		ID: DomainID(id.New("org_domain", now)), Organization: org, Name: name, State: DomainPending, Strategy: strategy,
 		CreatedAt: now.UTC(), UpdatedAt: now.UTC(),
 	}
-	if err := tx.PutDomain(d); err != nil {
-		return Domain{}, fmt.Errorf("%s: %w", name, err)
+	if strategy == StrategyDNS {
+		d.await(now)
 	}
-	return d, recordDomain(tx, audit.DomainCreated, d, by, now)
+	return d, putDomain(tx, &d, audit.DomainCreated, by, now)
 }
 
 // VerifyDomain marks a domain of the organization as proved by strategy. It returns an
@@ -68,26 +68,48 @@ func VerifyDomain(tx Tx, org OrgID, name, strategy string, by audit.Actor, now t
 	if d.State == DomainVerified {
 		event = audit.DomainUpdated // proved twice
 	}
-	d.Strategy = strategy
-	return setDomainState(tx, d, DomainVerified, event, by, now)
+	d.State, d.Strategy, d.Checks = DomainVerified, strategy, Checks{}
+	if strategy == StrategyDNS {
+		d.Checks.Next = now.UTC().Add(RecheckPause)
+	}
+	return putDomain(tx, &d, event, by, now)
 }
 
-// FailDomain takes the proof of a domain away, or its hope of one: it has no effect from
-// now on.
+// Why a domain failed: the words of the API, which has no others.
+const (
+	// ReasonExpired: it was not proved in time, or its record was gone for too long.
+	ReasonExpired = "domain_verification_period_expired"
+	// ReasonTaken: it is another organization's.
+	ReasonTaken = "domain_verified_by_other_organization"
+)
+
+// FailDomain takes the proof of a domain away, or its hope of one, for another organization
+// that gets it: it has no effect from now on.
 func FailDomain(tx Tx, org OrgID, name string, by audit.Actor, now time.Time) error {
 	d, err := tx.Domain(org, name)
 	if err != nil || d.State == DomainFailed {
 		return err
 	}
-	return setDomainState(tx, d, DomainFailed, audit.DomainVerificationFailed, by, now)
+	_, err = failDomain(tx, d, ReasonTaken, by, now)
+	return err
 }
 
-func setDomainState(tx Tx, d Domain, to DomainState, event string, by audit.Actor, now time.Time) error {
-	d.State, d.UpdatedAt = to, now.UTC()
+func failDomain(tx Tx, d Domain, reason string, by audit.Actor, now time.Time) (Domain, error) {
+	d.State, d.UpdatedAt = DomainFailed, now.UTC()
+	d.Checks = Checks{LastAt: d.Checks.LastAt, LastReason: d.Checks.LastReason}
 	if err := tx.PutDomain(d); err != nil {
+		return d, fmt.Errorf("%s: %w", d.Name, err)
+	}
+	return d, recordFailure(tx, d, reason, by, now)
+}
+
+// putDomain writes d, which has changed, with its event.
+func putDomain(tx Tx, d *Domain, event string, by audit.Actor, now time.Time) error {
+	d.UpdatedAt = now.UTC()
+	if err := tx.PutDomain(*d); err != nil {
 		return fmt.Errorf("%s: %w", d.Name, err)
 	}
-	return recordDomain(tx, event, d, by, now)
+	return recordDomain(tx, event, *d, by, now)
 }
 
 // RemoveDomain removes a domain from the organization. Removing what is not there is nothing.
@@ -109,8 +131,8 @@ func RemoveDomain(tx Tx, org OrgID, name string, by audit.Actor, now time.Time) 
 }
 
 // SetDomains makes claims the organization's domains, no more and no fewer: the YAML
-// owns the section. A claim that is not (any more) said to be verified goes back to
-// pending, unless it was proved otherwise than by being said.
+// owns the section. A claim that is not said to be verified is to be proved by DNS. One that is
+// not said so any more goes back to pending, unless it was proved otherwise than by being said.
 func SetDomains(tx Tx, org OrgID, claims []DomainClaim, by audit.Actor, now time.Time) error {
 	claimed := map[string]bool{}
 	for _, c := range claims {
@@ -131,17 +153,29 @@ func SetDomains(tx Tx, org OrgID, claims []DomainClaim, by audit.Actor, now time
 		}
 	}
 	for _, c := range claims {
-		d, err := AddDomain(tx, org, c.Name, StrategyManual, by, now)
-		switch {
-		case err != nil:
-		case c.Verified:
-			err = VerifyDomain(tx, org, c.Name, StrategyManual, by, now)
-		case d.State == DomainVerified && d.Strategy == StrategyManual:
-			err = setDomainState(tx, d, DomainPending, audit.DomainUpdated, by, now)
-		}
-		if err != nil {
+		if err := setDomain(tx, org, c, by, now); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+func setDomain(tx Tx, org OrgID, c DomainClaim, by audit.Actor, now time.Time) error {
+	strategy := StrategyDNS
+	if c.Verified {
+		strategy = StrategyManual
+	}
+	d, err := AddDomain(tx, org, c.Name, strategy, by, now)
+	if err != nil {
+		return err
+	}
+	if c.Verified {
+		return VerifyDomain(tx, org, c.Name, StrategyManual, by, now)
+	}
+	// One that failed waits for somebody to say that it shall be tried again.
+	if d.State != DomainFailed && d.Strategy == StrategyManual {
+		d.await(now)
+		return putDomain(tx, &d, audit.DomainUpdated, by, now)
 	}
 	return nil
 }

@@ -27,8 +27,24 @@ type domainData struct {
 	Domain       string      `json:"domain"`
 	State        DomainState `json:"state"`
 	Strategy     string      `json:"verification_strategy"`
-	CreatedAt    time.Time   `json:"created_at"`
-	UpdatedAt    time.Time   `json:"updated_at"`
+	// Prefix and Token are of the record that everybody can read once it is set.
+	Prefix    string    `json:"verification_prefix,omitzero"`
+	Token     string    `json:"verification_token,omitzero"`
+	CreatedAt time.Time `json:"created_at"`
+	UpdatedAt time.Time `json:"updated_at"`
+}
+
+// failureData is what the API sends when a domain failed.
+type failureData struct {
+	Reason string     `json:"reason"`
+	Domain domainData `json:"organization_domain"`
+}
+
+// lapsingData is a domain whose record is gone.
+type lapsingData struct {
+	domainData
+	MissingSince time.Time `json:"missing_since"`
+	LapsesAt     time.Time `json:"lapses_at"`
 }
 
 type connectionData struct {
@@ -102,13 +118,32 @@ func recordOrganization(tx Tx, name string, o Organization, by audit.Actor, now 
 }
 
 func dataOfDomain(d Domain) domainData {
-	return domainData{"organization_domain", d.ID, d.Organization, d.Name, d.State, d.Strategy, d.CreatedAt, d.UpdatedAt}
+	data := domainData{
+		Object: "organization_domain", ID: d.ID, Organization: d.Organization, Domain: d.Name, State: d.State, Strategy: d.Strategy,
+		CreatedAt: d.CreatedAt, UpdatedAt: d.UpdatedAt,
+	}
+	if d.Token != "" {
+		data.Prefix, data.Token = ChallengePrefix, d.Token
+	}
+	return data
 }
 
 func recordDomain(tx Tx, name string, d Domain, by audit.Actor, now time.Time) error {
 	e := audit.New(name, by, now)
 	e.Organization = string(d.Organization)
 	return audit.Record(tx, e, dataOfDomain(d))
+}
+
+func recordFailure(tx Tx, d Domain, reason string, by audit.Actor, now time.Time) error {
+	e := audit.New(audit.DomainVerificationFailed, by, now)
+	e.Organization = string(d.Organization)
+	return audit.Record(tx, e, failureData{reason, dataOfDomain(d)})
+}
+
+func recordLapsing(tx Tx, d Domain, by audit.Actor, now time.Time) error {
+	e := audit.New(audit.DomainLapsing, by, now)
+	e.Organization = string(d.Organization)
+	return audit.Record(tx, e, lapsingData{dataOfDomain(d), d.Checks.MissingSince, d.Checks.LapsesAt()})
 }
 
 func recordConnection(tx Tx, name string, c Connection, by audit.Actor, now time.Time) error {

@@ -22,6 +22,7 @@ import (
 //	Reactivate  ErrNotFound ErrState    -           active, with the roles it had
 //	SetRoles    ErrNotFound changed     changed     changed
 //	Remove      -           none        none        none
+//	Leave       ErrNotFound none        none        ErrDeactivated
 //
 // Create, Accept and Reactivate return ErrSingleWorkspace where the installation allows
 // one membership and the user is a member elsewhere. An invitation that is not accepted
@@ -180,6 +181,23 @@ func RemoveMembership(tx Tx, org OrgID, user UserID, by audit.Actor, now time.Ti
 		return err
 	}
 	return recordMembership(tx, audit.MembershipDeleted, m, by, now)
+}
+
+// LeaveOrganization deletes a membership because the person says so: a membership, or an
+// invitation that they don't want. One that was deactivated is not theirs to end: without its
+// row, auto-join would make them a member anew. The user's sessions in the organization must
+// end with it: session.EndIn.
+func LeaveOrganization(tx Tx, org OrgID, user UserID, now time.Time) error {
+	_, m, err := membershipOf(tx, org, user)
+	switch {
+	case err != nil:
+		return err
+	case m.Status == policy.NoMember:
+		return notFound("membership")
+	case m.Status == policy.Inactive:
+		return ErrDeactivated
+	}
+	return RemoveMembership(tx, org, user, personally(user), now)
 }
 
 // membershipOf returns the organization, and the membership of the user in it: with the

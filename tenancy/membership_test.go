@@ -40,6 +40,9 @@ var actions = map[string]action{
 	"remove": func(tx tenancy.Tx, _ tenancy.Rules, w *world, u tenancy.UserID) error {
 		return tenancy.RemoveMembership(tx, w.acme.ID, u, operator, w.now)
 	},
+	"leave": func(tx tenancy.Tx, _ tenancy.Rules, w *world, u tenancy.UserID) error {
+		return tenancy.LeaveOrganization(tx, w.acme.ID, u, w.now)
+	},
 	"set roles": func(tx tenancy.Tx, r tenancy.Rules, w *world, u tenancy.UserID) error {
 		_, err := tenancy.SetRoles(tx, r, w.acme.ID, u, asAdmin, operator, w.now)
 		return err
@@ -98,6 +101,11 @@ var transitions = []transition{
 	{pending, "remove", none, "", audit.MembershipDeleted, nil},
 	{active, "remove", none, "", audit.MembershipDeleted, nil},
 	{inactive, "remove", none, "", audit.MembershipDeleted, nil},
+
+	{none, "leave", none, "", "", tenancy.ErrNotFound},
+	{pending, "leave", none, "", audit.MembershipDeleted, nil},
+	{active, "leave", none, "", audit.MembershipDeleted, nil},
+	{inactive, "leave", inactive, "auditor", "", tenancy.ErrDeactivated},
 
 	{none, "set roles", none, "", "", tenancy.ErrNotFound},
 	{pending, "set roles", pending, "admin", audit.MembershipUpdated, nil},

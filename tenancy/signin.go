@@ -3,12 +3,8 @@ package tenancy
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"time"
-	"unicode"
 
-	"github.com/orgate/orgate/audit"
-	"github.com/orgate/orgate/internal/id"
 	"github.com/orgate/orgate/policy"
 )
 
@@ -159,7 +155,7 @@ func (s *arrival) recognize() error {
 	// not take back what it said.
 	s.trusted = owns && (s.vouched || s.a.Email == "" && !s.unproved())
 	if s.trusted {
-		elsewhere, err := s.vouchedElsewhere(u)
+		elsewhere, err := vouchedElsewhere(s.tx, s.org.ID, u.ID)
 		if err != nil || !elsewhere {
 			return err
 		}
@@ -210,11 +206,7 @@ func (s *arrival) meet() error {
 	if s.rules.InvitationOnly && !s.org.JITSSO && !s.org.AutoJoin {
 		return ErrNotMember
 	}
-	s.out.User = User{
-		ID: UserID(id.New("user", s.now)), Email: s.email, EmailVerified: true, Name: cleanName(s.a.Name),
-		LastSignInAt: s.now, CreatedAt: s.now, UpdatedAt: s.now,
-	}
-	s.out.NewUser = true
+	s.out.User, s.out.NewUser = newUser(s.email, s.a.Name, s.now), true
 	return nil
 }
 
@@ -233,52 +225,20 @@ func (s *arrival) checkRecycled(u User) error {
 	if !s.trusted {
 		return nil
 	}
-	elsewhere, err := s.vouchedElsewhere(u)
+	elsewhere, err := vouchedElsewhere(s.tx, s.org.ID, u.ID)
 	if err == nil && elsewhere {
 		err = ErrIdentityConflict
 	}
 	return err
 }
 
-// vouchedElsewhere reports whether another organization's provider has spoken for the user:
-// the domain was that organization's then. Whoever got it since must not get its
-// people too, and what they can enter elsewhere (a domain that lapsed and was bought).
-func (s *arrival) vouchedElsewhere(u User) (bool, error) {
-	for i, err := range s.tx.Identities(u.ID) {
-		if err != nil {
-			return false, err
-		}
-		if i.Vouched && i.Organization != s.org.ID {
-			return true, nil
-		}
-	}
-	return false, nil
-}
-
 // trust takes the provider's word for the address, and throws out whoever came before it
 // without a proof.
 func (s *arrival) trust() error {
 	u := &s.out.User
-	if !u.EmailVerified {
-		s.out.Cleanse = true
-		var strangers []Identity
-		for i, err := range s.tx.Identities(u.ID) {
-			if err != nil {
-				return err
-			}
-			if i.Connection != s.a.Connection || i.Subject != s.a.Subject {
-				strangers = append(strangers, i)
-			}
-		}
-		for _, i := range strangers {
-			if err := s.tx.DeleteIdentity(i.Connection, i.Subject); err != nil {
-				return err
-			}
-			if err := recordIdentity(s.tx, audit.IdentityRemoved, i, audit.System, s.now); err != nil {
-				return err
-			}
-		}
-		u.EmailVerified = true
+	var err error
+	if s.out.Cleanse, err = claim(s.tx, u, s.identity, s.now); err != nil {
+		return err
 	}
 	if name := cleanName(s.a.Name); name != "" {
 		u.Name = name
@@ -300,47 +260,15 @@ func (s *arrival) trust() error {
 
 // keep writes the user and the identity.
 func (s *arrival) keep() error {
-	u := &s.out.User
-	by := personally(u.ID)
-	event := audit.UserCreated
-	if !s.out.NewUser {
-		old, err := s.tx.User(u.ID)
-		if err != nil {
-			return err
-		}
-		event = audit.UserUpdated
-		if same(*u, old) {
-			event = "" // that somebody signed in is an event of its own
-		} else {
-			u.UpdatedAt = s.now
-		}
-		u.LastSignInAt = s.now
-	}
-	if err := s.tx.PutUser(*u); err != nil {
+	if err := keepArrived(s.tx, &s.out.User, s.out.NewUser, s.now); err != nil {
 		return err
 	}
-	if event != "" {
-		if err := recordUser(s.tx, event, *u, by, s.now); err != nil {
-			return err
-		}
-	}
-
-	i, linked := s.identity, s.identity.Connection == ""
-	if linked {
-		i = Identity{Connection: s.a.Connection, Organization: s.org.ID, Subject: s.a.Subject, User: u.ID, CreatedAt: s.now}
-	}
-	if s.email != "" {
-		i.Email = s.email
+	i := s.identity
+	if i.Connection == "" {
+		i = Identity{Connection: s.a.Connection, Organization: s.org.ID, Subject: s.a.Subject, User: s.out.User.ID}
 	}
 	i.Vouched = i.Vouched || s.trusted
-	i.LastUsedAt = s.now
-	if err := s.tx.PutIdentity(i); err != nil {
-		return err
-	}
-	if linked {
-		return recordIdentity(s.tx, audit.IdentityLinked, i, by, s.now)
-	}
-	return nil
+	return keepIdentity(s.tx, i, s.email, s.now)
 }
 
 // admit makes or updates the membership in the provider's own organization.
@@ -386,18 +314,4 @@ func (s *arrival) admit() error {
 	}
 	s.out.Membership = m
 	return nil
-}
-
-// maxName of a person, in bytes.
-const maxPersonName = 256
-
-// cleanName returns what a provider says that a person is called as one line of text.
-func cleanName(s string) string {
-	s = strings.Map(func(c rune) rune {
-		if !unicode.IsPrint(c) { // also U+FFFD's cause, and bidi controls
-			return -1
-		}
-		return c
-	}, strings.ToValidUTF8(s[:min(len(s), maxPersonName)], ""))
-	return strings.TrimSpace(s)
 }

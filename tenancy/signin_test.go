@@ -354,10 +354,12 @@ func TestAKnownGuestWhoseDomainIsVerifiedIsTrustedFromThenOn(t *testing.T) {
 	w.must(func(tx store.Tx) error {
 		return tenancy.SetDomains(tx, w.acme.ID, []tenancy.DomainClaim{{Name: "acme.com", Verified: true}, {Name: "acme.au", Verified: true}}, operator, w.now)
 	})
+	w.events()
 	in := w.signIn(a)
 	if in.ConfinedTo != "" || !in.Cleanse || !in.User.EmailVerified {
 		t.Errorf("got %+v", in)
 	}
+	w.wantEvents(audit.UserUpdated) // their own identity is no stranger's
 	// And when it is verified no longer, no longer.
 	w.must(func(tx store.Tx) error { return tenancy.FailDomain(tx, w.acme.ID, "acme.au", operator, w.now) })
 	if in := w.signIn(a); in.ConfinedTo != w.acme.ID {

@@ -140,8 +140,12 @@ type Domain struct {
 	Name         string      `json:"domain"` // lower case, A-labels
 	State        DomainState `json:"state"`
 	Strategy     string      `json:"verification_strategy"` // "manual" (the YAML or an operator says so) or "dns"
-	CreatedAt    time.Time   `json:"created_at"`
-	UpdatedAt    time.Time   `json:"updated_at"`
+	// Token is in the record that proves the domain: see [Domain.Challenge]. It is made when
+	// a domain is first to be proved by DNS, and is the same from then on.
+	Token     string    `json:"verification_token,omitzero"`
+	Checks    Checks    `json:"checks,omitzero"`
+	CreatedAt time.Time `json:"created_at"`
+	UpdatedAt time.Time `json:"updated_at"`
 }
 
 // A Connection is one SSO set-up of one organization.
@@ -249,6 +253,9 @@ type Tx interface {
 	// VerifiedDomain returns the domain of that name that is verified; there is
 	// at most one in the installation.
 	VerifiedDomain(name string) (Domain, error)
+	// DueDomains yields the domains whose record is to be looked for by now, the
+	// longest due first.
+	DueDomains(now time.Time) iter.Seq2[Domain, error]
 	PutDomain(Domain) error // ErrTaken: verified elsewhere
 	DeleteDomain(org OrgID, name string) error
 
@@ -259,7 +266,8 @@ type Tx interface {
 
 	User(UserID) (User, error)
 	UserByEmail(email string) (User, error)
-	PutUser(User) error // ErrTaken: the address
+	Users() iter.Seq2[User, error] // by id
+	PutUser(User) error            // ErrTaken: the address
 
 	Identity(conn ConnectionID, subject string) (Identity, error)
 	Identities(UserID) iter.Seq2[Identity, error]

@@ -27,18 +27,27 @@ func EnsureUser(tx Tx, email string, by audit.Actor, now time.Time) (User, error
 // how many there were: the next sign-in that proves the address links anew. An operator
 // says thereby that whoever has the address now is the same person.
 func Unlink(tx Tx, user UserID, by audit.Actor, now time.Time) (int, error) {
+	return unlinkWhere(tx, user, by, now, func(Identity) bool { return true })
+}
+
+// UnlinkFrom forgets as whom one provider knows the user.
+func UnlinkFrom(tx Tx, user UserID, conn ConnectionID, by audit.Actor, now time.Time) error {
+	_, err := unlinkWhere(tx, user, by, now, func(i Identity) bool { return i.Connection == conn })
+	return err
+}
+
+func unlinkWhere(tx Tx, user UserID, by audit.Actor, now time.Time, which func(Identity) bool) (int, error) {
 	var identities []Identity
 	for i, err := range tx.Identities(user) {
 		if err != nil {
 			return 0, err
 		}
-		identities = append(identities, i)
+		if which(i) {
+			identities = append(identities, i)
+		}
 	}
 	for _, i := range identities {
-		if err := tx.DeleteIdentity(i.Connection, i.Subject); err != nil {
-			return 0, err
-		}
-		if err := recordIdentity(tx, audit.IdentityRemoved, i, by, now); err != nil {
+		if err := removeIdentity(tx, i, by, now); err != nil {
 			return 0, err
 		}
 	}

@@ -9,6 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
+	"github.com/orgate/orgate/audit"
 	"github.com/orgate/orgate/store"
 	"github.com/orgate/orgate/store/postgres"
 	"github.com/orgate/orgate/store/postgres/pgtest"
@@ -96,6 +99,76 @@ func TestAnotherReplicaIsWokenByACommit(t *testing.T) {
 			t.Fatal("the other replica was never woken")
 		case <-time.After(200 * time.Millisecond):
 		}
+	}
+}
+
+// A failover to a replica that lagged, as the feed has it: its end is gone, and what is
+// committed afterwards takes its place.
+func TestAFeedThatWentBackIsStartedOver(t *testing.T) {
+	url := pgtest.Start(t).URL()
+	s := store.New(open(t, url), store.Options{})
+	event := func(id string) {
+		t.Helper()
+		if err := s.Update(t.Context(), func(tx store.Tx) error { return tx.Append(audit.Event{ID: id, Name: "n", At: time.Now()}) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	heard, over := make(chan string, 10), make(chan struct{}, 10)
+	f := s.NewFollower(0, func(cs []store.Change) error {
+		for _, c := range cs {
+			heard <- c.Event.ID
+		}
+		return nil
+	})
+	f.StartOver = func(context.Context) error { over <- struct{}{}; return nil }
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { defer close(done); _ = f.Run(ctx) }()
+	t.Cleanup(func() { cancel(); <-done })
+	hears := func(ids ...string) {
+		t.Helper()
+		for _, want := range ids {
+			select {
+			case id := <-heard:
+				if id != want {
+					t.Fatalf("heard %s, want %s", id, want)
+				}
+			case <-time.After(20 * time.Second):
+				t.Fatalf("%s was not heard", want)
+			}
+		}
+	}
+	event("event_1")
+	event("event_2")
+	event("event_3")
+	hears("event_1", "event_2", "event_3")
+
+	db, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close(context.Background())
+	for name, instead := range map[string]string{
+		"the end is gone": "",
+		"and others are in its place": `
+			INSERT INTO orgate_feed (data, expires_at) SELECT convert_to(replace(convert_from(data, 'UTF8'), 'event_1', 'event_' || n), 'UTF8'), expires_at
+			FROM orgate_feed, generate_series(10, 13) AS n WHERE position = 1;`,
+	} {
+		if _, err := db.Exec(t.Context(), "BEGIN; DELETE FROM orgate_feed WHERE position > 1; UPDATE orgate_feed_head SET position = 1;"+instead+"COMMIT"); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-over:
+		case <-time.After(20 * time.Second):
+			t.Fatalf("%s: nothing was started over", name)
+		}
+		event("event_4")
+		hears("event_4")
+		event("event_5")
+		hears("event_5")
+	}
+	if len(over) > 0 {
+		t.Error("it was started over without a reason")
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/orgate/orgate/session"
+	"github.com/orgate/orgate/sso/factor"
 	"github.com/orgate/orgate/store"
 	"github.com/orgate/orgate/tenancy"
 )
@@ -22,6 +23,8 @@ func runBackup(t *testing.T, h Harness) {
 	}{
 		{"WhatIsRestoredIsWhatWasThere", restored},
 		{"RestoredSessionsAndCodesAreDead", restoredDead},
+		{"MailThatWaitedIsNotSentAgain", mailRestored},
+		{"RestoredFactorsAreThereAndTheirCodesAreNot", restoredFactors},
 		{"ItIsConsistentWhileOthersWrite", backupConsistent},
 		{"ItMovesToAnotherEngineAndBack", moves},
 		{"ADamagedOneLeavesNothing", damaged},
@@ -46,7 +49,10 @@ func furnish(t testing.TB, s *store.Store, now time.Time) {
 		session.Session{ID: "session_1", User: "user_1", Token: hash("1"), ExpiresAt: now.Add(time.Hour)},
 		session.Session{ID: "session_2", User: "user_1", Token: hash("2"), ExpiresAt: now.Add(time.Hour), EndedAt: now.Add(-time.Minute)},
 		session.Handover{Code: hash("code"), ExpiresAt: now.Add(time.Minute)},
-		session.SigningKey{ID: "kid"})
+		session.SigningKey{ID: "kid"},
+		factor.EmailCode{ID: "code", Browser: hash("b"), Purpose: factor.ForSignIn, Email: "jo@acme.com", Sum: hash("sum"), ExpiresAt: now.Add(10 * time.Minute)},
+		factor.Counter{Scope: "guess", Name: "user_1", Level: 4, At: now, ExpiresAt: now.Add(24 * time.Hour)})
+	put(t, s, factorsOf("user_1")...)
 	do(t, s, func(tx store.Tx) error { return tx.Use("state", "spent", now.Add(time.Hour)) })
 	for i := range 5 {
 		do(t, s, func(tx store.Tx) error {

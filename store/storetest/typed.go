@@ -12,7 +12,9 @@ import (
 	"time"
 
 	"github.com/orgate/orgate/audit"
+	"github.com/orgate/orgate/internal/outbox"
 	"github.com/orgate/orgate/session"
+	"github.com/orgate/orgate/sso/factor"
 	"github.com/orgate/orgate/store"
 	"github.com/orgate/orgate/tenancy"
 )
@@ -29,18 +31,39 @@ func runTyped(t *testing.T, h Harness) {
 		{"AMemberOfOneOrganizationIsNobodyInAnother", isolation},
 		{"AnEmptyOrganizationIsAnErrorAndNeverAll", emptyOrganization},
 		{"WhatIsNotThereIsErrNotFound", notFound},
+		{"EveryUserIsListedOnce", everyUser},
 		{"AKeyThatNamesNothingIsRefused", badKeys},
 		{"SessionsAreFoundByAllThatEndsThem", sessionIndexes},
 		{"ALoopMayEndTheSessionsThatItFinds", endWhileListing},
 		{"AOneTimeThingIsUsedOnce", useOnce},
+		{"DomainsAreDueInTheOrderOfTheirTimes", dueDomains},
 		{"RecordsOutliveWhatTheyAreAboutAndNoMore", typedExpiry},
+		{"FactorsAreTheirUsersAlone", factorRows},
+		{"OfOneRequestOneCodeIsLive", liveCodes},
+		{"CodesAndCountersExpireAndFactorsDoNot", countersAndCodesExpire},
+		{"NoCountIsLost", countsAreExact},
 		{"OneOfManyTakesASlug", slugRace},
 		{"AnEventIsThereIfItsChangeIs", events},
 		{"OnCommitHearsOfCommittedRunsOnly", onCommit},
 		{"AFollowerHasAllThatWasCommitted", follower},
+		{"MailComesInTheOrderInWhichItIsDue", mailDue},
+		{"OneOfManyTakesAPlace", mailPlaces},
+		{"MailIsClaimedByOneOfMany", mailShared},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, h) })
 	}
+}
+
+func everyUser(t *testing.T, h Harness) {
+	s := open(t, h, nil)
+	put(t, s, tenancy.User{ID: "user_2", Email: "flo@acme.com"}, tenancy.User{ID: "user_1", Email: "jo@acme.com"})
+	put(t, s, tenancy.User{ID: "user_2", Email: "flora@acme.com"})
+	look(t, s, func(tx store.Tx) {
+		got := list(t, tx.Users(), func(u tenancy.User) string { return string(u.ID) + " " + u.Email })
+		if want := []string{"user_1 jo@acme.com", "user_2 flora@acme.com"}; !slices.Equal(got, want) {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	})
 }
 
 func open(t testing.TB, h Harness, now func() time.Time) *store.Store {
@@ -88,6 +111,20 @@ func putAll(tx store.Tx, objects ...any) error {
 			err = tx.PutHandover(o)
 		case session.SigningKey:
 			err = tx.PutSigningKey(o)
+		case outbox.Message:
+			err = tx.PutOutboxMessage(o)
+		case factor.Password:
+			err = tx.PutPassword(o)
+		case factor.TOTP:
+			err = tx.PutTOTP(o)
+		case factor.RecoveryCodes:
+			err = tx.PutRecoveryCodes(o)
+		case factor.Passkey:
+			err = tx.PutPasskey(o)
+		case factor.EmailCode:
+			err = tx.PutEmailCode(o)
+		case factor.Counter:
+			err = tx.PutCounter(o)
 		default:
 			err = fmt.Errorf("no Put for %T", o)
 		}
@@ -232,6 +269,48 @@ func indexesFollow(t *testing.T, h Harness) {
 	put(t, s, tenancy.Connection{ID: "conn_3", Organization: "org_a", Name: "old"})
 }
 
+// dueDomains also moves, in a loop over what is due, what it finds.
+func dueDomains(t *testing.T, h Harness) {
+	s := open(t, h, nil)
+	domain := func(org, name string, next time.Time) tenancy.Domain {
+		return tenancy.Domain{Organization: tenancy.OrgID(org), Name: name, State: tenancy.DomainVerified, Checks: tenancy.Checks{Next: next}}
+	}
+	put(t, s,
+		domain("org_b", "b1.example", noon.Add(-time.Second)),
+		domain("org_a", "a1.example", noon.Add(-time.Hour).In(time.FixedZone("", -9*3600))),
+		domain("org_a", "a2.example", noon),
+		domain("org_a", "a3.example", noon.Add(time.Second)),
+		domain("org_b", "never.example", time.Time{}))
+	due := func(now time.Time, want ...string) {
+		t.Helper()
+		look(t, s, func(tx store.Tx) {
+			if got := list(t, tx.DueDomains(now), func(d tenancy.Domain) string { return d.Name }); !slices.Equal(got, want) {
+				t.Errorf("at %s %q are due, want %q", now, got, want)
+			}
+		})
+	}
+	due(noon.Add(-2 * time.Hour))
+	due(noon, "a1.example", "b1.example", "a2.example")
+	due(noon.Add(time.Second), "a1.example", "b1.example", "a2.example", "a3.example")
+	do(t, s, func(tx store.Tx) error {
+		for d, err := range tx.DueDomains(noon) {
+			if err != nil {
+				return err
+			}
+			d.Checks.Next = noon.Add(time.Minute)
+			if d.Name == "a1.example" {
+				d.Checks.Next = time.Time{}
+			}
+			if err := tx.PutDomain(d); err != nil {
+				return err
+			}
+		}
+		return tx.DeleteDomain("org_a", "a3.example")
+	})
+	due(noon.Add(time.Second))
+	due(noon.Add(time.Minute), "a2.example", "b1.example")
+}
+
 func notFound(t *testing.T, h Harness) {
 	s := open(t, h, nil)
 	look(t, s, func(tx store.Tx) {
@@ -249,6 +328,13 @@ func notFound(t *testing.T, h Harness) {
 			_, errs["Membership "+id] = tx.Membership("org", tenancy.UserID(id))
 			_, errs["Role "+id] = tx.Role("", id)
 			_, errs["Session "+id] = tx.Session(session.ID(id))
+			_, errs["OutboxMessage "+id] = tx.OutboxMessage(outbox.ID(id))
+			_, errs["Password "+id] = tx.Password(tenancy.UserID(id))
+			_, errs["TOTP "+id] = tx.TOTP(tenancy.UserID(id))
+			_, errs["RecoveryCodes "+id] = tx.RecoveryCodes(tenancy.UserID(id))
+			_, errs["Passkey "+id] = tx.Passkey(id)
+			_, errs["EmailCode "+id] = tx.EmailCode(id)
+			_, errs["Counter "+id] = tx.Counter("scope", id)
 		}
 		_, errs["SessionByToken"] = tx.SessionByToken(session.Hash{})
 		_, errs["Handover"] = tx.Handover(session.Hash{})
@@ -274,6 +360,7 @@ func badKeys(t *testing.T, h Harness) {
 		"session without token":     session.Session{ID: "session_1", User: "u", ExpiresAt: soon},
 		"session without user":      session.Session{ID: "session_1", Token: hash("1"), ExpiresAt: soon},
 		"hand-over without code":    session.Handover{ExpiresAt: soon},
+		"mail without id":           outbox.Message{ExpiresAt: soon},
 	} {
 		err := s.Update(t.Context(), func(tx store.Tx) error { return putAll(tx, object) })
 		if err == nil || errors.Is(err, tenancy.ErrNotFound) || errors.Is(err, tenancy.ErrTaken) {
