@@ -26,9 +26,7 @@ func (g *reading) check() {
 	if c.Session.Idle > c.Session.Absolute {
 		g.fault(g.at("session", "idle"), fmt.Sprintf("idle, %s, is longer than absolute, %s", c.Session.Idle, c.Session.Absolute), "a session that is not used ends before one that is")
 	}
-	if c.Mail != nil {
-		g.warn(g.at("mail"), "this version of orgate sends no mail", "mail has no effect yet")
-	}
+	g.checkMail(login)
 	g.checkApps(login)
 	g.checkOrganizations(login)
 }
@@ -82,6 +80,9 @@ func (g *reading) checkListeners() {
 	if c.Listen != "" && c.Management.Listen != "" && sameListener(c.Listen, c.Management.Listen) {
 		g.fault(g.at("management", "listen"), "management listens where the public listener does", "give it a port of its own, such as 127.0.0.1:9090")
 	}
+	if c.ForwardAuth && !g.given(g.at("trusted_proxies")) {
+		g.fault(g.at("forward_auth"), "nobody may ask: there are no trusted_proxies", "add trusted_proxies: with the addresses of the proxies that ask")
+	}
 	for i, p := range c.TrustedProxies {
 		if p.IsValid() && p.Bits() == 0 {
 			g.warn(g.at("trusted_proxies", i), "every address is trusted: anybody can claim to be any address", "name the addresses of the proxies")
@@ -128,17 +129,19 @@ func (g *reading) checkSignIn() {
 		switch {
 		case slices.Index(s.Methods, m) < i:
 			g.fault(at, m.String()+" is there twice", "keep one of them")
-		case m != 0 && !available(m):
-			g.warn(at, "this version of orgate has no "+m.String(), "it is not offered to anybody")
+		case m == policy.EmailCode && g.config.Mail == nil:
+			g.fault(at, "a code by mail needs mail", "add mail: { smtp: { host: smtp.example.com }, from: … }")
+		case m == policy.Password && g.config.Mail == nil:
+			g.fault(at, "a password needs mail: it is set and reset by a code", "add mail: { smtp: { host: smtp.example.com }, from: … }")
+		case m == policy.Passkey && g.config.PublicURL.URL != nil && net.ParseIP(g.config.PublicURL.Hostname()) != nil:
+			g.fault(at, "passkeys need a login host with a name", "browsers keep none for an address such as "+g.config.PublicURL.Hostname())
+		case m == policy.Passkey && g.config.PublicURL.URL != nil && g.config.PublicURL.Scheme == "http" && !isLocalhost(g.config.PublicURL.Hostname()):
+			g.fault(at, "passkeys need https", "browsers keep none for a host that is reached by http, but for localhost")
+		case m == policy.Passkey && g.config.Mail == nil:
+			g.warn(at, "without mail, nobody can set up a first passkey", "add mail, so that a code can show whose address it is")
 		}
 	}
-	for i, p := range s.Social {
-		at := g.at("sign_in", "social", i)
-		if j := slices.IndexFunc(s.Social, func(q Social) bool { return q.Name == p.Name }); j < i && p.Name != "" {
-			g.fault(at.at("name"), "the name "+p.Name+" is there twice", "each provider has its own")
-		}
-		g.warn(at, "this version of orgate has no social sign-in", "it is not offered to anybody")
-	}
+	g.checkSocial()
 }
 
 func (g *reading) checkRoles() {
@@ -180,6 +183,7 @@ func (g *reading) checkEgress() {
 	g.checkCA(g.at("egress", "ca_file"), e.CAFile)
 	for i, p := range g.config.SignIn.Social {
 		g.checkIssuer(g.at("sign_in", "social", i, "issuer"), p.Issuer)
+		g.checkIssuer(g.at("sign_in", "social", i, "url"), p.URL)
 	}
 }
 

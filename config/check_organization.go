@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/orgate/orgate/tenancy"
@@ -138,10 +139,21 @@ func (g *reading) missing(at place, key, message, hint string) {
 	}
 }
 
-// checkIssuer notes a provider at localhost that would be refused when it is asked.
+// checkIssuer notes a provider that would be refused when it is asked: one at localhost, or on
+// a port that is not called. Where addresses are allowed by name, its own may be one of them.
 func (g *reading) checkIssuer(at place, issuer Issuer) {
-	if u, err := url.Parse(string(issuer)); err == nil && isLoopback(u.Hostname()) && !g.config.Egress.AllowLoopback {
-		g.fault(at, "this provider is at localhost, which is not called", "for development set egress: { allow_loopback: true }")
+	e := g.config.Egress
+	u, err := url.Parse(string(issuer))
+	switch {
+	case err != nil:
+	case isLoopback(u.Hostname()):
+		if !e.AllowLoopback {
+			g.fault(at, "this provider is at localhost, which is not called", "for development set egress: { allow_loopback: true }")
+		}
+	case u.Port() != "" && len(e.Allow) == 0:
+		if n, err := strconv.ParseUint(u.Port(), 10, 16); err == nil && !slices.Contains(e.PublicPorts(), uint16(n)) {
+			g.fault(at, "this provider is on port "+u.Port()+", which is not called", "add it to the others: egress: { ports: ["+u.Port()+"] }")
+		}
 	}
 }
 

@@ -48,6 +48,9 @@ type Config struct {
 	// The addresses of proxies in front of orgate. Only these may set X-Forwarded-For, -Host and -Proto, and
 	// say in forward-auth which request is meant. None: nobody is trusted.
 	TrustedProxies []netip.Prefix `yaml:"trusted_proxies" example:"[10.0.0.0/8]"`
+	// Lets the trusted proxies ask /.orgate/auth whether to forward a request, and be told who sent it. They must
+	// not pass that path on from outside: a script on a tenant's page could read there what the app is told.
+	ForwardAuth bool `yaml:"forward_auth" default:"false"`
 	// The listener for operators.
 	Management Management `yaml:"management"`
 	// Where everything is kept: one of badger and postgres.
@@ -64,6 +67,8 @@ type Config struct {
 	SignIn SignIn `yaml:"sign_in"`
 	// What calls to identity providers may reach.
 	Egress Egress `yaml:"egress"`
+	// How the records are looked for that prove domains.
+	DNS DNS `yaml:"dns"`
 	// The roles that members can have. Of several roles of one member, the one defined first is the highest. The
 	// role member is always there; if it is not in the list, it is the lowest.
 	Roles []Role `yaml:"roles" example:"[{ slug: admin, permissions: [\"reports:delete\"] }, { slug: member }]"`
@@ -146,10 +151,18 @@ type SMTP struct {
 	Host string `yaml:"host,required" as:"server" example:"smtp.example.com"`
 	// Its port.
 	Port int `yaml:"port" default:"587" min:"1" max:"65535" example:"587"`
+	// How the connection is encrypted: by STARTTLS, which the server must then offer; from the first byte on (implicit);
+	// or not at all (none). Without it: implicit on port 465, none to a server at a loopback address, and starttls
+	// else. The server's certificate is checked against the authorities of the system and those of egress.ca_file.
+	TLS string `yaml:"tls" enum:"starttls implicit none" example:"starttls"`
 	// Whom to sign in as; without it, nobody.
 	Username string `yaml:"username" example:"orgate"`
 	// The password.
 	Password Secret `yaml:"password,secret" example:"\"${SMTP_PASSWORD}\""`
+	// The name to greet the server with; without it, the host of public_url.
+	HELO string `yaml:"helo" as:"server" example:"gate.example.com"`
+	// How long connecting may take, and each mail.
+	Timeout time.Duration `yaml:"timeout" default:"30s" min:"1s" max:"5m" example:"30s"`
 }
 
 // SignIn is how people sign in whom no policy sends to single sign-on.
@@ -167,25 +180,57 @@ type SignIn struct {
 
 // Social is a provider that anybody may sign in with.
 type Social struct {
-	// Its name, unique among them.
+	// Its name, unique among them. It is in the callback URL, and a changed name is another provider.
 	Name string `yaml:"name,required" as:"name" example:"google"`
-	// Its issuer URL.
-	Issuer Issuer `yaml:"issuer,required" example:"https://accounts.google.com"`
+	// What it speaks: oidc is any OpenID provider, github is GitHub's OAuth.
+	Type string `yaml:"type" default:"oidc" enum:"oidc github" example:"oidc"`
+	// What the button calls it; none given: the name with a capital letter.
+	Label string `yaml:"label,literal" example:"Google"`
+	// OIDC: its issuer URL. Another issuer is another provider, whose people are not those of the one before.
+	Issuer Issuer `yaml:"issuer" example:"https://accounts.google.com"`
+	// GitHub: where it is, if it is a GitHub Enterprise Server; none given: https://github.com.
+	URL Issuer `yaml:"url" example:"https://github.acme.com"`
 	// The client there.
 	ClientID string `yaml:"client_id,required" example:"orgate"`
-	// The client's secret.
+	// The client's secret. GitHub requires one.
 	ClientSecret Secret `yaml:"client_secret,secret" example:"\"${GOOGLE_SECRET}\""`
+	// Takes the provider's word for an address that it says is verified, unless the address is on an organization's
+	// verified domain. Without it, an address that is new is proved by a code by mail, once.
+	TrustEmail bool `yaml:"trust_email" default:"false"`
 }
 
 // Egress is what calls to identity providers may reach.
 type Egress struct {
 	// Addresses beside the public ones of the Internet: providers in the operator's own network.
 	Allow []netip.Prefix `yaml:"allow" example:"[10.20.0.0/16]"`
+	// Ports that public addresses may be called on beside 443, 8443 and 9443; those under allow may be on any.
+	Ports []int `yaml:"ports" min:"1" max:"65535" example:"[4443]"`
 	// Lets providers be at localhost, by http too: for development. On without being asked for where public_url
 	// itself is at localhost.
 	AllowLoopback bool `yaml:"allow_loopback" default:"false"`
 	// More certificate authorities to believe, in PEM, beside those of the system.
 	CAFile Path `yaml:"ca_file" example:"/etc/orgate/ca.pem"`
+}
+
+// DNS is how the records are looked for that prove domains. A domain's own name servers are asked for them; a
+// resolver only says where these are.
+type DNS struct {
+	// The resolver to ask, by its address. None: those of /etc/resolv.conf.
+	Resolver netip.AddrPort `yaml:"resolver" example:"127.0.0.1:53"`
+	// Addresses of name servers that may be asked beside the public ones of the Internet: domains that are served in the
+	// operator's own network.
+	Allow []netip.Prefix `yaml:"allow" example:"[10.20.0.0/16]"`
+	// The port that name servers are asked at. Another than 53 is for tests.
+	Port int `yaml:"port" default:"53" min:"1" max:"65535" example:"53"`
+}
+
+// PublicPorts returns the ports that public addresses may be called on.
+func (e Egress) PublicPorts() []uint16 {
+	ports := []uint16{443, 8443, 9443}
+	for _, p := range e.Ports {
+		ports = append(ports, uint16(p))
+	}
+	return ports
 }
 
 // A Role is a named set of permissions.
@@ -241,19 +286,18 @@ func (c *Config) PlainCookies() bool {
 	return c.PublicURL.Scheme == "http" && !isLocalhost(c.PublicURL.Hostname())
 }
 
-// Offered are the methods that this installation can ask for.
+// Offered are the methods that this installation can ask for. An authenticator app, and the
+// recovery codes that go with it, are on offer wherever a local factor can stand first.
 func (c *Config) Offered() policy.Methods {
-	offered := policy.MethodsOf(policy.SSO)
-	for _, m := range c.SignIn.Methods {
-		if available(m) {
-			offered |= policy.MethodsOf(m)
-		}
+	local := policy.MethodsOf(c.SignIn.Methods...)
+	if len(c.SignIn.Social) > 0 {
+		local |= policy.MethodsOf(policy.Social)
 	}
-	return offered
+	if local != 0 {
+		local |= policy.MethodsOf(policy.TOTP, policy.RecoveryCode)
+	}
+	return local | policy.MethodsOf(policy.SSO)
 }
-
-// available reports whether this version of orgate has the method.
-func available(m policy.Method) bool { return m == policy.SSO }
 
 // Rules are the settings that joining depends on.
 func (c *Config) Rules() tenancy.Rules {

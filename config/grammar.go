@@ -75,6 +75,7 @@ var (
 	permission = regexp.MustCompile(`^[A-Za-z0-9*][A-Za-z0-9:._/*-]{0,127}$`)
 	scope      = regexp.MustCompile(`^[!#-\[\]-~]{1,128}$`) // RFC 6749, 3.3
 	headerName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]{0,63}$`)
+	colour     = regexp.MustCompile(`^#[0-9a-fA-F]{6}$`)
 	shortName  = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`)
 )
 
@@ -93,6 +94,7 @@ func newGrammars() grammars {
 	})
 	t(Size(0), grammar{name: "size", parse: wrap(parseSize), example: "10MiB", pattern: `^[0-9]+([KMG]iB)?$`})
 	t(netip.Prefix{}, grammar{name: "address or range", parse: wrap(parsePrefix), example: "10.0.0.0/8", never: true})
+	t(netip.AddrPort{}, grammar{name: "address and port", parse: wrap(parseAddrPort), example: "127.0.0.1:53", never: true})
 	t(Secret{}, grammar{name: "secret", parse: parseSecret, quiet: true})
 	t(Key{}, grammar{name: "key", parse: wrap(parseKey), quiet: true, hint: "make one with: openssl rand -base64 32"})
 	t(Path(""), grammar{name: "path", parse: parsePath})
@@ -124,6 +126,7 @@ func newGrammars() grammars {
 	n("permission", matching("permission", permission, "letters, digits and : . _ / * -"))
 	n("scope", matching("scope", scope, "no blanks and no quotes"))
 	n("header", matching("header name", headerName, "letters, digits and -"))
+	n("colour", matching("colour", colour, "# and six hexadecimal digits"))
 	n("name", matching("name", shortName, "lower-case letters, digits, _ and -"))
 	return g
 }
@@ -287,8 +290,18 @@ func parseServer(s string) (any, error) {
 }
 
 func parseMailbox(s string) (any, error) {
-	if _, err := mail.ParseAddress(s); err != nil || strings.ContainsAny(s, "\r\n") {
+	a, err := mail.ParseAddress(s)
+	if err != nil || strings.ContainsAny(s, "\r\n") {
 		return nil, errors.New("is not a mail address")
+	}
+	for i := range len(a.Address) {
+		// Few servers take others, and none passes them on for sure.
+		if c := a.Address[i]; c <= ' ' || c >= 0x7f || c == '"' {
+			return nil, errors.New("has an address that is not of plain ASCII")
+		}
+	}
+	if _, err := parseText(a.Name); err != nil {
+		return nil, fmt.Errorf("has a name that %w", err)
 	}
 	return s, nil
 }

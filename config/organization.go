@@ -15,6 +15,8 @@ type Organization struct {
 	Slug tenancy.Slug `yaml:"slug,required" example:"acme"`
 	// Its name, for people. The slug, if it is not given.
 	Name string `yaml:"name,literal" example:"Acme Inc."`
+	// What its sign-in pages look like.
+	Brand *Brand `yaml:"brand"`
 	// Hosts of its own beside the one made from the slug, each unique. They lead to the first app.
 	Hosts []tenancy.Host `yaml:"hosts" example:"[portal.acme.com]"`
 	// Its own instances of apps: the app's name and where the instance is.
@@ -46,12 +48,20 @@ type Organization struct {
 // let a weak secret be guessed.
 func (o *Organization) Sum() [sha256.Size]byte { return o.sum }
 
+// Brand is what an organization's sign-in pages look like.
+type Brand struct {
+	// Its logo: a PNG or JPEG file of at most 64 KiB and 1024 by 1024 pixels. SVG is not taken.
+	Logo Path `yaml:"logo" example:"logos/acme.png"`
+	// Its colour. Text on it, and on dark pages the colour itself, are made readable.
+	Colour string `yaml:"colour" as:"colour" example:"\"#3450c4\""`
+}
+
 // A Domain is an e-mail domain.
 type Domain struct {
 	// The domain. Public mail providers' can't be claimed.
 	Name string `yaml:"name,required" as:"domain" example:"acme.com"`
-	// Says that the domain is the organization's. In one organization alone; a domain that is not verified has no
-	// effect at all.
+	// Says that the domain is the organization's: no more proof is asked, ever. In one organization alone. Without it, the
+	// domain is to be proved by a record in the DNS (see domains.md), and until then has no effect at all.
 	Verified bool `yaml:"verified" default:"false"`
 }
 

@@ -250,6 +250,15 @@ func (s Size) String() string {
 	return strconv.FormatInt(int64(s), 10)
 }
 
+// parseAddrPort reads an address and a port, as they are written together.
+func parseAddrPort(s string) (netip.AddrPort, error) {
+	ap, err := netip.ParseAddrPort(s)
+	if err != nil || ap.Port() == 0 {
+		return netip.AddrPort{}, errors.New("is not an IP address and a port")
+	}
+	return ap, nil
+}
+
 // parsePrefix reads a range of addresses, or a single one.
 func parsePrefix(s string) (netip.Prefix, error) {
 	if a, err := netip.ParseAddr(s); err == nil && a.Zone() == "" {

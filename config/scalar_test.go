@@ -180,3 +180,14 @@ func FuzzFaultsShowNoSecret(f *testing.F) {
 		}
 	})
 }
+
+func TestAResolverIsAnAddressAndAPort(t *testing.T) {
+	for in, ok := range map[string]bool{
+		"127.0.0.1:53": true, "[::1]:5353": true, "[fe80::1%eth0]:53": true,
+		"127.0.0.1": false, "::1": false, "ns.example.com:53": false, ":53": false, "127.0.0.1:0": false, "127.0.0.1:65536": false, "127.1:53": false, "": false,
+	} {
+		if _, err := parseAddrPort(in); (err == nil) != ok {
+			t.Errorf("%q: %v", in, err)
+		}
+	}
+}

@@ -149,7 +149,7 @@ func (r *run) relocate() error {
 func (r *run) digest(o *config.Organization) string {
 	// The number is that of this package: with another one, everything is written anew.
 	sum := o.Sum()
-	return "1:" + base64.RawStdEncoding.EncodeToString(r.box.Digest("organization", sum[:]))
+	return "2:" + base64.RawStdEncoding.EncodeToString(r.box.Digest("organization", sum[:]))
 }
 
 // at puts in front of an error where the YAML says what it is about.

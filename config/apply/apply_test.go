@@ -395,6 +395,40 @@ func TestAHostAndADomainGoFromOneOrganizationToAnother(t *testing.T) {
 	}
 }
 
+func TestADomainThatWasProvedByDNSAndIsStillClaimedIsNotTaken(t *testing.T) {
+	in := install(t)
+	const first = "  - slug: a\n    domains: [{ name: acme.com }]\n"
+	in.apply(first)
+	in.update(func(tx store.Tx) error {
+		return tenancy.VerifyDomain(tx, in.organization("a").ID, "acme.com", tenancy.StrategyDNS, audit.System, in.now)
+	})
+	const second = "  - slug: b\n    domains: [{ name: acme.com, verified: true }]\n"
+	_, err := in.try(base + first + second)
+	if !errors.Is(err, tenancy.ErrTaken) || !strings.Contains(err.Error(), "organization a has proved by DNS that the domain acme.com is its own") {
+		t.Errorf("err = %v, want ErrTaken", err)
+	}
+	if in.verified("acme.com") != "a" || len(in.events) > 0 {
+		t.Errorf("it is %s's; events: %v", in.verified("acme.com"), in.names())
+	}
+	// Given up by the one, it may be said to be the other's.
+	in.apply("  - slug: a\n    domains: []\n" + second)
+	if in.verified("acme.com") != "b" {
+		t.Errorf("it is %s's", in.verified("acme.com"))
+	}
+}
+
+func TestADomainThatIsNotSaidToBeVerifiedIsToBeProved(t *testing.T) {
+	in := install(t)
+	in.apply(acme)
+	in.update(func(tx store.Tx) error {
+		due, err := tenancy.DueChecks(tx, 10, in.now)
+		if len(due) != 1 || due[0].Domain.Name != "acme.au" {
+			t.Errorf("due: %+v", due)
+		}
+		return err
+	})
+}
+
 func TestWhatBelongsToAnOrganizationOfTheAPIIsNotTakenAndNothingIsWritten(t *testing.T) {
 	in := install(t)
 	in.update(func(tx store.Tx) error {

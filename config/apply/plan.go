@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 
 	"github.com/orgate/orgate/config"
 	"github.com/orgate/orgate/store"
@@ -48,7 +49,7 @@ func (r *run) plan(c *config.Config) error {
 				continue
 			}
 			r.changed = append(r.changed, change{o, r.digest(o)})
-			taken, err := r.conflicts(tx, o)
+			taken, err := r.conflicts(tx, o, wanted)
 			if err != nil {
 				return err
 			}
@@ -60,8 +61,10 @@ func (r *run) plan(c *config.Config) error {
 
 // conflicts finds who has what o is to get. From an organization in which the YAML owns it,
 // it is taken: there, the YAML does not claim it any more, or there would be a
-// fault in the configuration. Anybody else keeps it, and that is a fault.
-func (r *run) conflicts(tx store.Tx, o *config.Organization) (faults []error, err error) {
+// fault in the configuration. Anybody else keeps it, and that is a fault. So does an
+// organization of the YAML that still claims a domain and has proved it by DNS: to say that it is another's is not
+// to take it away.
+func (r *run) conflicts(tx store.Tx, o *config.Organization, wanted map[tenancy.Slug]*config.Organization) (faults []error, err error) {
 	self, err := tx.OrganizationBySlug(o.Slug)
 	if _, err := missing(err); err != nil {
 		return nil, err
@@ -100,9 +103,18 @@ func (r *run) conflicts(tx store.Tx, o *config.Organization) (faults []error, er
 		if err != nil {
 			return nil, err
 		}
+		if owner.ID != self.ID && found.Strategy == tenancy.StrategyDNS && claimsDomain(wanted[owner.Slug], d.Name) {
+			faults = append(faults, at(o, tenancy.SectionDomains, fmt.Errorf("organization %s has proved by DNS that the domain %s is its own, and claims it here too; take it out there, or verified: true here: %w", owner.Slug, d.Name, tenancy.ErrTaken)))
+			continue
+		}
 		judge(owner, tenancy.SectionDomains, holding{domain: d.Name}, "the domain "+d.Name)
 	}
 	return faults, nil
+}
+
+// claimsDomain reports whether the YAML names the domain in o, which may be nil.
+func claimsDomain(o *config.Organization, name string) bool {
+	return o != nil && slices.ContainsFunc(o.Domains, func(d config.Domain) bool { return d.Name == name })
 }
 
 // release takes from organizations what others are to get. If the run ends here, it was taken
