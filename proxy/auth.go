@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/orgate/orgate/internal/endpoint"
+	"github.com/orgate/orgate/internal/text"
 	"github.com/orgate/orgate/tenancy"
 )
 
@@ -21,16 +22,25 @@ func isAuth(path string) bool {
 //
 // Whoever may ask can ask about any host and path, and is told who is signed in. So
 // the peer must be a trusted proxy, and all that is believed of the request comes from it.
+//
+// A trusted proxy also passes on what browsers send, and no question can be told from a
+// request that a script sent here itself, on the page of a tenant, to read what apps alone are
+// told: the same headers, from the same peer. So the operator says whether proxies ask.
 func (x *exchange) forwardAuth(r *http.Request, host tenancy.Host, port string) {
-	if !x.peerTrust {
-		why := "the peer " + x.clientIP + " is not in trusted_proxies"
+	var why errUntrusted
+	switch {
+	case !x.peerTrust:
+		x.code, why = "forward_auth_untrusted", errUntrusted("the peer "+x.clientIP+" is not in trusted_proxies")
+	case !x.st.forwardAuth:
+		x.code, why = "forward_auth_off", "no proxy is to ask: forward_auth is off"
+	}
+	if why != "" {
 		if _, ok := x.st.place(host); !ok {
-			x.refuse(r, unknownHost, "forward-auth: "+why)
+			x.refuse(r, unknownHost, "forward-auth: "+string(why))
 			return
 		}
-		x.code = "forward_auth_untrusted"
-		x.fail(r, &endpoint.Error{Status: http.StatusForbidden, Code: x.code, Title: "This is not for you",
-			Text: "Only a proxy that is trusted may ask here.", Hint: "The operator lists proxies under trusted_proxies.", Err: errUntrusted(why)})
+		x.fail(r, &endpoint.Error{Status: http.StatusForbidden, Code: x.code, Title: text.T("This is not for you"),
+			Text: text.T("Only a proxy that is trusted may ask here."), Hint: text.T("The operator lists proxies under trusted_proxies, and sets forward_auth."), Err: why})
 		return
 	}
 	o, err := original(r, x.target)
@@ -42,8 +52,8 @@ func (x *exchange) forwardAuth(r *http.Request, host tenancy.Host, port string) 
 	}
 	if err != nil {
 		x.code = "bad_original_request"
-		x.fail(r, &endpoint.Error{Status: http.StatusForbidden, Code: x.code, Title: "This request can't be judged",
-			Text: "What the proxy said of the request can't be read.", Err: err})
+		x.fail(r, &endpoint.Error{Status: http.StatusForbidden, Code: x.code, Title: text.T("This request can't be judged"),
+			Text: text.T("What the proxy said of the request can't be read."), Err: err})
 		return
 	}
 	pl, ok := x.st.place(host)
@@ -58,8 +68,8 @@ func (x *exchange) forwardAuth(r *http.Request, host tenancy.Host, port string) 
 	x.place = pl
 	if x.ours() || x.target.ambiguous && !pl.app.AmbiguousPaths {
 		x.code = string(ambiguousPath)
-		x.fail(r, &endpoint.Error{Status: http.StatusForbidden, Code: x.code, Title: "This request can't be judged",
-			Text: "The path is one of ours, or can be read in two ways."})
+		x.fail(r, &endpoint.Error{Status: http.StatusForbidden, Code: x.code, Title: text.T("This request can't be judged"),
+			Text: text.T("The path is one of ours, or can be read in two ways.")})
 		return
 	}
 	if err := x.authorize(r); err != nil {
@@ -87,8 +97,8 @@ func (x *exchange) answerAuth(r *http.Request, o originalRequest) {
 			x.WriteHeader(http.StatusFound)
 			return
 		}
-		x.fail(r, &endpoint.Error{Status: http.StatusUnauthorized, Code: "sign_in_required", Title: "Please sign in", Text: "You are not signed in here, or not any more.",
-			Organization: x.place.org.name, ActionURL: x.signInURL(back), ActionText: "Sign in"})
+		x.fail(r, &endpoint.Error{Status: http.StatusUnauthorized, Code: "sign_in_required", Title: text.T("Please sign in"), Text: text.T("You are not signed in here, or not any more."),
+			Organization: x.place.org.name, ActionURL: x.signInURL(back), ActionText: text.T("Sign in")})
 		return
 	}
 	if x.foreignWebSocket(r) {

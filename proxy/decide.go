@@ -10,6 +10,7 @@ import (
 
 	"github.com/orgate/orgate/internal/cookie"
 	"github.com/orgate/orgate/internal/endpoint"
+	"github.com/orgate/orgate/internal/text"
 	"github.com/orgate/orgate/policy"
 	"github.com/orgate/orgate/session"
 )
@@ -87,8 +88,8 @@ func (x *exchange) serveApp(r *http.Request) {
 }
 
 func crossOrigin() *endpoint.Error {
-	return &endpoint.Error{Status: http.StatusForbidden, Code: "cross_origin", Title: "This request came from another site",
-		Text: "A page of another site tried to open a connection in your name. It was not opened."}
+	return &endpoint.Error{Status: http.StatusForbidden, Code: "cross_origin", Title: text.T("This request came from another site"),
+		Text: text.T("A page of another site tried to open a connection in your name. It was not opened.")}
 }
 
 // foreignWebSocket reports whether a page of another site opens a WebSocket with the
@@ -128,15 +129,15 @@ func (x *exchange) challenge(r *http.Request) {
 		back = from
 	}
 	e := &endpoint.Error{
-		Status: http.StatusUnauthorized, Code: "sign_in_required", Title: "Please sign in",
-		Text: "You are not signed in here, or not any more. What you sent was not carried out.", Hint: "Sign in, go back, and send it again.",
-		Organization: x.place.org.name, ActionURL: x.signInURL(back), ActionText: "Sign in",
+		Status: http.StatusUnauthorized, Code: "sign_in_required", Title: text.T("Please sign in"),
+		Text: text.T("You are not signed in here, or not any more. What you sent was not carried out."), Hint: text.T("Sign in, go back, and send it again."),
+		Organization: x.place.org.name, ActionURL: x.signInURL(back), ActionText: text.T("Sign in"),
 	}
 	if x.grant != nil && !x.grant.nobody() {
-		e.Code, e.Text = "more_proof_required", "You are signed in, but this organization asks for more. What you sent was not carried out."
+		e.Code, e.Text = "more_proof_required", text.T("You are signed in, but this organization asks for more. What you sent was not carried out.")
 	}
 	if r.Method == http.MethodGet || r.Method == http.MethodHead {
-		e.Text, e.Hint = "You are not signed in here, or not any more.", "Sign in and try again."
+		e.Text, e.Hint = text.T("You are not signed in here, or not any more."), text.T("Sign in and try again.")
 	}
 	x.fail(r, e)
 }
@@ -211,49 +212,49 @@ func (x *exchange) attempts(r *http.Request) []string {
 func (x *exchange) denial() *endpoint.Error {
 	e := &endpoint.Error{
 		Status: http.StatusForbidden, Code: x.decision.Reason.String(), Organization: x.place.org.name,
-		Title: "You have no access here", ActionURL: switchPath, ActionText: "Choose another organization",
+		Title: text.T("You have no access here"), ActionURL: switchPath, ActionText: text.T("Choose another organization"),
 	}
 	name := x.place.org.name
 	switch x.decision.Reason {
 	case policy.NotMember:
-		e.Text, e.Hint = "You are signed in, but you are not a member of "+name+".", "Ask an administrator of "+name+" to invite you, or sign in with another address."
+		e.Text, e.Hint = text.T("You are signed in, but you are not a member of %s.", name), text.T("Ask an administrator of %s to invite you, or sign in with another address.", name)
 	case policy.InvitationOpen:
-		e.Text, e.Hint = "You were invited to "+name+", and have not accepted yet.", "Open the link in the invitation."
+		e.Text, e.Hint = text.T("You were invited to %s, and have not accepted yet.", name), text.T("Open the link in the invitation.")
 	case policy.Deactivated:
-		e.Text, e.Hint = "Your access to "+name+" was switched off.", "Ask an administrator of "+name+"."
+		e.Text, e.Hint = text.T("Your access to %s was switched off.", name), text.T("Ask an administrator of %s.", name)
 	case policy.Confined:
-		e.Text, e.Hint = "The way you signed in is good for another organization only.", "Sign out and sign in again in the way that "+name+" asks for."
+		e.Text, e.Hint = text.T("The way you signed in is good for another organization only."), text.T("Sign out and sign in again in the way that %s asks for.", name)
 	case policy.NoMethod:
-		e.Text, e.Hint = name+" asks for a way to sign in that is not available here.", "Ask an administrator of "+name+"."
+		e.Text, e.Hint = text.T("%s asks for a way to sign in that is not available here.", name), text.T("Ask an administrator of %s.", name)
 	case policy.RoleMissing, policy.PermissionMissing:
-		e.Text, e.Hint = "Your role in "+name+" does not include this page.", "Ask an administrator of "+name+" for the role that does."
-		e.ActionURL, e.ActionText = "/", "Go to the first page"
+		e.Text, e.Hint = text.T("Your role in %s does not include this page.", name), text.T("Ask an administrator of %s for the role that does.", name)
+		e.ActionURL, e.ActionText = "/", text.T("Go to the first page")
 	case policy.ConditionFalse, policy.ConditionFailed:
-		e.Text, e.Hint = "This page is not for you under the rules of the app.", "Ask an administrator of "+name+"."
-		e.ActionURL, e.ActionText = "/", "Go to the first page"
+		e.Text, e.Hint = text.T("This page is not for you under the rules of the app."), text.T("Ask an administrator of %s.", name)
+		e.ActionURL, e.ActionText = "/", text.T("Go to the first page")
 	case policy.Suspended:
 		return unknownHostError()
 	default:
-		e.Text = "You may not do this here."
+		e.Text = text.T("You may not do this here.")
 	}
 	return e
 }
 
 func unknownHostError() *endpoint.Error {
-	return &endpoint.Error{Status: http.StatusNotFound, Code: string(unknownHost), Title: "There is nothing at this address",
-		Text: "Nothing here has this name.", Hint: "Check the address for typing errors."}
+	return &endpoint.Error{Status: http.StatusNotFound, Code: string(unknownHost), Title: text.T("There is nothing at this address"),
+		Text: text.T("Nothing here has this name."), Hint: text.T("Check the address for typing errors.")}
 }
 
 // unavailable is the answer when the store can't be asked: nobody gets in.
 func unavailable(err error) *endpoint.Error {
-	return &endpoint.Error{Status: http.StatusServiceUnavailable, Code: "unavailable", Title: "Sign-in can't be checked right now",
-		Text: "The place where sessions are kept does not answer, so nobody is let in.", Hint: "Try again in a moment.",
+	return &endpoint.Error{Status: http.StatusServiceUnavailable, Code: "unavailable", Title: text.T("Sign-in can't be checked right now"),
+		Text: text.T("The place where sessions are kept does not answer, so nobody is let in."), Hint: text.T("Try again in a moment."),
 		Header: http.Header{"Retry-After": {"5"}}, Err: err}
 }
 
 // refuse answers a request that is refused for its shape or host. why is for the log.
 func (x *exchange) refuse(r *http.Request, code refusal, why string) {
-	e := &endpoint.Error{Status: http.StatusBadRequest, Code: string(code), Title: "This request can't be read"}
+	e := &endpoint.Error{Status: http.StatusBadRequest, Code: string(code), Title: text.T("This request can't be read")}
 	if why != "" {
 		e.Err = errors.New(why)
 	}
@@ -262,20 +263,20 @@ func (x *exchange) refuse(r *http.Request, code refusal, why string) {
 		*e = *unknownHostError()
 		e.Err = errors.New(why)
 	case badMethod:
-		e.Status, e.Title, e.Text = http.StatusMethodNotAllowed, "This address does not work that way", "Requests of this method are not accepted."
+		e.Status, e.Title, e.Text = http.StatusMethodNotAllowed, text.T("This address does not work that way"), text.T("Requests of this method are not accepted.")
 		e.Header = http.Header{"Allow": {"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"}}
 	case badTarget:
-		e.Text = "The address of the request is not a path on the host that it was sent to."
+		e.Text = text.T("The address of the request is not a path on the host that it was sent to.")
 	case badPath:
-		e.Text, e.Hint = "The path has dot segments, control characters or broken escapes in it.", "Write the path out plainly."
+		e.Text, e.Hint = text.T("The path has dot segments, control characters or broken escapes in it."), text.T("Write the path out plainly.")
 	case ambiguousPath:
-		e.Text, e.Hint = "The path can be read in two ways (an encoded slash, a semicolon, an empty segment).", "Write the path out plainly."
+		e.Text, e.Hint = text.T("The path can be read in two ways (an encoded slash, a semicolon, an empty segment)."), text.T("Write the path out plainly.")
 	case longQuery:
-		e.Status, e.Title, e.Text = http.StatusRequestURITooLong, "The address is too long", "The part after the question mark is too long."
+		e.Status, e.Title, e.Text = http.StatusRequestURITooLong, text.T("The address is too long"), text.T("The part after the question mark is too long.")
 	case badHost:
-		e.Text, e.Hint = "The host name of the request is missing, doubled or no name.", "Use the address that you were given, not a number."
+		e.Text, e.Hint = text.T("The host name of the request is missing, doubled or no name."), text.T("Use the address that you were given, not a number.")
 	case badConnection:
-		e.Text = "The Connection header names a header that it may not."
+		e.Text = text.T("The Connection header names a header that it may not.")
 	}
 	x.code = string(code)
 	x.fail(r, e)

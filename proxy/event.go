@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"slices"
@@ -103,11 +104,16 @@ func scopesOf(e *audit.Event) []scope {
 	case kind == "organization_domain":
 		var data struct {
 			Domain string `json:"domain"`
+			Failed struct {
+				Domain string `json:"domain"`
+			} `json:"organization_domain"` // of a verification that failed
 		}
-		if json.Unmarshal(e.Data, &data) != nil || data.Domain == "" {
+		err := json.Unmarshal(e.Data, &data)
+		domain := strings.ToLower(cmp.Or(data.Domain, data.Failed.Domain))
+		if err != nil || domain == "" {
 			return []scope{{kind: everything}}
 		}
-		return []scope{{byEmailDomain, strings.ToLower(data.Domain)}, {byOrganization, e.Organization}}
+		return []scope{{byEmailDomain, domain}, {byOrganization, e.Organization}}
 	case kind == "role" || kind == "permission":
 		return []scope{{kind: everything}}
 	case e.Session != "":

@@ -340,7 +340,7 @@ func (x *exchange) Write(b []byte) (int, error) {
 	}
 	x.extend()
 	if at := x.flight.until.Load(); at != 0 && x.p.now().UnixNano() > at && x.flight.until.CompareAndSwap(at, 0) {
-		go x.p.rejudge(x.flight.grant.Load())
+		x.p.docket.add(x.flight.grant.Load())
 	}
 	n, err := x.w.Write(b)
 	x.bytes += int64(n)

@@ -41,19 +41,13 @@ const grace = 500 * time.Millisecond
 
 // reevaluate judges anew what is open under grants that were invalidated, and ends what
 // may not go on. It returns at once.
-func (p *Proxy) reevaluate(open []*grant) {
-	for _, g := range open {
-		go p.rejudge(g)
-	}
-}
+func (p *Proxy) reevaluate(open []*grant) { p.docket.add(open...) }
 
 // rejudge reads the session of g once more. What is still allowed goes on, but a stream
 // whose app was told something that is no longer true is ended: it would go on being
-// served as who it was. Any failure ends everything: nobody may stay in because the store
-// could not be asked.
-func (p *Proxy) rejudge(g *grant) {
-	ctx, cancel := context.WithTimeout(context.Background(), 900*time.Millisecond)
-	defer cancel()
+// served as who it was. Any failure ends everything, and so does the end of ctx: nobody may
+// stay in because the store could not be asked.
+func (p *Proxy) rejudge(ctx context.Context, g *grant) {
 	st := p.state.Load()
 
 	g.mu.Lock()
@@ -64,7 +58,7 @@ func (p *Proxy) rejudge(g *grant) {
 	g.mu.Unlock()
 
 	for _, f := range flights {
-		if !p.mayGoOn(ctx, st, g, f) {
+		if ctx.Err() != nil || !p.mayGoOn(ctx, st, g, f) {
 			p.end(f)
 		}
 	}
@@ -170,7 +164,7 @@ func (p *Proxy) arm(f *flight, g *grant, validUntil time.Time) {
 		f.until.Store(at.UnixNano())
 		return
 	}
-	t := time.AfterFunc(max(at.Sub(p.now()), 0)+time.Millisecond, func() { p.rejudge(f.grant.Load()) })
+	t := time.AfterFunc(max(at.Sub(p.now()), 0)+time.Millisecond, func() { p.docket.add(f.grant.Load()) })
 	if old := f.timer.Swap(t); old != nil {
 		old.Stop()
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/orgate/orgate/internal/cookie"
 	"github.com/orgate/orgate/internal/endpoint"
+	"github.com/orgate/orgate/internal/text"
 )
 
 // forward sends an allowed request to its app. It is the one place where that is done.
@@ -45,7 +46,7 @@ func (x *exchange) forward(r *http.Request) {
 	}
 	defer x.p.land(x)
 	if x.p.state.Load().generation != x.st.generation {
-		x.p.rejudge(x.grant) // settings changed before it could be found, and it may stay open for days
+		x.p.docket.hear(x.grant, time.Now().Add(judgement)) // settings changed before it could be found, and it may stay open for days
 	}
 	if r.Body != nil && r.Body != http.NoBody {
 		r.Body = &steadyBody{ReadCloser: r.Body, x: x}
@@ -65,8 +66,8 @@ func (x *exchange) forward(r *http.Request) {
 }
 
 func tooLarge() *endpoint.Error {
-	return &endpoint.Error{Status: http.StatusRequestEntityTooLarge, Code: "body_too_large", Title: "That is too much at once",
-		Text: "What you sent is larger than this app takes.", Header: http.Header{"Connection": {"close"}}}
+	return &endpoint.Error{Status: http.StatusRequestEntityTooLarge, Code: "body_too_large", Title: text.T("That is too much at once"),
+		Text: text.T("What you sent is larger than this app takes."), Header: http.Header{"Connection": {"close"}}}
 }
 
 // connect gives the app its way to the upstream, taking over the connections of an
@@ -277,8 +278,8 @@ func failed(_ http.ResponseWriter, r *http.Request, err error) {
 	cause := context.Cause(r.Context())
 	switch {
 	case errors.Is(cause, errGrantEnded):
-		x.fail(r, &endpoint.Error{Status: http.StatusUnauthorized, Code: "session_ended", Title: "You were signed out", Organization: name,
-			Text: "Your session ended, or what you may do here changed, while this was under way.", ActionURL: x.signInURL("/"), ActionText: "Sign in"})
+		x.fail(r, &endpoint.Error{Status: http.StatusUnauthorized, Code: "session_ended", Title: text.T("You were signed out"), Organization: name,
+			Text: text.T("Your session ended, or what you may do here changed, while this was under way."), ActionURL: x.signInURL("/"), ActionText: text.T("Sign in")})
 	case r.Context().Err() != nil:
 		x.code, x.cause = "client_gone", err
 		x.status = 499 // as nginx logs it; nobody is there to read an answer
@@ -286,14 +287,14 @@ func failed(_ http.ResponseWriter, r *http.Request, err error) {
 	case isTooLarge(err):
 		x.fail(r, tooLarge())
 	case errors.Is(err, errUnguarded):
-		x.fail(r, &endpoint.Error{Status: http.StatusInternalServerError, Code: "not_forwarded", Title: "Something went wrong on our side",
-			Text: "Your request was not passed on.", Hint: "Tell the people who run this service the id below.", Err: err})
+		x.fail(r, &endpoint.Error{Status: http.StatusInternalServerError, Code: "not_forwarded", Title: text.T("Something went wrong on our side"),
+			Text: text.T("Your request was not passed on."), Hint: text.T("Tell the people who run this service the id below."), Err: err})
 	case isTimeout(err):
-		x.fail(r, &endpoint.Error{Status: http.StatusGatewayTimeout, Code: "upstream_timeout", Title: "The app takes too long", Organization: name,
-			Text: "The app did not answer in time.", Hint: "Try again in a moment.", Err: err})
+		x.fail(r, &endpoint.Error{Status: http.StatusGatewayTimeout, Code: "upstream_timeout", Title: text.T("The app takes too long"), Organization: name,
+			Text: text.T("The app did not answer in time."), Hint: text.T("Try again in a moment."), Err: err})
 	default:
-		x.fail(r, &endpoint.Error{Status: http.StatusBadGateway, Code: "upstream_down", Title: "The app can't be reached", Organization: name,
-			Text: "The app behind this address does not answer.", Hint: "Try again in a moment. If it goes on, tell the people who run it the id below.", Err: err})
+		x.fail(r, &endpoint.Error{Status: http.StatusBadGateway, Code: "upstream_down", Title: text.T("The app can't be reached"), Organization: name,
+			Text: text.T("The app behind this address does not answer."), Hint: text.T("Try again in a moment. If it goes on, tell the people who run it the id below."), Err: err})
 	}
 }
 

@@ -364,8 +364,18 @@ func TestAnAppThatIsRestartedIsWaitedForAndNothingIsSentTwice(t *testing.T) {
 	})
 	_, c := w.jo()
 	bodies := make(chan string, 10)
+	refused := make(chan struct{}, 10)
+	transport := w.proxy.state.Load().apps[0].transport.http // not in use yet
+	dial := transport.DialContext
+	transport.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := dial(ctx, network, addr)
+		if err != nil {
+			refused <- struct{}{}
+		}
+		return conn, err
+	}
 	go func() {
-		time.Sleep(60 * time.Millisecond) // within the retries
+		<-refused // and it is up again within the retries
 		ln, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", addr)
 		if err != nil {
 			bodies <- err.Error()
@@ -379,7 +389,7 @@ func TestAnAppThatIsRestartedIsWaitedForAndNothingIsSentTwice(t *testing.T) {
 		srv.Serve(ln)
 	}()
 	if res := w.send("POST", acmeHost, "/x", strings.NewReader("once"), "Cookie", c); res.StatusCode != 200 {
-		t.Errorf("%d %s", res.StatusCode, res.body)
+		t.Fatalf("%d %s", res.StatusCode, res.body)
 	}
 	if b := <-bodies; b != "once" || len(bodies) != 0 {
 		t.Errorf("%q, and %d more", b, len(bodies))

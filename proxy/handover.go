@@ -9,6 +9,7 @@ import (
 	"github.com/orgate/orgate/internal/cookie"
 	"github.com/orgate/orgate/internal/endpoint"
 	"github.com/orgate/orgate/internal/page"
+	"github.com/orgate/orgate/internal/text"
 	"github.com/orgate/orgate/session"
 	"github.com/orgate/orgate/store"
 	"github.com/orgate/orgate/tenancy"
@@ -26,7 +27,7 @@ func notFoundIsNil(err error) error {
 // attempt cookie that the code was made for.
 func (x *exchange) callback(w http.ResponseWriter, r *http.Request) error {
 	if r.Method != http.MethodGet { // a pattern for GET takes HEAD too, and a look must not use the code up
-		return &endpoint.Error{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Title: "This address does not work that way", Header: http.Header{"Allow": {"GET"}}}
+		return &endpoint.Error{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Title: text.T("This address does not work that way"), Header: http.Header{"Allow": {"GET"}}}
 	}
 	q, err := query(r, "code")
 	if err != nil {
@@ -106,20 +107,20 @@ func (x *exchange) endOld(tx store.Tx, token session.Hash) error {
 // person is told what to do, which is the same in each case.
 func (x *exchange) handoverError(code string, cause error) error {
 	e := &endpoint.Error{
-		Status: http.StatusBadRequest, Code: code, Title: "This sign-in can't be finished", Organization: x.place.org.name,
-		Text: "The link has expired or was used already.", Hint: "Sign in again: it takes no longer than the first time.",
-		ActionURL: signInPath, ActionText: "Sign in again", Err: cause,
+		Status: http.StatusBadRequest, Code: code, Title: text.T("This sign-in can't be finished"), Organization: x.place.org.name,
+		Text: text.T("The link has expired or was used already."), Hint: text.T("Sign in again: it takes no longer than the first time."),
+		ActionURL: signInPath, ActionText: text.T("Sign in again"), Err: cause,
 	}
 	switch {
 	case code != "":
 	case errors.Is(cause, session.ErrUsed):
 		e.Code = "code_used"
 	case errors.Is(cause, session.ErrForeign):
-		e.Code, e.Text = "code_foreign", "It was begun in another browser or for another address, or too long ago."
+		e.Code, e.Text = "code_foreign", text.T("It was begun in another browser or for another address, or too long ago.")
 	case errors.Is(cause, session.ErrExpired):
 		e.Code = "code_expired"
 	case errors.Is(cause, session.ErrEnded):
-		e.Code, e.Text = "session_ended", "You were signed out in the meantime."
+		e.Code, e.Text = "session_ended", text.T("You were signed out in the meantime.")
 	default:
 		e.Code = "code_refused"
 	}
@@ -143,7 +144,7 @@ func (x *exchange) askSignOut(w http.ResponseWriter, r *http.Request) error {
 	return page.SignOut{Brand: page.Brand{Organization: x.place.org.name}, Email: x.grant.view.User.Email, Action: signOutPath, Stay: "/",
 		// The answer to the form is a redirect to the login host, which browsers hold
 		// against form-action too.
-		FormAction: []string{x.st.issuer}}.Render(w, http.StatusOK)
+		FormAction: []string{x.st.issuer}}.Render(w, r, http.StatusOK)
 }
 
 // signOut is POST /.orgate/sign-out. It ends the session of this browser on the login host,

@@ -29,9 +29,11 @@ type Settings struct {
 	// Apps; the first is the one that custom hosts belong to.
 	Apps   []App
 	Limits session.Limits
-	// TrustedProxies are the peers whose X-Forwarded-For is believed, and who may ask
-	// for forward-auth. Empty: nobody.
+	// TrustedProxies are the peers whose X-Forwarded-For is believed. Empty: nobody's.
 	TrustedProxies []netip.Prefix
+	// ForwardAuth lets them ask whether they may forward a request, and be told who sent it.
+	// They must not hand such questions on for others.
+	ForwardAuth bool
 	// Offered are the methods that sign-in can ask for now.
 	Offered policy.Methods
 	Jar     cookie.Jar
@@ -74,6 +76,7 @@ type Proxy struct {
 	writing sync.Mutex
 
 	grants   *cache
+	docket   *docket
 	keys     *keyring
 	touches  *toucher
 	follower *store.Follower
@@ -109,6 +112,7 @@ func New(ctx context.Context, o Options) (*Proxy, error) {
 		return nil, err
 	}
 	p.grants = newCache(cmp.Or(o.Grants, 50_000))
+	p.docket = &docket{judge: p.rejudge}
 	p.keys = &keyring{store: o.Store, box: o.Box, now: p.now, log: p.log, wake: make(chan struct{}, 1)}
 	p.touches = newToucher()
 	if p.routes, err = p.tenantRoutes(); err != nil {
@@ -122,6 +126,7 @@ func New(ctx context.Context, o Options) (*Proxy, error) {
 		return nil, fmt.Errorf("proxy: %w", err)
 	}
 	p.follower = o.Store.NewFollower(head, p.changed)
+	p.follower.StartOver = p.startOver
 	p.writing.Lock()
 	defer p.writing.Unlock()
 	o.Store.OnCommit(p.committed)
@@ -163,6 +168,24 @@ func (p *Proxy) Run(ctx context.Context) error {
 	wg.Go(func() { p.watch(ctx) })
 	wg.Wait()
 	return context.Cause(ctx)
+}
+
+// startOver forgets all that was made of a store which has gone back since: grants of
+// sessions and memberships that are there no more, organizations as they are no more. Until
+// it is done, each request asks the store for itself.
+func (p *Proxy) startOver(ctx context.Context) error {
+	p.reevaluate(p.grants.invalidate(scope{kind: everything}))
+	p.keys.changed()
+	p.writing.Lock()
+	defer p.writing.Unlock()
+	d, err := p.loadDirectory(ctx)
+	if err != nil {
+		return fmt.Errorf("organizations: %w", err)
+	}
+	p.state.Store(&state{p.state.Load().gate, d})
+	// And once more what came meanwhile, by the old directory.
+	p.reevaluate(p.grants.invalidate(scope{kind: everything}))
+	return nil
 }
 
 // watch ends what is open once the store has been silent for too long: nobody would

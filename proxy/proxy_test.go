@@ -286,7 +286,7 @@ func TestRulesDecideByPathMethodAndRole(t *testing.T) {
 		t.Error("the app was told of somebody who is no member")
 	}
 	res := w.do("GET", acmeHost, "/", browser("Cookie", stranger)...)
-	if !strings.Contains(res.body, "not a member of Acme Inc.") {
+	if !strings.Contains(res.body, "not a member of <bdi>Acme Inc.</bdi>") {
 		t.Errorf("%s", res.body)
 	}
 }

@@ -8,15 +8,18 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/coder/websocket"
+	"github.com/pquerna/otp/totp"
 
 	"github.com/orgate/orgate/audit"
 	"github.com/orgate/orgate/internal/cookie"
 	"github.com/orgate/orgate/policy"
 	"github.com/orgate/orgate/session"
+	"github.com/orgate/orgate/sso/factor"
 	"github.com/orgate/orgate/store"
 	"github.com/orgate/orgate/tenancy"
 )
@@ -58,6 +61,14 @@ func endings() map[string]ending {
 			_, err := tenancy.SaveOrganization(tx, o, audit.System, w.now())
 			return err
 		}, 403}, // no second factor is offered in this world
+		"an authenticator app of their own": {func(w *world, p *person, tx store.Tx) error {
+			secret := factor.NewTOTPSecret()
+			code, err := totp.GenerateCode(secret, w.now())
+			if err != nil {
+				return err
+			}
+			return factor.EnrollTOTP(tx, w.options.Box, p.user.ID, secret, code, audit.System, w.now())
+		}, 403}, // it is asked for from then on, and not offered in this world
 		"suspension": {func(w *world, _ *person, tx store.Tx) error {
 			return tenancy.Suspend(tx, w.acme.ID, audit.System, w.now())
 		}, 404},
@@ -103,6 +114,7 @@ func TestARevocationHoldsUnderLoad(t *testing.T) {
 	w := newWorld(t)
 	p, c := w.jo("admin")
 	revoked := make(chan struct{})
+	var up atomic.Int32
 	bad := make(chan string, 8)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -110,6 +122,7 @@ func TestARevocationHoldsUnderLoad(t *testing.T) {
 	for range 8 {
 		go func() {
 			defer func() { done <- struct{}{} }()
+			first := true
 			for after := 0; after < 20 && ctx.Err() == nil; {
 				late := false
 				select {
@@ -131,10 +144,14 @@ func TestARevocationHoldsUnderLoad(t *testing.T) {
 					bad <- "a request that began after the revocation was let in"
 					return
 				}
+				if first && res.StatusCode == 200 {
+					first = false
+					up.Add(1)
+				}
 			}
 		}()
 	}
-	time.Sleep(30 * time.Millisecond) // let the load come up; nothing depends on how far
+	w.eventually("the load is up", func() bool { return up.Load() == 8 })
 	w.update(func(tx store.Tx) error { return session.Deactivate(tx, w.acme.ID, p.user.ID, audit.System, w.now()) })
 	close(revoked)
 	for range 8 {
@@ -310,7 +327,7 @@ func TestARevocationHoldsThoughTheFeedIsSilent(t *testing.T) {
 	}
 	w.engine.mute.Store(true)
 	w.eventually("grants are believed no more", func() bool { return !w.proxy.trusted(w.now()) })
-	time.Sleep(600 * time.Millisecond) // until what was known is dropped, so that what follows is read anew
+	w.eventually("what was known is dropped, so that what follows is read anew", func() bool { return w.proxy.grants.lru.Len() == 0 })
 	if got := get(); got != 200 {
 		t.Errorf("the store answers, and yet: %d", got)
 	}
@@ -602,6 +619,55 @@ func TestARevocationOnAnotherReplicaHoldsWithinASecond(t *testing.T) {
 	if got := w.do("GET", acmeHost, "/", "Cookie", c).StatusCode; got != 401 {
 		t.Errorf("%d", got)
 	}
+}
+
+// The database fails over to a replica that lagged: what was granted last never happened.
+func TestWhatAStoreLostIsNotBelievedOnceItFailedOver(t *testing.T) {
+	w := newWorld(t)
+	p, c := w.jo("member")
+	lagging := w.replica()
+
+	w.update(func(tx store.Tx) error {
+		if err := addOrganization(tx, w, "initech"); err != nil {
+			return err
+		}
+		_, err := tenancy.SetRoles(tx, tenancy.Rules{DefaultRole: "member"}, w.acme.ID, p.user.ID, tenancy.Grant{Roles: []string{"admin"}}, audit.System, w.now())
+		return err
+	})
+	w.app.Store(nil)
+	for host, path := range map[string]string{acmeHost: "/admin/x", "initech.example.com": "/healthz"} {
+		if got := w.do("GET", host, path, "Cookie", c).StatusCode; got != 200 {
+			t.Fatalf("before: %s%s: %d", host, path, got)
+		}
+	}
+	over := w.streams(acmeHost, "/admin/x", "Cookie", c)
+	w.app.Store(nil)
+	head, _ := w.store.Head(t.Context())
+	w.eventually("the proxy has heard of it all", func() bool { return w.proxy.follower.Position() == head })
+
+	w.engine.standby.Store(&lagging)
+	began := time.Now()
+	for kind, ch := range over {
+		select {
+		case <-ch:
+		case <-time.After(time.Until(began.Add(2 * time.Second))):
+			t.Errorf("%s is still open", kind)
+		}
+	}
+	w.eventually("the organization is gone", func() bool { return w.do("GET", "initech.example.com", "/healthz").StatusCode == 404 })
+	if got := w.do("GET", acmeHost, "/admin/x", "Cookie", c).StatusCode; got != 403 {
+		t.Errorf("what only the lost changes allowed: %d", got)
+	}
+	if got := w.do("GET", acmeHost, "/x", "Cookie", c); got.StatusCode != 200 || got.echo(t).Header.Get("X-Org-Role") != "member" {
+		t.Errorf("what was there before: %d", got.StatusCode)
+	}
+	w.eventually("it is trusted again", func() bool { return w.proxy.trusted(w.now()) })
+	// And what is committed from now on is heard of.
+	other := store.New(lagging, store.Options{Now: w.now})
+	if err := other.Update(t.Context(), func(tx store.Tx) error { return end(tx, w, p) }); err != nil {
+		t.Fatal(err)
+	}
+	w.eventually("the session has ended", func() bool { return w.do("GET", acmeHost, "/x", "Cookie", c).StatusCode == 401 })
 }
 
 func TestAnOrganizationThatCannotBeReadIsClosedUntilItCan(t *testing.T) {

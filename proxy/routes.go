@@ -8,6 +8,7 @@ import (
 
 	"github.com/orgate/orgate/internal/endpoint"
 	"github.com/orgate/orgate/internal/page"
+	"github.com/orgate/orgate/internal/text"
 	"github.com/orgate/orgate/policy"
 	"github.com/orgate/orgate/session"
 	"github.com/orgate/orgate/store"
@@ -62,23 +63,23 @@ func tenant(h func(*exchange, http.ResponseWriter, *http.Request) error) endpoin
 // query reads the query of a path of ours: each parameter once, and none but those named.
 // Servers differ in which of two they take, and a wrong name is a mistake to hear of.
 func query(r *http.Request, names ...string) (map[string]string, error) {
-	bad := func(text string) error {
-		return &endpoint.Error{Status: http.StatusBadRequest, Code: "bad_query", Title: "This address is not complete", Text: text, Hint: "Go back to the page that you came from."}
+	bad := func(what text.Message) error {
+		return &endpoint.Error{Status: http.StatusBadRequest, Code: "bad_query", Title: text.T("This address is not complete"), Text: what, Hint: text.T("Go back to the page that you came from.")}
 	}
 	values, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil || len(r.URL.RawQuery) > 8<<10 {
-		return nil, bad("The part after the question mark can't be read.")
+		return nil, bad(text.T("The part after the question mark can't be read."))
 	}
 	q := map[string]string{}
 	for _, n := range names {
 		q[n] = values.Get(n)
 		if len(values[n]) > 1 {
-			return nil, bad("A parameter is there twice.")
+			return nil, bad(text.T("A parameter is there twice."))
 		}
 		delete(values, n)
 	}
 	if len(values) > 0 {
-		return nil, bad("There is a parameter that is not known here.")
+		return nil, bad(text.T("There is a parameter that is not known here."))
 	}
 	return q, nil
 }
@@ -135,8 +136,8 @@ func (x *exchange) me(w http.ResponseWriter, r *http.Request) error {
 	}
 	if !x.decision.Identified || !allows(x.decision) {
 		x.clearSession()
-		return &endpoint.Error{Status: http.StatusUnauthorized, Code: "sign_in_required", Title: "Nobody is signed in here",
-			Text: "Nobody is signed in here.", Hint: "Send the browser to sign_in_url.", Organization: x.place.org.name, ActionURL: x.signInURL("/"), ActionText: "Sign in"}
+		return &endpoint.Error{Status: http.StatusUnauthorized, Code: "sign_in_required", Title: text.T("Nobody is signed in here"),
+			Text: text.T("Nobody is signed in here."), Hint: text.T("Send the browser to sign_in_url."), Organization: x.place.org.name, ActionURL: x.signInURL("/"), ActionText: text.T("Sign in")}
 	}
 	v := &x.grant.view
 	var id identity

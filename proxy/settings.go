@@ -77,9 +77,11 @@ type gate struct {
 	apps       []*app
 	limits     session.Limits
 	trusted    []netip.Prefix
-	offered    policy.Methods
-	jar        cookie.Jar
-	managed    *managedNames
+	// forwardAuth: trusted ones may ask.
+	forwardAuth bool
+	offered     policy.Methods
+	jar         cookie.Jar
+	managed     *managedNames
 }
 
 // An app is the compiled form of [App].
@@ -104,7 +106,7 @@ func (s Settings) Check() error {
 // compile checks s and makes it ready. Transports of old are taken over where their
 // settings are the same. It reports every fault at once.
 func (s Settings) compile(old *gate) (*gate, error) {
-	g := &gate{public: s.PublicURL, limits: s.Limits, trusted: slices.Clone(s.TrustedProxies), offered: s.Offered, jar: s.Jar}
+	g := &gate{public: s.PublicURL, limits: s.Limits, trusted: slices.Clone(s.TrustedProxies), forwardAuth: s.ForwardAuth, offered: s.Offered, jar: s.Jar}
 	if old != nil {
 		g.generation = old.generation + 1
 	}

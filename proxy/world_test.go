@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -27,32 +28,47 @@ import (
 	"github.com/orgate/orgate/tenancy"
 )
 
-// faulty is an engine that can be cut off.
+// faulty is an engine that can be cut off, or be another one from one moment to the next.
 type faulty struct {
 	store.Engine
-	down atomic.Bool
-	mute atomic.Bool // the feed alone
+	down    atomic.Bool
+	mute    atomic.Bool                  // the feed alone
+	standby atomic.Pointer[store.Engine] // what is asked instead, once there is one
+}
+
+func (f *faulty) now() store.Engine {
+	if e := f.standby.Load(); e != nil {
+		return *e
+	}
+	return f.Engine
 }
 
 func (f *faulty) View(ctx context.Context, fn func(store.KV) error) error {
 	if f.down.Load() {
 		return store.ErrUnavailable
 	}
-	return f.Engine.View(ctx, fn)
+	return f.now().View(ctx, fn)
 }
 
 func (f *faulty) Update(ctx context.Context, fn func(store.KV) error) error {
 	if f.down.Load() {
 		return store.ErrUnavailable
 	}
-	return f.Engine.Update(ctx, fn)
+	return f.now().Update(ctx, fn)
 }
 
 func (f *faulty) Feed(ctx context.Context, pos uint64, limit int) ([]store.Entry, error) {
 	if f.down.Load() || f.mute.Load() {
 		return nil, store.ErrUnavailable
 	}
-	return f.Engine.Feed(ctx, pos, limit)
+	return f.now().Feed(ctx, pos, limit)
+}
+
+func (f *faulty) Head(ctx context.Context) (uint64, error) {
+	if f.down.Load() {
+		return 0, store.ErrUnavailable
+	}
+	return f.now().Head(ctx)
 }
 
 // A logbook is a log that tests read.
@@ -191,6 +207,38 @@ func newWorld(t testing.TB, changes ...change) *world {
 	return w
 }
 
+// replica copies the engine as it is now, feed and all: what a standby has got so far.
+func (w *world) replica() store.Engine {
+	w.t.Helper()
+	var e store.Engine
+	e, err := badger.Open(badger.Options{InMemory: true, Now: w.now})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { e.Close() })
+	err = w.engine.View(w.t.Context(), func(from store.KV) error {
+		return e.Update(w.t.Context(), func(to store.KV) error {
+			for row, err := range from.Scan(nil, nil, false) {
+				if err == nil {
+					err = to.Set(row.Key, row.Value, row.Expires)
+				}
+				if err != nil {
+					return err
+				}
+			}
+			feed, err := from.Entries(0, 10_000)
+			for _, en := range feed {
+				err = errors.Join(err, to.Append(en.Data, en.Expires))
+			}
+			return err
+		})
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return e
+}
+
 // rules of the app in tests.
 func rules(t testing.TB) policy.Rules {
 	var rs policy.Rules
@@ -208,6 +256,9 @@ func rules(t testing.TB) policy.Rules {
 	}
 	return rs
 }
+
+// asking lets trusted proxies ask for forward-auth.
+func asking(o *Options) { o.ForwardAuth = true }
 
 // trustedNet is a network of trusted proxies.
 func trustedNet(s string) netip.Prefix { return netip.MustParsePrefix(s) }

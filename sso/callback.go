@@ -10,6 +10,7 @@ import (
 
 	"github.com/orgate/orgate/audit"
 	"github.com/orgate/orgate/internal/endpoint"
+	"github.com/orgate/orgate/internal/text"
 	"github.com/orgate/orgate/policy"
 	"github.com/orgate/orgate/session"
 	"github.com/orgate/orgate/sso/oidc"
@@ -37,20 +38,17 @@ const (
 // the others do. It finds the flow by the state, and everything else by the flow: nothing
 // that the answer says chooses the connection that judges it.
 func (s *Server) callback(w http.ResponseWriter, r *http.Request) error {
+	if r.Method != http.MethodGet {
+		// A pattern for GET takes HEAD too, and a look, as link checkers and mail scanners
+		// take it, must not use the answer up.
+		return &endpoint.Error{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Title: text.T("This address does not work that way"), Header: http.Header{"Allow": {"GET"}}}
+	}
 	now := s.now()
-	if len(r.URL.RawQuery) > maxQuery {
-		return badRequest(errors.New("query is too long"))
-	}
-	q, err := url.ParseQuery(r.URL.RawQuery)
+	q, state, err := s.readCallback(r)
 	if err != nil {
-		return badRequest(err)
+		return err
 	}
-	state := q["state"]
-	if len(state) != 1 {
-		s.count("unknown_sign_in")
-		return s.tooOld()
-	}
-	f, ok := s.readFlow(r, state[0], now)
+	f, ok := s.readFlow(r, state, now)
 	if !ok || s.url(r.URL.EscapedPath()) != f.OIDC.RedirectURI {
 		// At another address than it was sent to it is another provider's answer: a hostile
 		// one may have sent the browser there to get at the code.
@@ -58,7 +56,7 @@ func (s *Server) callback(w http.ResponseWriter, r *http.Request) error {
 		return s.tooOld()
 	}
 	// It is answered now, whatever comes of it.
-	s.jar.Clear(w, flowName(state[0]))
+	s.jar.Clear(w, flowName(state))
 
 	var conn *tenancy.Connection
 	var org tenancy.Organization
@@ -91,6 +89,21 @@ func (s *Server) callback(w http.ResponseWriter, r *http.Request) error {
 	s.log.InfoContext(r.Context(), "signed in", "request_id", endpoint.RequestID(r.Context()), "user", done.who.User, "session", done.who.ID,
 		"organization", org.Slug, "connection", conn.Name, "new_user", done.in.NewUser, "new_member", done.in.NewMember)
 	return s.follow(w, r, done.aim, done.turn)
+}
+
+// readCallback reads what a provider sent the browser back with.
+func (s *Server) readCallback(r *http.Request) (q url.Values, state string, err error) {
+	if len(r.URL.RawQuery) > maxQuery {
+		return nil, "", badRequest(errors.New("query is too long"))
+	}
+	if q, err = url.ParseQuery(r.URL.RawQuery); err != nil {
+		return nil, "", badRequest(err)
+	}
+	if len(q["state"]) != 1 {
+		s.count("unknown_sign_in")
+		return nil, "", s.tooOld()
+	}
+	return q, q.Get("state"), nil
 }
 
 // asked returns the connection that a flow was begun with, or errGone. org is set as far
@@ -146,7 +159,7 @@ func (s *Server) prove(r *http.Request, f flow, a oidc.Assertion) (done proved, 
 			return err
 		}
 		p := policy.Proof{Method: policy.SSO, Connection: string(f.Connection), Organization: string(f.Owner), At: provedAt(f, a.AuthTime, now)}
-		if err := s.enter(tx, r, f, p, up, &done, now); err != nil {
+		if err := s.enter(tx, r, f.Aim.Another, p, up, &done, now); err != nil {
 			return err
 		}
 		if err := s.recordSuccess(tx, r, f, done, now); err != nil {
@@ -162,7 +175,7 @@ func (s *Server) prove(r *http.Request, f flow, a oidc.Assertion) (done proved, 
 // enter adds the proof to the session of this browser if it is the same person's, and
 // begins a new one otherwise. The proofs of two persons are never in one session: whoever
 // asked for another account leaves the first, and to whoever did not it is said.
-func (s *Server) enter(tx store.Tx, r *http.Request, f flow, p policy.Proof, up *session.UpstreamSession, done *proved, now time.Time) error {
+func (s *Server) enter(tx store.Tx, r *http.Request, another bool, p policy.Proof, up *session.UpstreamSession, done *proved, now time.Time) error {
 	there, live, err := s.liveIn(tx, r)
 	if err != nil {
 		return err
@@ -170,7 +183,7 @@ func (s *Server) enter(tx store.Tx, r *http.Request, f flow, p policy.Proof, up 
 	user := done.in.User.ID
 	if done.in.Cleanse {
 		// A stranger may have made this account and be signed in to it (attack 76).
-		if err := session.EndAll(tx, user, "", audit.System, now); err != nil {
+		if err := s.cleanse(tx, done.in, now); err != nil {
 			return err
 		}
 		live = live && there.User != user
@@ -180,7 +193,7 @@ func (s *Server) enter(tx store.Tx, r *http.Request, f flow, p policy.Proof, up 
 		return err
 	}
 	if live {
-		if !f.Aim.Another {
+		if !another {
 			// Not even if nobody was signed in when the flow began: a flow can be begun by
 			// a link, and be finished when its provider likes, with whom it likes.
 			return errAnotherPerson

@@ -52,7 +52,7 @@ func (s *Server) recordSuccess(tx store.Tx, r *http.Request, f flow, done proved
 // provider said, and proves nothing; the message is what the person was told.
 func (s *Server) recordFailure(tx store.Tx, r *http.Request, f flow, email string, why *endpoint.Error, now time.Time) error {
 	a := s.authentication(r, f, "failed")
-	a.Email, a.Error = clip(email, maxEmail), &authenticationError{Code: why.Code, Message: why.Text}
+	a.Email, a.Error = clip(email, maxEmail), &authenticationError{Code: why.Code, Message: why.Text.String()}
 	e := audit.New(audit.SSOFailed, audit.System, now)
 	e.Organization, e.Connection = string(f.Owner), string(f.Connection)
 	return audit.Record(tx, e, a)

@@ -39,6 +39,10 @@ type aim struct {
 	Organization tenancy.OrgID `json:"organization,omitzero"`
 	// Another: the person asked to sign in as somebody else than who is signed in.
 	Another bool `json:"another,omitzero"`
+	// Next is the page of the login host that the person is on the way to; empty: none.
+	Next next `json:"next,omitzero"`
+	// Fresh: what was proved must be no older than [policy.EnrollWithin].
+	Fresh bool `json:"fresh,omitzero"`
 	// Steps counts the identity providers visited, and Last is the one before.
 	Steps int                  `json:"steps,omitzero"`
 	Last  tenancy.ConnectionID `json:"last,omitzero"`

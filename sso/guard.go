@@ -13,6 +13,7 @@ import (
 	"github.com/orgate/orgate/internal/cookie"
 	"github.com/orgate/orgate/internal/endpoint"
 	"github.com/orgate/orgate/internal/signedin"
+	"github.com/orgate/orgate/internal/text"
 	"github.com/orgate/orgate/policy"
 	"github.com/orgate/orgate/session"
 	"github.com/orgate/orgate/store"
@@ -34,7 +35,7 @@ func (s *Server) Guard(r *http.Request) (*http.Request, error) {
 		if err != nil || !live {
 			return err
 		}
-		_, d, err = s.judge(tx, who.ConfinedTo, who, "", s.now())
+		_, d, err = s.judge(tx, who.ConfinedTo, who, "", 0, s.now())
 		return err
 	})
 	switch {
@@ -42,19 +43,51 @@ func (s *Server) Guard(r *http.Request) (*http.Request, error) {
 		return r, unavailable(err)
 	case !live:
 		return r, &endpoint.Error{
-			Status: http.StatusUnauthorized, Code: "not_signed_in", Title: "You are not signed in",
-			Text: "This page is about you, so it needs to know who you are.", ActionURL: s.url(pathSignIn), ActionText: "Sign in",
+			Status: http.StatusUnauthorized, Code: "not_signed_in", Title: text.T("You are not signed in"),
+			Text: text.T("This page is about you, so it needs to know who you are."), ActionURL: s.url(pathSignIn), ActionText: text.T("Sign in"),
 		}
 	case d.Verdict != policy.Allow:
 		return r, &endpoint.Error{
-			Status: http.StatusUnauthorized, Code: "proof_missing", Title: "Please sign in again",
-			Text: "Your organization asks for more than you have proved so far.", ActionURL: s.url(pathSignIn), ActionText: "Go on",
+			Status: http.StatusUnauthorized, Code: "proof_missing", Title: text.T("Please sign in again"),
+			Text: text.T("Your organization asks for more than you have proved so far."), ActionURL: s.url(pathSignIn), ActionText: text.T("Go on"),
 		}
 	}
 	if err := s.touch(r.Context(), who); err != nil {
 		return r, unavailable(err)
 	}
 	return r.WithContext(signedin.With(r.Context(), who)), nil
+}
+
+// Confirm stands before the routes that are for [endpoint.Confirmed]: those that change how
+// the person signs in. It is Guard for whoever has proved a moment ago all that is asked of
+// them, second factor included: whoever finds an unlocked browser changes nothing.
+func (s *Server) Confirm(r *http.Request) (*http.Request, error) {
+	r, err := s.Guard(r)
+	if err != nil {
+		return r, err
+	}
+	who, _ := signedin.From(r.Context())
+	fresh := false
+	err = s.store.View(r.Context(), func(tx store.Tx) (err error) {
+		fresh, err = s.provedFreshly(tx, who)
+		return err
+	})
+	if err != nil {
+		return r, unavailable(err)
+	}
+	if !fresh {
+		return r, s.proofTooOld(nextAccount)
+	}
+	return r, nil
+}
+
+// proofTooOld asks whoever would change how they sign in to prove who they are anew.
+func (s *Server) proofTooOld(n next) *endpoint.Error {
+	return &endpoint.Error{
+		Status: http.StatusForbidden, Code: "proof_too_old", Title: text.T("Please confirm that it is you"),
+		Text: text.T("It has been a while since you proved who you are. What you sent was not carried out."), Hint: text.T("Confirm it, and do it again."),
+		ActionURL: s.at(pathSignIn, aim{Fresh: true, Next: n}, ""), ActionText: text.T("Confirm"),
+	}
 }
 
 // current returns the live session of this browser on the login host.

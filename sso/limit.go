@@ -11,6 +11,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/orgate/orgate/internal/endpoint"
+	"github.com/orgate/orgate/internal/text"
 	"github.com/orgate/orgate/tenancy"
 )
 
@@ -62,11 +63,13 @@ func (l *limiter) take(key any) (wait time.Duration, ok bool) {
 
 // network is what one stranger is told from another by: an IPv4 address, or the /64 of
 // an IPv6 address, within which a single machine may rotate freely.
-func network(a netip.Addr) netip.Prefix {
+func network(a netip.Addr) netip.Prefix { return prefixOf(a, 32, 64) }
+
+func prefixOf(a netip.Addr, bits4, bits6 int) netip.Prefix {
 	a = a.Unmap()
-	bits := 32
+	bits := bits4
 	if a.Is6() {
-		bits = 64
+		bits = bits6
 	}
 	p, err := a.WithZone("").Prefix(bits)
 	if err != nil {
@@ -85,9 +88,9 @@ func connectionIP(r *http.Request) netip.Addr {
 }
 
 // polite refuses who asks too often.
-func (s *Server) polite(h endpoint.Handler) endpoint.Handler {
+func (s *Server) polite(l *limiter, h endpoint.Handler) endpoint.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		wait, ok := s.strangers.take(network(s.clientIP(r)))
+		wait, ok := l.take(network(s.clientIP(r)))
 		if !ok {
 			return s.tooMany(wait)
 		}
@@ -99,8 +102,8 @@ func (s *Server) polite(h endpoint.Handler) endpoint.Handler {
 func (s *Server) tooMany(wait time.Duration) error {
 	s.count("rate_limited")
 	return &endpoint.Error{
-		Status: http.StatusTooManyRequests, Code: "rate_limited", Title: "Too many attempts",
-		Text: "There were too many sign-ins from your network in a short time.", Hint: "Wait a little, then try again.",
+		Status: http.StatusTooManyRequests, Code: "rate_limited", Title: text.T("Too many attempts"),
+		Text: text.T("There were too many attempts in a short time."), Hint: text.T("Wait a little, then try again."),
 		Header: http.Header{"Retry-After": {strconv.Itoa(max(1, int(math.Ceil(wait.Seconds()))))}},
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/orgate/orgate/internal/page"
 	"github.com/orgate/orgate/internal/signedin"
+	"github.com/orgate/orgate/internal/text"
 	"github.com/orgate/orgate/policy"
 	"github.com/orgate/orgate/session"
 	"github.com/orgate/orgate/store"
@@ -65,12 +66,12 @@ func (s *Server) organizations(w http.ResponseWriter, r *http.Request) error {
 	slices.SortFunc(p.Entries, func(a, b page.OrganizationEntry) int {
 		return strings.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name))
 	})
-	return p.Render(w, http.StatusOK)
+	return p.Render(w, r, http.StatusOK)
 }
 
 // entry returns a row of the picker; ok is false for what can't be entered by anybody.
 func (s *Server) entry(tx store.Tx, org tenancy.OrgID, who session.Session) (e page.OrganizationEntry, ok bool, err error) {
-	v, d, err := s.judge(tx, org, who, "", s.now())
+	v, d, err := s.judge(tx, org, who, "", 0, s.now())
 	if err != nil || !v.Facts.OrganizationActive {
 		return e, false, err
 	}
@@ -86,20 +87,20 @@ func (s *Server) entry(tx store.Tx, org tenancy.OrgID, who session.Session) (e p
 	switch d.Verdict {
 	case policy.Allow:
 	case policy.Prove:
-		e.Note = "Asks you to sign in again"
+		e.Note = text.T("Asks you to sign in again")
 		if d.Connection != "" {
 			c, err := tx.Connection(tenancy.OrgID(d.Organization), tenancy.ConnectionID(d.Connection))
 			if err != nil && !errors.Is(err, tenancy.ErrNotFound) {
 				return e, false, err
 			}
 			if c.Name != "" {
-				e.Note = "Asks you to sign in with " + c.Name
+				e.Note = text.T("Asks you to sign in with %s", c.Name)
 			}
 		}
 	case policy.SecondFactor, policy.Enroll:
-		e.Note = "Asks for a second factor"
+		e.Note = text.T("Asks for a second factor")
 	default:
-		e.Note = "Asks for a proof that can't be given here"
+		e.Note = text.T("Asks for a proof that can't be given here")
 	}
 	return e, true, nil
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/orgate/orgate/internal/endpoint"
+	"github.com/orgate/orgate/internal/text"
 	"github.com/orgate/orgate/session"
 	"github.com/orgate/orgate/sso/oidc"
 	"github.com/orgate/orgate/store"
@@ -114,7 +115,7 @@ func (s *Server) leave(w http.ResponseWriter, r *http.Request, a aim, t turn) er
 	if a.Another {
 		// Else the provider would sign in whoever it has, at once and without a word.
 		// It is a courtesy, so nothing is made of an answer that ignores it.
-		if to, err = withPrompt(to); err != nil {
+		if to, err = withPrompt(to, "login"); err != nil {
 			return err
 		}
 	}
@@ -140,13 +141,13 @@ func (s *Server) ownCallback(ctx context.Context, c tenancy.Connection) (string,
 }
 
 // withPrompt adds to an authorization request that the provider asks who is there.
-func withPrompt(to string) (string, error) {
+func withPrompt(to, prompt string) (string, error) {
 	u, err := url.Parse(to)
 	if err != nil {
 		return "", err
 	}
 	q := u.Query()
-	q.Set("prompt", "login")
+	q.Set("prompt", prompt)
 	u.RawQuery = q.Encode()
 	return u.String(), nil
 }
@@ -155,9 +156,9 @@ func withPrompt(to string) (string, error) {
 // operator's log.
 func (s *Server) providerRefused(a aim, org tenancy.Organization, err error) (e *endpoint.Error, hint string) {
 	e = &endpoint.Error{
-		Status: http.StatusForbidden, Code: "provider_error", Title: "Signing in did not work", Organization: org.Name,
-		Text: "Your identity provider's answer could not be accepted.", Hint: "Tell the people who look after your sign-in the id below.",
-		ActionURL: s.again(a, a.Another), ActionText: "Try again", Err: err,
+		Status: http.StatusForbidden, Code: "provider_error", Title: text.T("Signing in did not work"), Organization: org.Name,
+		Text: text.T("Your identity provider's answer could not be accepted."), Hint: text.T("Tell the people who look after your sign-in the id below."),
+		ActionURL: s.again(a, a.Another), ActionText: text.T("Try again"), Err: err,
 	}
 	cause, ok := errors.AsType[*oidc.Error](err)
 	if !ok {
@@ -166,7 +167,7 @@ func (s *Server) providerRefused(a aim, org tenancy.Organization, err error) (e 
 	}
 	e.Code, e.Text = string(cause.Code), cause.Text
 	if cause.Retry {
-		e.Hint = "Try again. If it goes on, tell the people who look after your sign-in the id below."
+		e.Hint = text.T("Try again. If it goes on, tell the people who look after your sign-in the id below.")
 	}
 	switch cause.Code {
 	case oidc.CodeUnreachable, oidc.CodeUnavailable:
@@ -176,7 +177,7 @@ func (s *Server) providerRefused(a aim, org tenancy.Organization, err error) (e 
 	case oidc.CodeCallback, oidc.CodeState, oidc.CodeFlowExpired:
 		e.Status = http.StatusBadRequest
 	case oidc.CodeDenied:
-		e.Title = "You were not let in"
+		e.Title = text.T("You were not let in")
 	default: // it answered, and what it said is no good
 	}
 	return e, cause.Hint

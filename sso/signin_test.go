@@ -11,6 +11,7 @@ import (
 	"github.com/orgate/orgate/audit"
 	"github.com/orgate/orgate/policy"
 	"github.com/orgate/orgate/session"
+	"github.com/orgate/orgate/sso"
 	"github.com/orgate/orgate/sso/ssotest"
 	"github.com/orgate/orgate/store"
 	"github.com/orgate/orgate/tenancy"
@@ -113,6 +114,41 @@ func TestTheBackButtonSignsNobodyInTwice(t *testing.T) {
 		t.Errorf("the store had %+v and has %+v", was, now)
 	}
 	u.press("Start again").inApp("acme", "alice@acme.test")
+}
+
+// A mail scanner or a link checker looks with HEAD, with the cookies of a browser or without.
+func TestALookAtTheAnswerDoesNotUseItUp(t *testing.T) {
+	w := newWorld(t, func(_ *world, o *sso.Options) { o.OIDC = careless{} })
+	w.organization("acme", nil)
+	u := w.browser()
+	fetch := func(method, to string) *ssotest.Page {
+		t.Helper()
+		req, err := http.NewRequestWithContext(t.Context(), method, to, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := u.Fetch(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	q := w.request("acme", "/")
+	q.Set("login_hint", "alice@acme.test")
+	back := fetch("GET", w.signIn(q)).Header.Get("Location")
+	if !strings.HasPrefix(back, w.callback()) {
+		t.Fatalf("the way back is %q", back)
+	}
+	was := w.census("acme")
+	if p := fetch("HEAD", back); p.Status != http.StatusMethodNotAllowed || p.Header.Values("Set-Cookie") != nil || p.Header.Get("Allow") != "GET" {
+		t.Errorf("HEAD: %d, Allow %q, Set-Cookie %q", p.Status, p.Header.Get("Allow"), p.Header.Values("Set-Cookie"))
+	}
+	if now := w.census("acme"); now != was {
+		t.Errorf("the store had %+v and has %+v", was, now)
+	}
+	if p := fetch("GET", back); p.Status != http.StatusSeeOther || !strings.Contains(p.Header.Get("Location"), "/.orgate/callback?code=") {
+		t.Errorf("then the browser comes, and gets %d, Location %q: %s", p.Status, p.Header.Get("Location"), p.Text)
+	}
 }
 
 // keepable gives cookies that a jar handed out the attributes that it keeps them by.

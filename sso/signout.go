@@ -36,7 +36,7 @@ func (s *Server) askSignOut(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return unavailable(err)
 	}
-	return page.SignOut{Email: u.Email, Action: s.url(pathSignOut), Stay: s.url("/")}.Render(w, http.StatusOK)
+	return page.SignOut{Email: u.Email, Action: s.url(pathSignOut), Stay: s.url("/")}.Render(w, r, http.StatusOK)
 }
 
 // signOut is POST /sign-out: in this browser, which is its session and everything that
@@ -87,9 +87,9 @@ func (s *Server) signOut(w http.ResponseWriter, r *http.Request) error {
 		away = s.logoutURL(r.Context(), *upstream, hint)
 	}
 	if away != "" && !everywhere {
-		return page.Leaving{To: away, Name: upstream.Name}.Render(w, http.StatusOK)
+		return page.Leaving{To: away, Name: upstream.Name}.Render(w, r, http.StatusOK)
 	}
-	return page.SignedOut{Everywhere: everywhere, SignIn: s.url(pathSignIn), Upstream: away}.Render(w, http.StatusOK)
+	return page.SignedOut{Everywhere: everywhere, SignIn: s.url(pathSignIn), Upstream: away}.Render(w, r, http.StatusOK)
 }
 
 // lastUpstream returns the provider's session behind the newest proof whose connection is
@@ -143,10 +143,10 @@ func (s *Server) signedOut(w http.ResponseWriter, r *http.Request) error {
 		})
 		switch {
 		case err == nil && !org.Suspended:
-			p.Brand, p.SignIn = brand(org), (&url.URL{Scheme: s.publicURL.Scheme, Host: host, Path: "/"}).String()
+			p.Brand, p.SignIn = s.brand(org), (&url.URL{Scheme: s.publicURL.Scheme, Host: host, Path: "/"}).String()
 		case err != nil && !errors.Is(err, tenancy.ErrNotFound):
 			return unavailable(err)
 		}
 	}
-	return p.Render(w, http.StatusOK)
+	return p.Render(w, r, http.StatusOK)
 }

@@ -65,9 +65,20 @@ type Options struct {
 	Rules     tenancy.Rules
 	// Offered are the methods that this installation can ask for now.
 	Offered policy.Methods
-	Logger  *slog.Logger
+	// Mail puts mails into the queue; nil: none can be sent, and no method that needs it
+	// may be offered.
+	Mail Mail
+	// Passkeys runs the ceremonies; nil: passkeys may not be offered.
+	Passkeys Passkeys
+	// Social are the providers that anybody may sign in with, in the order to offer them.
+	Social []SocialProvider
+	// GitHub speaks to those of them that are GitHubs; nil: none may be.
+	GitHub GitHub
+	Logger *slog.Logger
 	// Now is the clock; nil: time.Now.
 	Now func() time.Time
+	// Brand returns what an organization's pages look like; nil: its name alone.
+	Brand func(tenancy.Organization) page.Brand
 	// Count hears how each step ended, as one of a closed list of words; nil: nobody does.
 	Count func(outcome string)
 	// ClientIP returns the address that a request really came from, where proxies are
@@ -77,6 +88,10 @@ type Options struct {
 	// 200 at once, which lets an office of some hundreds behind one address sign in at
 	// nine o'clock, and keeps one machine from doing much else than being refused.
 	Strangers Rate
+	// Visits is how often one network address may open the sign-in page, which whoever is
+	// signed in is sent through too, once for each tenant host; zero: 50 a second and
+	// 1,000 at once, so that an office can open all its tabs at nine o'clock.
+	Visits Rate
 	// Logouts is how many logout tokens a connection may be sent from one network
 	// address; zero: 20 a second and 1,000 at once.
 	Logouts Rate
@@ -93,11 +108,18 @@ type Server struct {
 	limits    session.Limits
 	rules     tenancy.Rules
 	offered   policy.Methods
+	mail      Mail
+	passkeys  Passkeys
+	brand     func(tenancy.Organization) page.Brand
+	social    []SocialProvider
+	github    GitHub
+	hashers   chan struct{} // holds one for each password that is being hashed
 	log       *slog.Logger
 	now       func() time.Time
 	count     func(string)
 	clientIP  func(*http.Request) netip.Addr
 	strangers *limiter
+	visits    *limiter
 	logouts   *limiter
 	// failures is by connection, and failuresFrom by network.
 	failures, failuresFrom *limiter
@@ -118,14 +140,24 @@ func New(o Options) (*Server, error) {
 	lacks(o.PublicURL == nil || o.PublicURL.Host == "" || strings.Trim(o.PublicURL.Path, "/") != "", "public URL of a host")
 	lacks(o.Limits.Idle <= 0 || o.Limits.Absolute <= 0, "limits of sessions")
 	lacks(o.Logger == nil, "logger")
+	lacks(o.Mail == nil && (o.Offered.Has(policy.EmailCode) || o.Offered.Has(policy.Password)), "mail, which codes and passwords need")
+	lacks(o.Passkeys == nil && o.Offered.Has(policy.Passkey), "passkeys, which are offered")
+	for _, p := range o.Social {
+		lacks(p.Name == "" || p.ClientID == "" || !p.GitHub && p.Issuer == "", "name, client id or issuer of a social provider")
+		lacks(p.GitHub && o.GitHub == nil, "GitHub, by which "+p.Name+" is")
+		lacks(o.Mail == nil && !p.TrustEmail, "mail, by which the addresses of "+p.Name+" are proved")
+	}
 	if len(faults) > 0 {
 		return nil, errors.Join(faults...)
 	}
 	s := &Server{
 		store: o.Store, tenants: o.Tenants, oidc: o.OIDC, box: o.Box,
 		publicURL: &url.URL{Scheme: o.PublicURL.Scheme, Host: o.PublicURL.Host}, jar: o.Jar,
-		limits: o.Limits, rules: o.Rules, offered: o.Offered,
+		limits: o.Limits, rules: o.Rules, offered: o.Offered, mail: o.Mail, passkeys: o.Passkeys, social: o.Social, github: o.GitHub, hashers: make(chan struct{}, maxHashing),
 		log: o.Logger, now: o.Now, count: o.Count, clientIP: o.ClientIP,
+	}
+	if s.brand = o.Brand; s.brand == nil {
+		s.brand = func(org tenancy.Organization) page.Brand { return page.Brand{Organization: org.Name} }
 	}
 	if s.now == nil {
 		s.now = time.Now
@@ -140,6 +172,10 @@ func New(o Options) (*Server, error) {
 		o.Strangers = Rate{PerSecond: 10, Burst: 200}
 	}
 	s.strangers = newLimiter(o.Strangers, s.now)
+	if o.Visits == (Rate{}) {
+		o.Visits = Rate{PerSecond: 50, Burst: 1000}
+	}
+	s.visits = newLimiter(o.Visits, s.now)
 	if o.Logouts == (Rate{}) {
 		o.Logouts = Rate{PerSecond: 20, Burst: 1000}
 	}
@@ -159,6 +195,22 @@ const (
 	pathOrganizations = "/organizations"
 	pathAccount       = "/account"
 	pathCallback      = "/sso/oidc/callback"
+	pathWays          = "/sign-in/ways"
+	pathCode          = "/sign-in/code"
+	pathResend        = "/sign-in/code/resend"
+	pathPassword      = "/sign-in/password"
+	pathReset         = "/sign-in/password/reset"
+	pathPasswordNew   = "/sign-in/password/new"
+	pathPasskey       = "/sign-in/passkey"
+	pathPasskeyNew    = "/sign-in/passkey/new"
+	pathSecond        = "/sign-in/second"
+	pathEnroll        = "/sign-in/enroll"
+	pathAppNew        = "/sign-in/app/new"
+	pathRecoveryCodes = "/sign-in/recovery-codes"
+	pathGoOn          = "/sign-in/go-on"
+	pathEmail         = "/account/email"
+	pathEmailOld      = "/account/email/old"
+	pathEmailNew      = "/account/email/new"
 	// pathHandover is on the tenant host.
 	pathHandover = "/.orgate/callback"
 )
@@ -166,16 +218,16 @@ const (
 // Routes returns the routes of the login host that are this package's.
 func (s *Server) Routes() []endpoint.Route {
 	static := page.Static()
-	return []endpoint.Route{
+	routes := []endpoint.Route{
 		{Side: endpoint.Login, Pattern: "GET /{$}", Access: endpoint.Public, Handle: s.front},
 		{Side: endpoint.Login, Pattern: "GET " + page.StaticPath, Access: endpoint.Public, Handle: func(w http.ResponseWriter, r *http.Request) error {
 			static.ServeHTTP(w, r)
 			return nil
 		}},
-		{Side: endpoint.Login, Pattern: "GET " + pathSignIn, Access: endpoint.Public, Handle: s.begin},
-		{Side: endpoint.Login, Pattern: "POST " + pathSignIn, Access: endpoint.Public, Handle: s.polite(s.identify)},
-		{Side: endpoint.Login, Pattern: "GET " + pathCallback, Access: endpoint.Public, Handle: s.polite(s.callback)},
-		{Side: endpoint.Login, Pattern: "GET " + pathCallback + "/{organization}/{connection}", Access: endpoint.Public, Handle: s.polite(s.callback)},
+		{Side: endpoint.Login, Pattern: "GET " + pathSignIn, Access: endpoint.Public, Handle: s.polite(s.visits, s.begin)},
+		{Side: endpoint.Login, Pattern: "POST " + pathSignIn, Access: endpoint.Public, Handle: s.polite(s.strangers, s.identify)},
+		{Side: endpoint.Login, Pattern: "GET " + pathCallback, Access: endpoint.Public, Handle: s.polite(s.strangers, s.callback)},
+		{Side: endpoint.Login, Pattern: "GET " + pathCallback + "/{organization}/{connection}", Access: endpoint.Public, Handle: s.polite(s.strangers, s.callback)},
 		// The provider posts here, server to server: there is no browser whose word
 		// could be taken, and the token is signed.
 		{Side: endpoint.Login, Pattern: "POST /sso/oidc/backchannel-logout/{organization}/{connection}", Access: endpoint.Public, CrossSite: true, Handle: s.backchannelLogout},
@@ -184,6 +236,24 @@ func (s *Server) Routes() []endpoint.Route {
 		{Side: endpoint.Login, Pattern: "POST " + pathSignOut, Access: endpoint.Public, Handle: s.signOut},
 		{Side: endpoint.Login, Pattern: "GET " + pathSignedOut, Access: endpoint.Public, Handle: s.signedOut},
 	}
+	// The pages of a sign-in by local factors. Each asks the policies anew whether it is its turn.
+	for _, p := range []struct {
+		path   string
+		handle endpoint.Handler
+	}{
+		{pathCode, s.code}, {pathPassword, s.password}, {pathReset, s.reset}, {pathPasswordNew, s.passwordNew},
+		{pathPasskey, s.passkey}, {pathPasskeyNew, s.passkeyNew}, {pathSecond, s.second}, {pathAppNew, s.appNew}, {pathRecoveryCodes, s.recoveryCodes},
+		{pathEmail, s.changeEmail}, {pathEmailOld, s.emailOld}, {pathEmailNew, s.emailNew},
+	} {
+		routes = append(routes,
+			endpoint.Route{Side: endpoint.Login, Pattern: "GET " + p.path, Access: endpoint.Public, Handle: s.polite(s.visits, p.handle)},
+			endpoint.Route{Side: endpoint.Login, Pattern: "POST " + p.path, Access: endpoint.Public, Handle: s.polite(s.strangers, p.handle)})
+	}
+	return append(append(routes, s.socialRoutes()...),
+		endpoint.Route{Side: endpoint.Login, Pattern: "GET " + pathWays, Access: endpoint.Public, Handle: s.polite(s.visits, s.otherWay)},
+		endpoint.Route{Side: endpoint.Login, Pattern: "GET " + pathEnroll, Access: endpoint.Public, Handle: s.polite(s.visits, s.enroll)},
+		endpoint.Route{Side: endpoint.Login, Pattern: "POST " + pathResend, Access: endpoint.Public, Handle: s.polite(s.strangers, s.resend)},
+		endpoint.Route{Side: endpoint.Login, Pattern: "POST " + pathGoOn, Access: endpoint.Public, Handle: s.polite(s.strangers, s.goOn)})
 }
 
 // url returns the absolute URL of a path of the login host.

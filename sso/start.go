@@ -6,9 +6,12 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/orgate/orgate/internal/endpoint"
 	"github.com/orgate/orgate/internal/page"
+	"github.com/orgate/orgate/internal/text"
+	"github.com/orgate/orgate/policy"
 	"github.com/orgate/orgate/session"
 	"github.com/orgate/orgate/store"
 	"github.com/orgate/orgate/tenancy"
@@ -67,7 +70,7 @@ func (s *Server) identify(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	form, err := readForm(w, r, "email", "connection")
+	form, err := readForm(w, r, "email", fieldWay, fieldConnection, paramStep)
 	if err != nil {
 		return err
 	}
@@ -79,10 +82,11 @@ func (s *Server) identify(w http.ResponseWriter, r *http.Request) error {
 		who, live = session.Session{}, false
 	}
 	typed, email := form.Get("email"), ""
-	if typed != "" || !live {
+	social := strings.HasPrefix(form.Get(fieldWay), waySocial) // which says whose address it is
+	if typed != "" || !live && !social {
 		if email, err = tenancy.ParseEmail(typed); err != nil {
 			s.count("bad_email")
-			return s.askEmail(w, r, a, typed, "Enter your e-mail address, such as jo@example.com.", http.StatusUnprocessableEntity)
+			return s.askEmail(w, r, a, typed, text.T("Enter your e-mail address, such as jo@example.com."), http.StatusUnprocessableEntity)
 		}
 	}
 	if live && email != "" {
@@ -98,12 +102,10 @@ func (s *Server) identify(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if chosen := tenancy.ConnectionID(form.Get("connection")); chosen != "" {
-		for _, c := range t.Ask {
-			if c.ID == chosen {
-				t.Ask = []tenancy.Connection{c}
-				break
-			}
+	if by, ok := chosen(s.ways(t), form.Get(fieldWay), form.Get(fieldConnection)); ok {
+		t.AskEmail = t.AskEmail && by.method != policy.Social
+		if t.open() {
+			return s.goBy(w, r, a, t, by)
 		}
 	}
 	return s.follow(w, r, a, t)
@@ -161,31 +163,54 @@ func (s *Server) follow(w http.ResponseWriter, r *http.Request, a aim, t turn) e
 	case t.To != "":
 		s.count(t.Outcome)
 		return s.sendTo(w, r, t.To, t.Organization, "")
+	case t.Second != 0:
+		s.count(t.Outcome)
+		path := pathSecond
+		if t.Enroll {
+			path = pathEnroll
+		}
+		http.Redirect(w, r, s.at(path, a, ""), http.StatusSeeOther)
+		return nil
+	case t.Create != 0:
+		s.count(t.Outcome)
+		path := pathPasskeyNew
+		if !t.Create.Has(policy.Passkey) {
+			path = pathPasswordNew
+		}
+		http.Redirect(w, r, s.at(path, a, ""), http.StatusSeeOther)
+		return nil
 	case t.AskEmail:
 		s.count(t.Outcome)
-		return s.askEmail(w, r, a, "", "", http.StatusOK)
-	case len(t.Ask) == 1:
-		return s.leave(w, r, a, t)
-	case len(t.Ask) > 1:
-		s.count("asked_choice")
-		return s.askChoice(w, a, t)
-	default:
+		return s.askEmail(w, r, a, "", text.Message{}, http.StatusOK)
+	}
+	switch ways := s.ways(t); len(ways) {
+	case 0:
 		return errors.New("sign-in: a turn that leads nowhere")
+	case 1:
+		return s.goBy(w, r, a, t, ways[0])
+	default:
+		return s.askWay(w, r, a, t)
 	}
 }
 
-// sendTo sends the browser on. The answer to a POST is a page that leads there, since
-// a redirect would be held against the policy of the page that the form was on.
+// open reports whether it is for the person to choose how to go on.
+func (t turn) open() bool {
+	return t.Refused == nil && t.To == "" && t.Second == 0 && t.Create == 0 && !t.AskEmail
+}
+
+// sendTo sends the browser on. The answer to a POST, and to the pages that one leads to, is a
+// page that leads there, since a redirect would be held against the policy of the page that
+// the form was on.
 func (s *Server) sendTo(w http.ResponseWriter, r *http.Request, to string, org tenancy.Organization, name string) error {
-	if r.Method == http.MethodPost {
-		return page.Leaving{Brand: brand(org), To: to, Name: name}.Render(w, http.StatusOK)
+	if r.Method == http.MethodPost || strings.HasPrefix(r.URL.Path, pathSignIn+"/") {
+		return page.Leaving{Brand: s.brand(org), To: to, Name: name}.Render(w, r, http.StatusOK)
 	}
 	http.Redirect(w, r, to, http.StatusSeeOther)
 	return nil
 }
 
 // askEmail shows the page that asks for the address.
-func (s *Server) askEmail(w http.ResponseWriter, r *http.Request, a aim, typed, fault string, status int) error {
+func (s *Server) askEmail(w http.ResponseWriter, r *http.Request, a aim, typed string, fault text.Message, status int) error {
 	var org tenancy.Organization
 	if a.Organization != "" {
 		err := s.store.View(r.Context(), func(tx store.Tx) (err error) {
@@ -199,16 +224,14 @@ func (s *Server) askEmail(w http.ResponseWriter, r *http.Request, a aim, typed, 
 			return unavailable(err)
 		}
 	}
-	return page.SignIn{Brand: brand(org), Action: s.again(a, a.Another), Email: clip(typed, maxEmail), Fault: fault}.Render(w, status)
-}
-
-// askChoice shows the page with the identity providers that would do.
-func (s *Server) askChoice(w http.ResponseWriter, a aim, t turn) error {
-	p := page.Choose{Brand: brand(t.Organization), Action: s.again(a, a.Another), Hidden: map[string]string{"email": t.Email}, Email: t.Email, Change: s.again(a, true)}
-	for _, c := range t.Ask {
-		p.Choices = append(p.Choices, page.Choice{Name: "connection", Value: string(c.ID), Label: c.Name})
+	p := page.SignIn{Brand: s.brand(org), Action: s.again(a, a.Another), Email: clip(typed, maxEmail), Fault: fault}
+	if err := s.offerPasskey(w, r, a, &p); err != nil {
+		return err
 	}
-	return p.Render(w, http.StatusOK)
+	if err := s.offerSocial(r.Context(), a, &p); err != nil {
+		return err
+	}
+	return p.Render(w, r, status)
 }
 
 // aimOf reads what a sign-in is for from the query of /sign-in.
@@ -226,6 +249,21 @@ func (s *Server) aimOf(r *http.Request) (aim, error) {
 	} else if len(v) == 1 {
 		a.Another = v[0] == "1"
 		q.Del(paramAnother)
+	}
+	for name, values := range q {
+		switch {
+		case name != paramNext && name != paramFresh && name != paramStep && name != paramKind:
+			continue
+		case len(values) != 1:
+			return aim{}, badRequest(errors.New("repeated parameter"))
+		case name == paramNext:
+			if a.Next = next(values[0]); a.Next.path() == "" {
+				return aim{}, badRequest(errors.New("no such page to go on to"))
+			}
+		case name == paramFresh:
+			a.Fresh = values[0] == "1"
+		}
+		q.Del(name) // the step and the kind are read by the pages that have them
 	}
 	if a.Request, err = session.ParseSignInRequest(q); err != nil {
 		return aim{}, badRequest(err)
@@ -259,28 +297,19 @@ func (s *Server) organizationAt(authority string) (tenancy.OrgID, bool) {
 // again returns the URL that begins the sign-in anew; as somebody else, if another. The
 // address to start with is left out: it is what did not work.
 func (s *Server) again(a aim, another bool) string {
-	a.Request.LoginHint = ""
-	q := a.Request.Values()
-	if another {
-		q.Set(paramAnother, "1")
-	}
-	if len(q) == 0 {
-		return s.url(pathSignIn)
-	}
-	return s.url(pathSignIn) + "?" + q.Encode()
+	a.Another = another
+	return s.at(pathSignIn, a, "")
 }
-
-func brand(org tenancy.Organization) page.Brand { return page.Brand{Organization: org.Name} }
 
 // readForm reads a small form that has each of the fields once at most.
 func readForm(w http.ResponseWriter, r *http.Request, fields ...string) (url.Values, error) {
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/x-www-form-urlencoded" {
-		return nil, &endpoint.Error{Status: http.StatusUnsupportedMediaType, Code: "unsupported_media_type", Title: "This form can't be read", Text: "It was not sent by one of our pages."}
+		return nil, &endpoint.Error{Status: http.StatusUnsupportedMediaType, Code: "unsupported_media_type", Title: text.T("This form can't be read"), Text: text.T("It was not sent by one of our pages.")}
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	if err := r.ParseForm(); err != nil {
 		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-			return nil, &endpoint.Error{Status: http.StatusRequestEntityTooLarge, Code: "too_large", Title: "This form is too large", Text: "It was not sent by one of our pages."}
+			return nil, &endpoint.Error{Status: http.StatusRequestEntityTooLarge, Code: "too_large", Title: text.T("This form is too large"), Text: text.T("It was not sent by one of our pages.")}
 		}
 		return nil, badRequest(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/orgate/orgate/audit"
 	"github.com/orgate/orgate/policy"
@@ -224,6 +225,49 @@ func TestAFloodOfStrangersIsToldToWait(t *testing.T) {
 	other := w.browser()
 	other.UserAgent = "192.0.2.1"
 	other.get(w.callback()).sees(http.StatusBadRequest)
+}
+
+func TestAFloodOnTheSignInPageIsToldToWaitAndAnOfficeIsNot(t *testing.T) {
+	w := newWorld(t, func(_ *world, o *sso.Options) {
+		o.ClientIP = func(r *http.Request) netip.Addr { return netip.MustParseAddr(r.Header.Get("User-Agent")) }
+	})
+	w.organization("acme", nil, person("alice", "acme.test"))
+	w.organization("globex", nil)
+	u := w.browser()
+	u.UserAgent = "192.0.2.1"
+	u.to("acme", "/", "alice@acme.test").as("alice").inApp("acme", "alice@acme.test")
+
+	// Seven hundred and fifty people open it, at one moment, behind the address of one
+	// office; and one of them, who is signed in, her other tabs.
+	office := w.browser()
+	office.UserAgent = "192.0.2.1"
+	for i := range 750 {
+		if office.get(w.signIn(w.request("globex", "/"))); office.p.Status != http.StatusOK {
+			t.Fatalf("number %d of an office is answered with %d: %s", i, office.p.Status, office.p.Text)
+		}
+	}
+	for range 20 {
+		u.get(w.at("acme", "/tab")).inApp("acme", "alice@acme.test")
+	}
+	refused := 0
+	for range 1000 {
+		if office.get(w.signIn(w.request("globex", "/"))); office.p.Status == http.StatusTooManyRequests {
+			refused++
+			break
+		}
+	}
+	if refused == 0 {
+		t.Error("nothing stops a flood")
+	} else if office.sees(http.StatusTooManyRequests, "Too many attempts"); office.p.Header.Get("Retry-After") == "" {
+		t.Error("no Retry-After")
+	}
+	// What was begun can be finished all the same, and nobody pays for somebody else.
+	other := w.browser()
+	other.UserAgent = "192.0.2.2"
+	other.get(w.signIn(w.request("globex", "/"))).sees(http.StatusOK)
+	office.get(w.callback()).sees(http.StatusBadRequest)
+	w.clock.Advance(time.Second)
+	office.get(w.signIn(w.request("globex", "/"))).sees(http.StatusOK)
 }
 
 func TestAStrangerFillsTheStoreWithFewFailures(t *testing.T) {

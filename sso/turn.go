@@ -14,16 +14,27 @@ import (
 	"github.com/orgate/orgate/tenancy"
 )
 
-// A turn is what comes next in a sign-in. Refused, To, AskEmail and Ask are looked at in
-// this order; the first that is set is what happens.
+// A turn is what comes next in a sign-in. Refused, To, Second, Create, AskEmail are looked at
+// in this order; the first that is set is what happens. Else one of Ask and Local is proved.
 type turn struct {
 	Refused *endpoint.Error
 	// To is where the browser goes: the sign-in is over.
 	To string
+	// Second are the second factors that would do; with Enroll, the person has none of
+	// them yet and sets one up.
+	Second policy.Methods
+	Enroll bool
+	// Create are the first factors of which the person, whose address was proved a moment
+	// ago, has none and sets one up.
+	Create policy.Methods
 	// AskEmail: only the person's address can tell what to ask for.
 	AskEmail bool
-	// Ask are the connections that would do, one at least.
-	Ask []tenancy.Connection
+	// Ask are the connections that would do, and Local the other first proofs.
+	Ask   []tenancy.Connection
+	Local policy.Methods
+	// FirstTime: only what has to be set up before is accepted; whoever has not, proves the
+	// address by a code first.
+	FirstTime bool
 	// MaxAge is how fresh the proof must be; 0: it need not.
 	MaxAge time.Duration
 
@@ -39,7 +50,7 @@ type turn struct {
 // and does what can be done at once: make a membership, hand over. It writes nothing for a
 // stranger.
 func (s *Server) next(tx store.Tx, a aim, who session.Session, email string, now time.Time) (turn, error) {
-	v, d, err := s.judge(tx, a.Organization, who, email, now)
+	v, d, err := s.judge(tx, a.Organization, who, email, a.fresh(), now)
 	if err != nil {
 		return turn{}, err
 	}
@@ -53,7 +64,7 @@ func (s *Server) next(tx store.Tx, a aim, who session.Session, email string, now
 		if err != nil {
 			return turn{}, err
 		}
-		if v, d, err = s.judge(tx, a.Organization, who, email, now); err != nil {
+		if v, d, err = s.judge(tx, a.Organization, who, email, a.fresh(), now); err != nil {
 			return turn{}, err
 		}
 	}
@@ -64,6 +75,10 @@ func (s *Server) next(tx store.Tx, a aim, who session.Session, email string, now
 	}
 	switch d.Verdict {
 	case policy.Allow:
+		if a.Organization == "" && a.Next != "" {
+			t.To, t.Outcome = s.nextURL(a.Next), "sent_on"
+			return t, nil
+		}
 		if a.Organization == "" {
 			return s.arrive(tx, a, who, t)
 		}
@@ -72,6 +87,8 @@ func (s *Server) next(tx store.Tx, a aim, who session.Session, email string, now
 		if err := s.askable(tx, a, who, v, d, &t); err != nil {
 			return turn{}, err
 		}
+	case policy.SecondFactor, policy.Enroll:
+		t.Second, t.Enroll, t.Outcome = d.Methods, d.Verdict == policy.Enroll, "asked_second"
 	default:
 		switch {
 		case d.Reason == policy.Suspended:
@@ -90,8 +107,8 @@ func (s *Server) next(tx store.Tx, a aim, who session.Session, email string, now
 }
 
 // judge gathers the facts and decides.
-func (s *Server) judge(tx store.Tx, org tenancy.OrgID, who session.Session, email string, now time.Time) (session.View, policy.Decision, error) {
-	q := session.Query{Organization: org, Session: who, Offered: s.offered, Now: now}
+func (s *Server) judge(tx store.Tx, org tenancy.OrgID, who session.Session, email string, fresh time.Duration, now time.Time) (session.View, policy.Decision, error) {
+	q := session.Query{Organization: org, Session: who, Offered: s.offered, Fresh: fresh, Now: now}
 	if who.ID == "" {
 		q.Email = email
 	}
@@ -102,7 +119,7 @@ func (s *Server) judge(tx store.Tx, org tenancy.OrgID, who session.Session, emai
 	return v, policy.Decide(&v.Facts), nil
 }
 
-// askable fills in by which connections the missing proof can be had.
+// askable fills in how the missing proof can be had.
 func (s *Server) askable(tx store.Tx, a aim, who session.Session, v session.View, d policy.Decision, t *turn) error {
 	if d.Methods.Has(policy.SSO) && d.Organization != "" {
 		conns, err := connections(tx, tenancy.OrgID(d.Organization), tenancy.ConnectionID(d.Connection))
@@ -111,10 +128,18 @@ func (s *Server) askable(tx store.Tx, a aim, who session.Session, v session.View
 		}
 		t.Ask = conns
 	}
+	t.Local = d.Methods &^ policy.MethodsOf(policy.SSO)
+	if len(s.socials(d.MaxAge)) == 0 {
+		t.Local &^= policy.MethodsOf(policy.Social)
+	}
+	s.firstTime(v, d, t)
 	own := v.Facts.Own
 	t.Open = d.Methods != policy.MethodsOf(policy.SSO) || own == nil || own.Methods == 0 && own.Connection == ""
 	switch {
-	case len(t.Ask) > 0:
+	case t.Second != 0 || t.Create != 0:
+	case who.ID == "" && t.Email == "" && t.Local != 0:
+		t.AskEmail, t.Outcome = true, "asked_email"
+	case len(t.Ask) > 0 || t.Local != 0:
 		t.Outcome = "asked"
 	case who.ID == "" && t.Email == "" && d.Methods.Has(policy.SSO) && d.Organization == "":
 		t.AskEmail, t.Outcome = true, "asked_email"
@@ -131,6 +156,34 @@ func (s *Server) askable(tx store.Tx, a aim, who session.Session, v session.View
 		t.Outcome = t.Refused.Code
 	}
 	return nil
+}
+
+// firstTime finds out whether what is asked for has to be set up first. It may be on the
+// strength of a code by mail, if the policies accept nothing but a passkey or a password and
+// the person has neither: then there is nothing that the mailbox would be a way around.
+func (s *Server) firstTime(v session.View, d policy.Decision, t *turn) {
+	f := &v.Facts
+	made := policy.MethodsOf(policy.Passkey, policy.Password)
+	if d.Methods == 0 || d.Methods&^made != 0 || s.mail == nil {
+		return
+	}
+	t.FirstTime = true
+	if v.User.ID == "" || f.Enrolled&d.Methods != 0 || f.ConfinedTo != "" || !freshly(f, policy.EmailCode) {
+		return
+	}
+	seconds := f.Enrolled & policy.MethodsOf(policy.TOTP, policy.Passkey, policy.RecoveryCode)
+	if seconds != 0 && !slices.ContainsFunc(seconds.List(), func(m policy.Method) bool { return freshly(f, m) }) {
+		t.Second, t.Outcome = seconds, "asked_second"
+		return
+	}
+	t.Create, t.Outcome = d.Methods, "asked_set_up"
+}
+
+// freshly reports whether there is a proof by m that a factor may be set up on.
+func freshly(f *policy.Facts, m policy.Method) bool {
+	return slices.ContainsFunc(f.Proofs, func(p policy.Proof) bool {
+		return p.Method == m && f.Now.Sub(p.At) < policy.EnrollWithin && p.At.Sub(f.Now) < clockSkew
+	})
 }
 
 // connections returns the active OIDC connections of an organization that is not
@@ -166,7 +219,7 @@ func (s *Server) handOver(tx store.Tx, a aim, who session.Session, t turn, now t
 // several one is picked, and with none that is said. The tenant host has no attempt yet;
 // it begins its own, and is handed over to at once.
 func (s *Server) arrive(tx store.Tx, a aim, who session.Session, t turn) (turn, error) {
-	t.Refused, t.Ask, t.AskEmail = nil, nil, false
+	t.Refused, t.Ask, t.Local, t.AskEmail = nil, nil, 0, false
 	var homes []string
 	for m, err := range tx.Memberships(who.User) {
 		if err != nil {

@@ -36,7 +36,7 @@ var limits = session.Limits{Idle: 12 * time.Hour, Absolute: 7 * 24 * time.Hour}
 // A world is a login host, tenant hosts and identity providers on loopback, with one
 // store and one clock.
 type world struct {
-	t     *testing.T
+	t     testing.TB
 	store *store.Store
 	box   *seal.Box
 	base  string // ":port"
@@ -48,6 +48,8 @@ type world struct {
 	rules    tenancy.Rules
 	offered  policy.Methods
 	outcomes map[string]int
+	options  sso.Options
+	handler  http.Handler // of the login host
 }
 
 type clock struct {
@@ -107,7 +109,7 @@ func (w *world) Home(org tenancy.OrgID) string {
 
 type option func(*world, *sso.Options)
 
-func newWorld(t *testing.T, options ...option) *world {
+func newWorld(t testing.TB, options ...option) *world {
 	t.Helper()
 	w := &world{t: t, clock: &clock{}, log: &logBook{}, orgs: map[string]tenancy.OrgID{}, outcomes: map[string]int{}, offered: policy.MethodsOf(policy.SSO)}
 	w.rules = tenancy.Rules{DefaultRole: "member"}
@@ -132,7 +134,7 @@ func newWorld(t *testing.T, options ...option) *world {
 	logger := slog.New(slog.NewJSONHandler(w.log, nil))
 	o := sso.Options{
 		Store: w.store, Tenants: w, Box: w.box, PublicURL: public, Limits: limits, Rules: w.rules, Offered: w.offered, Logger: logger, Now: w.clock.Now,
-		OIDC: oidc.New(oidc.Options{Egress: egress.New(egress.Options{AllowLoopback: true, Timeout: 2 * time.Second})}),
+		OIDC: oidc.New(oidc.Options{Egress: egress.New(egress.Options{AllowLoopback: true, Timeout: 5 * time.Second})}),
 		Count: func(outcome string) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
@@ -142,23 +144,14 @@ func newWorld(t *testing.T, options ...option) *world {
 	for _, f := range options {
 		f(w, &o)
 	}
-	s, err := sso.New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pages, err := web.New(web.Options{Store: w.store, PublicURL: public, Limits: limits, Now: w.clock.Now})
-	if err != nil {
-		t.Fatal(err)
-	}
-	login, err := endpoint.New(append(s.Routes(), pages.Routes()...), endpoint.Options{
-		Guards: map[endpoint.Access]endpoint.Guard{endpoint.SignedIn: s.Guard}, Renderer: page.Errors{}, Logger: logger,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	w.options = o
+	w.load(func(*sso.Options) {})
 	server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		r = r.WithContext(endpoint.WithRequestID(r.Context()))
 		if r.Host == "login.localhost"+w.base {
+			w.mu.Lock()
+			login := w.handler
+			w.mu.Unlock()
 			login.ServeHTTP(rw, r)
 			return
 		}
@@ -167,6 +160,34 @@ func newWorld(t *testing.T, options ...option) *world {
 	go func() { _ = server.Serve(ln) }()
 	t.Cleanup(func() { _ = server.Close() })
 	return w
+}
+
+// load puts the options in force, after edit has changed them, as a reload does.
+func (w *world) load(edit func(*sso.Options)) {
+	w.t.Helper()
+	edit(&w.options)
+	o := w.options
+	s, err := sso.New(o)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	pageOptions := web.Options{Store: w.store, PublicURL: o.PublicURL, Limits: limits, Now: w.clock.Now}
+	for _, p := range o.Social {
+		pageOptions.Social = append(pageOptions.Social, web.Social{Connection: p.Connection(), Name: p.Name, Label: p.Label})
+	}
+	pages, err := web.New(pageOptions)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	login, err := endpoint.New(append(s.Routes(), pages.Routes()...), endpoint.Options{
+		Guards: map[endpoint.Access]endpoint.Guard{endpoint.SignedIn: s.Guard, endpoint.Confirmed: s.Confirm}, Renderer: page.Errors{}, Logger: o.Logger,
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.handler = login
 }
 
 func (w *world) login(path string) string    { return "http://login.localhost" + w.base + path }

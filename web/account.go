@@ -3,16 +3,14 @@ package web
 import (
 	"cmp"
 	"errors"
-	"mime"
 	"net/http"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/orgate/orgate/audit"
-	"github.com/orgate/orgate/internal/endpoint"
 	"github.com/orgate/orgate/internal/page"
 	"github.com/orgate/orgate/internal/signedin"
+	"github.com/orgate/orgate/internal/text"
 	"github.com/orgate/orgate/session"
 	"github.com/orgate/orgate/store"
 	"github.com/orgate/orgate/tenancy"
@@ -29,6 +27,11 @@ func (s *Server) account(w http.ResponseWriter, r *http.Request) error {
 	if !ok {
 		return errNoGuard
 	}
+	return s.show(w, r, who, text.Message{}, http.StatusOK)
+}
+
+// show shows the account of the person of who.
+func (s *Server) show(w http.ResponseWriter, r *http.Request, who session.Session, nameFault text.Message, status int) error {
 	var p page.Account
 	err := s.store.View(r.Context(), func(tx store.Tx) error {
 		u, err := tx.User(who.User)
@@ -36,19 +39,29 @@ func (s *Server) account(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 		p = page.Account{
-			Name: u.Name, Email: u.Email, Picker: s.base + "/organizations",
+			Name: u.Name, Email: u.Email, Picker: s.base + "/organizations", NameFault: nameFault,
 			Revoke: s.base + "/account/sessions/revoke", SignOutAll: s.base + "/sign-out?everywhere=1",
 		}
-		if who.ConfinedTo != "" {
-			p.SignOutAll = ""
+		if p.Sessions, err = s.sessions(tx, who); err != nil {
+			return err
 		}
-		p.Sessions, err = s.sessions(tx, who)
-		return err
+		if who.ConfinedTo != "" {
+			// One organization's word changes nothing that is good elsewhere.
+			p.SignOutAll = ""
+			return nil
+		}
+		p.NameAction = s.base + "/account/name"
+		for _, fill := range []func(store.Tx, session.Session, *page.Account) error{s.factors, s.organizations, s.identities} {
+			if err := fill(tx, who, &p); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 	if err != nil {
 		return err
 	}
-	return p.Render(w, http.StatusOK)
+	return p.Render(w, r, status)
 }
 
 // sessions returns the browsers where the person of who is signed in: one row for each
@@ -85,7 +98,7 @@ func (s *Server) sessions(tx store.Tx, who session.Session) ([]page.AccountSessi
 		}
 		rows = append(rows, page.AccountSession{
 			ID: string(x.ID), Browser: describeBrowser(x.UserAgent), Place: x.RemoteIP,
-			Since: moment(x.CreatedAt), LastUsed: moment(x.SeenAt), Organizations: names, Current: x.ID == who.ID,
+			Since: text.Moment(x.CreatedAt), LastUsed: text.Moment(x.SeenAt), Organizations: names, Current: x.ID == who.ID,
 		})
 	}
 	return rows, nil
@@ -120,9 +133,6 @@ func organizationNames(tx store.Tx, ids []tenancy.OrgID) (string, error) {
 	return strings.Join(names, ", "), nil
 }
 
-// moment writes a time for people. Where they are is not known, so it is UTC and says so.
-func moment(t time.Time) string { return t.UTC().Format("2 January 2006, 15:04 MST") }
-
 // revoke is POST /account/sessions/revoke: ends one session of the person's own, and what
 // was handed over from it. A session that is not theirs is as good as one that is not there.
 func (s *Server) revoke(w http.ResponseWriter, r *http.Request) error {
@@ -130,19 +140,19 @@ func (s *Server) revoke(w http.ResponseWriter, r *http.Request) error {
 	if !ok {
 		return errNoGuard
 	}
-	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/x-www-form-urlencoded" {
-		return &endpoint.Error{Status: http.StatusUnsupportedMediaType, Code: "unsupported_media_type", Title: "This form can't be read", Text: "It was not sent by one of our pages."}
+	form, err := readForm(w, r, "session")
+	if err != nil {
+		return err
 	}
-	r.Body = http.MaxBytesReader(w, r.Body, 4<<10)
-	if err := r.ParseForm(); err != nil || len(r.PostForm["session"]) != 1 {
-		return &endpoint.Error{Status: http.StatusBadRequest, Code: "bad_request", Title: "This form can't be read", Text: "It was not sent by one of our pages.", Err: err}
-	}
-	id := session.ID(r.PostForm.Get("session"))
+	id := session.ID(form.Get("session"))
 	if id == "" || len(id) > 64 {
 		http.Redirect(w, r, "/account", http.StatusSeeOther)
 		return nil
 	}
-	err := s.store.Update(r.Context(), func(tx store.Tx) error {
+	err = s.store.Update(r.Context(), func(tx store.Tx) error {
+		if err := s.still(tx, who, s.now()); err != nil {
+			return err
+		}
 		x, err := tx.Session(id)
 		if errors.Is(err, tenancy.ErrNotFound) || err == nil && !mayEnd(who, x) {
 			return nil

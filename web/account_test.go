@@ -10,8 +10,11 @@ import (
 	"time"
 
 	"github.com/orgate/orgate/internal/endpoint"
+	"github.com/orgate/orgate/internal/mail"
+	"github.com/orgate/orgate/internal/outbox"
 	"github.com/orgate/orgate/internal/page"
 	"github.com/orgate/orgate/internal/signedin"
+	"github.com/orgate/orgate/internal/text"
 	"github.com/orgate/orgate/policy"
 	"github.com/orgate/orgate/session"
 	"github.com/orgate/orgate/store"
@@ -28,19 +31,28 @@ type site struct {
 	store   *store.Store
 	handler http.Handler
 	who     session.Session
+	mails   int
+}
+
+// Put implements web.Mail.
+func (s *site) Put(outbox.Tx, string, mail.Composer, text.Locale, time.Time, time.Time) error {
+	s.mails++
+	return nil
 }
 
 func newSite(t *testing.T) *site {
 	t.Helper()
 	s := &site{t: t, store: storetest.Open(t)}
-	pages, err := web.New(web.Options{Store: s.store, PublicURL: &url.URL{Scheme: "https", Host: "login.test"}, Limits: limits})
+	pages, err := web.New(web.Options{Store: s.store, PublicURL: &url.URL{Scheme: "https", Host: "login.test"}, Limits: limits, Mail: s})
 	if err != nil {
 		t.Fatal(err)
 	}
+	in := func(r *http.Request) (*http.Request, error) {
+		return r.WithContext(signedin.With(r.Context(), s.who)), nil
+	}
 	s.handler, err = endpoint.New(pages.Routes(), endpoint.Options{Renderer: page.Errors{}, Logger: slog.New(slog.DiscardHandler), Guards: map[endpoint.Access]endpoint.Guard{
-		endpoint.SignedIn: func(r *http.Request) (*http.Request, error) {
-			return r.WithContext(signedin.With(r.Context(), s.who)), nil
-		},
+		endpoint.SignedIn:  in,
+		endpoint.Confirmed: in,
 	}})
 	if err != nil {
 		t.Fatal(err)

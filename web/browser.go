@@ -1,20 +1,27 @@
 package web
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/orgate/orgate/internal/text"
+)
 
 // describeBrowser returns a name that a person knows a browser by, such as "Firefox on
 // Linux". What it does not know it calls a browser: the text of the header is never shown,
 // for anybody can write anything into it.
-func describeBrowser(userAgent string) string {
-	name, system := "A browser", ""
+func describeBrowser(userAgent string) text.Message {
+	name, system := text.T("A browser"), ""
 	// The order matters: most browsers name those that they want to be taken for too.
 	for _, b := range [...]struct{ token, name string }{
 		{"Edg/", "Edge"}, {"EdgA/", "Edge"}, {"EdgiOS/", "Edge"}, {"OPR/", "Opera"}, {"SamsungBrowser/", "Samsung Internet"}, {"Vivaldi/", "Vivaldi"},
 		{"FxiOS/", "Firefox"}, {"Firefox/", "Firefox"}, {"CriOS/", "Chrome"}, {"Chromium/", "Chromium"}, {"Chrome/", "Chrome"}, {"Safari/", "Safari"},
-		{"curl/", "curl"}, {"Go-http-client/", "A program"},
+		{"curl/", "curl"}, {"Go-http-client/", ""},
 	} {
 		if strings.Contains(userAgent, b.token) {
-			name = b.name
+			name = text.Verbatim(b.name)
+			if b.name == "" {
+				name = text.T("A program")
+			}
 			break
 		}
 	}
@@ -30,5 +37,5 @@ func describeBrowser(userAgent string) string {
 	if system == "" {
 		return name
 	}
-	return name + " on " + system
+	return text.T("%s on %s", name, system)
 }

@@ -13,7 +13,7 @@ func TestABrowserIsNamedAsAPersonKnowsIt(t *testing.T) {
 		"":           "A browser",
 		"<script>alert(1)</script> \u202etxt.exe": "A browser",
 	} {
-		if got := describeBrowser(agent); got != want {
+		if got := describeBrowser(agent).String(); got != want {
 			t.Errorf("%q is %q, want %q", agent, got, want)
 		}
 	}

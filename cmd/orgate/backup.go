@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -100,27 +99,12 @@ func wantsKey(cfg *config.Config) error {
 
 // backupRunning asks the process that has the store for a copy.
 func backupRunning(ctx context.Context, dir string, w io.Writer) error {
-	var dialer net.Dialer
-	client := http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return dialer.DialContext(ctx, "unix", controlSocket(dir))
-	}}}
-	defer client.CloseIdleConnections()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://orgate/backup", nil)
-	if err != nil {
-		return err
-	}
-	resp, err := client.Do(req)
-	if err != nil {
-		return fmt.Errorf("the store is in use, and the orgate that uses it does not answer at %s: %w", controlSocket(dir), err)
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("the running orgate answered %s", resp.Status)
-	}
-	if _, err := io.Copy(w, resp.Body); err != nil {
-		return fmt.Errorf("the copy was cut off: %w", err)
-	}
-	return nil
+	return askRunning(ctx, dir, http.MethodGet, "/backup", nil, func(body io.Reader) error {
+		if _, err := io.Copy(w, body); err != nil {
+			return fmt.Errorf("the copy was cut off: %w", err)
+		}
+		return nil
+	})
 }
 
 // replaceFile writes a file of mode 0600, whole or not at all. Once it returns, the file is

@@ -55,6 +55,9 @@ func checkCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if _, err := brands(cfg); err != nil {
+				return err
+			}
 			_, err = fmt.Fprintf(c.OutOrStdout(), "%s: no faults: %s, %s, %s\n", file,
 				counted(len(cfg.Apps), "app"), counted(len(cfg.Organizations), "organization"), counted(len(cfg.Warnings), "warning"))
 			return err

@@ -5,16 +5,14 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/orgate/orgate/audit"
 	"github.com/orgate/orgate/config"
 	"github.com/orgate/orgate/internal/demo"
-	"github.com/orgate/orgate/store"
 )
 
 func demoCommand() *cobra.Command {
@@ -71,14 +69,13 @@ func runDemo(c *cobra.Command, port int) (err error) {
 
 // admitGuests makes those members who are not made members by signing in.
 func admitGuests(c *cobra.Command, g *gateway) error {
-	return g.store.Update(c.Context(), func(tx store.Tx) error {
-		for _, guest := range demo.Guests() {
-			if err := addMember(tx, g.config().Rules(), guest.Organization, guest.Email, "", audit.System, time.Now()); err != nil {
-				return err
-			}
+	o := operatingOf(g.config(), g.box, "demo")
+	for _, guest := range demo.Guests() {
+		if _, err := carryOut(c.Context(), g.store, o, "member add", url.Values{"org": {guest.Organization}, "email": {guest.Email}}); err != nil {
+			return err
 		}
-		return nil
-	})
+	}
+	return nil
 }
 
 func freePort(c *cobra.Command) (int, error) {

@@ -11,21 +11,28 @@ import (
 	"os"
 	"reflect"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/orgate/orgate/config"
 	"github.com/orgate/orgate/config/apply"
+	"github.com/orgate/orgate/domain"
 	"github.com/orgate/orgate/internal/cookie"
+	"github.com/orgate/orgate/internal/dnsproof"
 	"github.com/orgate/orgate/internal/egress"
 	"github.com/orgate/orgate/internal/endpoint"
+	"github.com/orgate/orgate/internal/mail"
 	"github.com/orgate/orgate/internal/page"
 	"github.com/orgate/orgate/internal/seal"
 	"github.com/orgate/orgate/internal/telemetry"
+	"github.com/orgate/orgate/policy"
 	"github.com/orgate/orgate/proxy"
 	"github.com/orgate/orgate/session"
 	"github.com/orgate/orgate/sso"
+	"github.com/orgate/orgate/sso/github"
 	"github.com/orgate/orgate/sso/oidc"
+	"github.com/orgate/orgate/sso/passkey"
 	"github.com/orgate/orgate/store"
 	"github.com/orgate/orgate/tenancy"
 	"github.com/orgate/orgate/web"
@@ -41,11 +48,17 @@ type gateway struct {
 	box    *seal.Box
 	// providers remembers what identity providers publish, across reloads.
 	providers *oidc.Providers
+	github    *github.Client
 	proxy     *proxy.Proxy
+	domains   *domain.Checker
 
 	// front is what each configuration makes anew. The proxy keeps its own part, as
 	// connections and grants outlive a reload.
 	front config.Live[front]
+
+	// behind is what goes on behind a reload: one reckoning at a time.
+	behind    sync.WaitGroup
+	reckoning sync.Mutex
 
 	ready atomic.Bool
 }
@@ -57,6 +70,8 @@ type front struct {
 	login http.Handler
 	// certificate is that of the public listener; nil without TLS.
 	certificate *tls.Certificate
+	// mail is the mail server; nil without one.
+	mail mail.Sender
 }
 
 // config returns the configuration in force.
@@ -78,11 +93,12 @@ func open(ctx context.Context, c *config.Config, log *slog.Logger) (g *gateway, 
 	if g.box, err = openBox(c); err != nil {
 		return nil, err
 	}
-	roots, err := rootCAs(string(c.Egress.CAFile))
+	roots, err := rootCAs(string(c.Egress.CAFile), x509.SystemCertPool)
 	if err != nil {
 		return nil, fmt.Errorf("egress.ca_file: %w", err)
 	}
-	g.providers = oidc.New(oidc.Options{Egress: egress.New(egress.Options{AllowLoopback: c.Egress.AllowLoopback, AllowPrefixes: c.Egress.Allow, RootCAs: roots})})
+	out := egress.New(egress.Options{AllowLoopback: c.Egress.AllowLoopback, AllowPrefixes: c.Egress.Allow, Ports: c.Egress.PublicPorts(), RootCAs: roots})
+	g.providers, g.github = oidc.New(oidc.Options{Egress: out}), github.New(out)
 	err = g.front.Reload(c, func(c *config.Config) (*front, error) {
 		f, err := g.build(c)
 		if err != nil {
@@ -100,12 +116,33 @@ func open(ctx context.Context, c *config.Config, log *slog.Logger) (g *gateway, 
 	if err != nil {
 		return nil, err
 	}
+	g.domains = domain.New(domain.Options{
+		Store: g.store, Logger: log,
+		// Asked for anew each time, as a reload may have changed it.
+		Look: func(ctx context.Context, name, value string) dnsproof.Outcome {
+			return prover(g.config()).Look(ctx, name, value)
+		},
+		Count: func(o domain.Observation) { g.metrics.DomainCheck(o.Answer, o.Reason, o.Change) },
+	})
 	g.metrics.Reload(true, time.Now())
 	g.metrics.Watch(g.gauges()...)
 	return g, nil
 }
 
-func (g *gateway) close() error { return g.store.Close() }
+// prover is what looks for the records of domains, as c says.
+func prover(c *config.Config) *dnsproof.Client {
+	port := uint16(c.DNS.Port)
+	return dnsproof.New(dnsproof.Options{
+		Resolver: c.DNS.Resolver, Port: port,
+		Allow: egress.Options{AllowPrefixes: c.DNS.Allow, Ports: []uint16{port}}.CheckAddress,
+	})
+}
+
+// close is called when the context of the last reload is done.
+func (g *gateway) close() error {
+	g.behind.Wait()
+	return g.store.Close()
+}
 
 // apply writes the organizations and roles of c to the store.
 func (g *gateway) apply(ctx context.Context, c *config.Config) error {
@@ -132,21 +169,29 @@ func (g *gateway) put(ctx context.Context, c *config.Config) error {
 		if err := settings.Check(); err != nil {
 			return nil, err
 		}
+		means, err := g.prepare(ctx, c)
+		if err != nil {
+			return nil, err
+		}
 		if err := g.apply(ctx, c); err != nil {
 			return nil, err
 		}
-		return f, g.proxy.Reload(settings)
+		if err := g.proxy.Reload(settings); err != nil {
+			return nil, err
+		}
+		g.reckon(ctx, means)
+		return f, nil
 	})
 }
 
 // build makes what c says of the login host and of TLS, and changes nothing.
 func (g *gateway) build(c *config.Config) (*front, error) {
 	f := &front{config: c}
-	routes, guard, err := g.loginRoutes(c)
+	routes, guards, err := g.loginRoutes(c)
 	if err != nil {
 		return nil, err
 	}
-	login, err := endpoint.New(routes, endpoint.Options{Guards: map[endpoint.Access]endpoint.Guard{endpoint.SignedIn: guard}, Renderer: page.Errors{}, Logger: g.log})
+	login, err := endpoint.New(routes, endpoint.Options{Guards: guards, Renderer: page.Errors{}, Logger: g.log})
 	if err != nil {
 		return nil, err
 	}
@@ -162,6 +207,9 @@ func (g *gateway) build(c *config.Config) (*front, error) {
 			return nil, fmt.Errorf("tls: %w", err)
 		}
 		f.certificate = &cert
+	}
+	if f.mail, err = mailServer(c); err != nil {
+		return nil, err
 	}
 	return f, nil
 }
@@ -191,20 +239,58 @@ func (g *gateway) serveLogin(w http.ResponseWriter, r *http.Request) {
 }
 
 // loginRoutes are the sign-in flow and the pages of the login host.
-func (g *gateway) loginRoutes(c *config.Config) ([]endpoint.Route, endpoint.Guard, error) {
-	signIn, err := sso.New(sso.Options{
-		Store: g.store, Tenants: tenants{g}, OIDC: g.providers, Box: g.box,
+func (g *gateway) loginRoutes(c *config.Config) ([]endpoint.Route, map[endpoint.Access]endpoint.Guard, error) {
+	o := sso.Options{
+		Store: g.store, Tenants: tenants{g}, OIDC: g.providers, GitHub: g.github, Box: g.box,
 		PublicURL: c.PublicURL.URL, Jar: jar(c), Limits: limits(c), Rules: c.Rules(), Offered: c.Offered(), Logger: g.log,
 		Count: g.metrics.SignIn, ClientIP: proxy.ClientIP,
-	})
+	}
+	w := web.Options{Store: g.store, PublicURL: c.PublicURL.URL, Limits: limits(c), Offered: c.Offered(), Home: tenants{g}.Home}
+	if c.Mail != nil {
+		queue := mail.NewQueue(g.box)
+		o.Mail, w.Mail = queue, queue
+	}
+	if c.Offered().Has(policy.Passkey) {
+		id, origin, err := passkey.FromURL(c.PublicURL.URL)
+		if err != nil {
+			return nil, nil, err
+		}
+		if o.Passkeys, err = passkey.New(passkey.Options{RPID: id, RPName: id, Origins: []string{origin}}); err != nil {
+			return nil, nil, err
+		}
+	}
+	o.Social, w.Social = socialProviders(c)
+	brands, err := brands(c)
 	if err != nil {
 		return nil, nil, err
 	}
-	pages, err := web.New(web.Options{Store: g.store, PublicURL: c.PublicURL.URL, Limits: limits(c)})
+	o.Brand = func(org tenancy.Organization) page.Brand {
+		b := brands[org.Slug]
+		b.Organization = org.Name
+		return b
+	}
+	signIn, err := sso.New(o)
 	if err != nil {
 		return nil, nil, err
 	}
-	return append(signIn.Routes(), pages.Routes()...), signIn.Guard, nil
+	pages, err := web.New(w)
+	if err != nil {
+		return nil, nil, err
+	}
+	guards := map[endpoint.Access]endpoint.Guard{endpoint.SignedIn: signIn.Guard, endpoint.Confirmed: signIn.Confirm}
+	return append(signIn.Routes(), pages.Routes()...), guards, nil
+}
+
+// socialProviders are those of sign_in.social, for signing in and for the account page.
+func socialProviders(c *config.Config) (in []sso.SocialProvider, shown []web.Social) {
+	for _, p := range c.SignIn.Social {
+		x := sso.SocialProvider{
+			Name: p.Name, Label: p.Label, GitHub: p.Type == "github", Site: string(p.URL), Issuer: string(p.Issuer),
+			ClientID: p.ClientID, ClientSecret: oidc.Secret(p.ClientSecret.Reveal()), TrustEmail: p.TrustEmail,
+		}
+		in, shown = append(in, x), append(shown, web.Social{Connection: x.Connection(), Name: p.Name, Label: p.Label})
+	}
+	return in, shown
 }
 
 // tenants lets the sign-in flow see the routing table of the proxy, which is made after it.
@@ -224,7 +310,7 @@ func limits(c *config.Config) session.Limits {
 
 // proxySettings are what the configuration says of the data plane.
 func proxySettings(c *config.Config) proxy.Settings {
-	s := proxy.Settings{PublicURL: c.PublicURL.URL, Limits: limits(c), TrustedProxies: c.TrustedProxies, Offered: c.Offered(), Jar: jar(c)}
+	s := proxy.Settings{PublicURL: c.PublicURL.URL, Limits: limits(c), TrustedProxies: c.TrustedProxies, ForwardAuth: c.ForwardAuth, Offered: c.Offered(), Jar: jar(c)}
 	for _, a := range c.Apps {
 		s.Apps = append(s.Apps, proxy.App{
 			Name: a.Name, Host: a.Host.String(), Upstream: a.Upstream.URL, Rules: a.Rules,
@@ -250,7 +336,7 @@ func upstreamTLS(a *config.App) *tls.Config {
 		return nil
 	}
 	t := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: a.UpstreamTLS.ServerName}
-	roots, err := rootCAs(string(a.UpstreamTLS.CAFile))
+	roots, err := rootCAs(string(a.UpstreamTLS.CAFile), nil)
 	if err != nil {
 		roots = x509.NewCertPool() // the file went since: believe nobody rather than everybody
 	}
@@ -258,8 +344,9 @@ func upstreamTLS(a *config.App) *tls.Config {
 	return t
 }
 
-// rootCAs returns the authorities in a PEM file; nil, which is the system's, without one.
-func rootCAs(file string) (*x509.CertPool, error) {
+// rootCAs returns the authorities in a PEM file, beside those of base, if that is not nil. Without
+// a file it is nil: the system's.
+func rootCAs(file string, base func() (*x509.CertPool, error)) (*x509.CertPool, error) {
 	if file == "" {
 		return nil, nil
 	}
@@ -268,6 +355,11 @@ func rootCAs(file string) (*x509.CertPool, error) {
 		return nil, err
 	}
 	pool := x509.NewCertPool()
+	if base != nil {
+		if pool, err = base(); err != nil {
+			return nil, err
+		}
+	}
 	if !pool.AppendCertsFromPEM(pem) {
 		return nil, fmt.Errorf("%s: no certificate in it (want PEM)", file)
 	}

@@ -3,19 +3,17 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"net"
 	"net/http"
 	"net/http/pprof"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/orgate/orgate/internal/endpoint"
 	"github.com/orgate/orgate/internal/page"
 	"github.com/orgate/orgate/internal/telemetry"
+	"github.com/orgate/orgate/internal/text"
 )
 
 // managementRoutes are health, metrics and, if asked for, profiles.
@@ -70,7 +68,7 @@ func onlyHost(listen string) endpoint.Guard {
 			name = r.Host
 		}
 		if loopback && !isLoopback(strings.Trim(name, "[]")) {
-			return nil, &endpoint.Error{Status: http.StatusMisdirectedRequest, Code: "unknown_host", Title: "Not here", Text: "The management listener is asked by address or as localhost."}
+			return nil, &endpoint.Error{Status: http.StatusMisdirectedRequest, Code: "unknown_host", Title: text.T("Not here"), Text: text.T("The management listener is asked by address or as localhost.")}
 		}
 		return r, nil
 	}
@@ -121,42 +119,3 @@ func (g *gateway) gauges() []telemetry.Gauge {
 		{Name: "orgate_organizations", Help: "Organizations of the configuration.", Value: func() float64 { return float64(len(g.config().Organizations)) }},
 	}
 }
-
-// control serves what only this machine's owner of the data directory may ask for: a copy
-// of the embedded store, which no other process can open meanwhile. It is a socket in that
-// directory, of mode 0700, so that the file system says who may.
-func (g *gateway) control(ctx context.Context) (*http.Server, func(), error) {
-	c := g.config()
-	if c.Store.Badger == nil {
-		return nil, func() {}, nil
-	}
-	path := controlSocket(string(c.Store.Badger.Dir))
-	// The store's lock is ours, so a socket that is there was left by one that is gone.
-	if err := ignoreGone(os.Remove(path)); err != nil {
-		return nil, nil, err
-	}
-	l, err := (&net.ListenConfig{}).Listen(ctx, "unix", path)
-	if err != nil {
-		g.log.WarnContext(ctx, "no control socket: `orgate backup` works only while orgate is stopped", "cause", err)
-		return nil, func() {}, nil
-	}
-	if err := os.Chmod(path, 0o600); err != nil { // the directory, 0700, keeps others out until then
-		return nil, nil, errors.Join(err, l.Close())
-	}
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /backup", func(w http.ResponseWriter, r *http.Request) {
-		if _, err := g.store.Backup(r.Context(), w); err != nil {
-			g.log.ErrorContext(r.Context(), "backup", "cause", err)
-			panic(http.ErrAbortHandler) // cut off, so that it is not taken for whole
-		}
-	})
-	s := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
-	go func() {
-		if err := ended(s.Serve(l)); err != nil && !errors.Is(err, net.ErrClosed) {
-			g.log.ErrorContext(ctx, "control socket", "cause", err)
-		}
-	}()
-	return s, func() { _ = os.Remove(path) }, nil
-}
-
-func controlSocket(dir string) string { return filepath.Join(dir, "orgate.sock") }

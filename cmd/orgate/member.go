@@ -3,11 +3,10 @@ package main
 import (
 	"errors"
 	"fmt"
-	"time"
+	"net/url"
 
 	"github.com/spf13/cobra"
 
-	"github.com/orgate/orgate/audit"
 	"github.com/orgate/orgate/store"
 	"github.com/orgate/orgate/tenancy"
 )
@@ -18,50 +17,60 @@ func memberCommand() *cobra.Command {
 		Use:   "add --config FILE --org SLUG --email ADDRESS [--role ROLE]",
 		Short: "Make a person an active member of an organization",
 		Long: "Makes the person with this address an active member of an organization, making the user if there is\n" +
-			"none. The policies still decide how the person must sign in.\n\n" +
-			"With the embedded store, stop orgate first.",
+			"none. The policies still decide how the person must sign in.",
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			cfg, err := readConfig(file, c.ErrOrStderr())
-			if err != nil {
-				return err
-			}
-			address, err := tenancy.ParseEmail(email)
-			if err != nil {
-				return fmt.Errorf("--email: %w", err)
-			}
-			return withStore(c.Context(), cfg, func(s *store.Store) error {
-				return s.Update(c.Context(), func(tx store.Tx) error {
-					return addMember(tx, cfg.Rules(), org, address, role, audit.Actor{Type: "system", Name: "orgate member add"}, time.Now())
-				})
-			})
+			return operateFor(c, file, "member add", email, url.Values{"org": {org}, "role": {role}})
 		},
 	}
 	configFlag(add, &file)
+	emailFlag(add, &email)
 	add.Flags().StringVar(&org, "org", "", "the organization's slug")
-	add.Flags().StringVar(&email, "email", "", "the person's e-mail address")
 	add.Flags().StringVar(&role, "role", "", "the role; none given: the default")
 	_ = add.MarkFlagRequired("org")
-	_ = add.MarkFlagRequired("email")
 	return commandsBelow("member", "Memberships", add)
 }
 
-// addMember makes the person an active member; with an empty role, with the default one.
-func addMember(tx store.Tx, r tenancy.Rules, org, email, role string, by audit.Actor, now time.Time) error {
-	o, err := tx.OrganizationBySlug(tenancy.Slug(org))
-	if errors.Is(err, tenancy.ErrNotFound) {
-		return fmt.Errorf("there is no organization %q in the store; serve writes those of the configuration to it at its start", org)
-	} else if err != nil {
-		return err
-	}
-	u, err := tenancy.EnsureUser(tx, email, by, now)
+func emailFlag(c *cobra.Command, email *string) {
+	c.Flags().StringVar(email, "email", "", "the person's e-mail address")
+	_ = c.MarkFlagRequired("email")
+}
+
+// operateFor carries out an operation about the person with an address.
+func operateFor(c *cobra.Command, file, name, email string, args url.Values) error {
+	cfg, err := readConfig(file, c.ErrOrStderr())
 	if err != nil {
 		return err
 	}
+	address, err := tenancy.ParseEmail(email)
+	if err != nil {
+		return fmt.Errorf("--email: %w", err)
+	}
+	args.Set("email", address)
+	said, err := operate(c.Context(), cfg, name, args)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprint(c.OutOrStdout(), said)
+	return err
+}
+
+// addMember makes the person an active member; with an empty role, with the default one.
+func addMember(tx store.Tx, o operating, args url.Values) (string, error) {
+	org, err := tx.OrganizationBySlug(tenancy.Slug(args.Get("org")))
+	if errors.Is(err, tenancy.ErrNotFound) {
+		return "", fmt.Errorf("there is no organization %q in the store; serve writes those of the configuration to it at its start", args.Get("org"))
+	} else if err != nil {
+		return "", err
+	}
+	u, err := tenancy.EnsureUser(tx, args.Get("email"), o.by, o.now)
+	if err != nil {
+		return "", err
+	}
 	var g tenancy.Grant
-	if role != "" {
+	if role := args.Get("role"); role != "" {
 		g.Roles = []string{role}
 	}
-	_, err = tenancy.CreateMembership(tx, r, o.ID, u.ID, g, by, now)
-	return err
+	_, err = tenancy.CreateMembership(tx, o.rules, org.ID, u.ID, g, o.by, o.now)
+	return "", err
 }

@@ -3,16 +3,20 @@ package main
 import (
 	"context"
 	"errors"
+	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
+	"regexp"
 	"strconv"
 	"testing"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/orgate/orgate/internal/dnsproof/dnstest"
 )
 
 func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"orgate": main}) }
@@ -20,8 +24,10 @@ func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"orgate": mai
 // TestCommandLine runs the scripts in testdata: what somebody at a terminal sees.
 //
 // Beside the usual commands, "exits N program args..." asks for an exit status,
-// "serving" waits until the program that was started answers at $MANAGEMENT, and "envsubst
-// file" puts variables into a file.
+// "serving" waits until the program that was started answers at $MANAGEMENT, "metrics" prints
+// what it counts, and "envsubst file" puts variables into a file. "dns ZONE" starts name
+// servers for a zone, with a resolver at $RESOLVER, and "setrecord [VALUE]" sets the record there that the last
+// command has printed.
 func TestCommandLine(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata",
@@ -38,6 +44,7 @@ func TestCommandLine(t *testing.T) {
 					e.Setenv("PORT", port)
 				}
 			}
+			e.Values["name servers"] = &nameServers{t: t}
 			return nil
 		},
 		Condition: func(what string) (bool, error) {
@@ -46,7 +53,7 @@ func TestCommandLine(t *testing.T) {
 			}
 			return false, errors.New("unknown condition")
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "serving": awaitServing, "envsubst": envsubst},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "serving": awaitServing, "metrics": metrics, "envsubst": envsubst, "dns": startDNS, "setrecord": setRecord},
 	})
 }
 
@@ -90,6 +97,45 @@ func envsubst(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Check(err)
 		ts.Check(os.WriteFile(name, []byte(os.Expand(string(b), ts.Getenv)), 0o600))
 	}
+}
+
+// nameServers are those of one script.
+type nameServers struct {
+	t   *testing.T
+	all []*dnstest.Server
+}
+
+func startDNS(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: dns ZONE")
+	}
+	servers, _ := ts.Value("name servers").(*nameServers)
+	n := dnstest.New(servers.t)
+	servers.all = []*dnstest.Server{n.Server("ns1." + args[0]), n.Server("ns2." + args[0])}
+	n.Zone(args[0], servers.all[0].Name, servers.all[1].Name)
+	ts.Setenv("RESOLVER", n.Resolver.String())
+	ts.Setenv("DNSPORT", strconv.Itoa(int(n.Port)))
+}
+
+func setRecord(ts *testscript.TestScript, neg bool, args []string) {
+	shown := regexp.MustCompile(`TXT record +(\S+)\n +value +(\S+)\n`).FindStringSubmatch(ts.ReadFile("stdout"))
+	if neg || len(args) > 1 || shown == nil {
+		ts.Fatalf("usage: setrecord [VALUE], after a command that shows a record")
+	}
+	servers, _ := ts.Value("name servers").(*nameServers)
+	for _, s := range servers.all {
+		s.Set(shown[1], append(args, shown[2])[0])
+	}
+}
+
+func metrics(ts *testscript.TestScript, _ bool, _ []string) {
+	req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, "http://"+ts.Getenv("MANAGEMENT")+"/metrics", nil)
+	ts.Check(err)
+	resp, err := http.DefaultClient.Do(req)
+	ts.Check(err)
+	defer resp.Body.Close()
+	_, err = io.Copy(ts.Stdout(), resp.Body)
+	ts.Check(err)
 }
 
 func awaitServing(ts *testscript.TestScript, _ bool, _ []string) {

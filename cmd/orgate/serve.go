@@ -75,6 +75,11 @@ func serve(ctx context.Context, s serving) (err error) {
 	defer stop()
 	background.Go(func() { _ = g.proxy.Run(work) }) // it ends with work and no sooner
 
+	// Mail that is under way ends while open requests do; what they still ask for waits.
+	mailing, stopMail := context.WithCancel(work)
+	defer stopMail()
+	background.Go(func() { _ = g.delivery().Run(mailing) }) // it ends with mailing and no sooner
+
 	public := g.publicServer(tracing)
 	management, err := g.managementServer()
 	if err != nil {
@@ -104,6 +109,7 @@ func serve(ctx context.Context, s serving) (err error) {
 	background.Go(func() { failed <- ended(public.Serve(front)) })
 	background.Go(func() { failed <- ended(management.Serve(back)) })
 	background.Go(func() { g.reloads(work, s.reader) })
+	background.Go(func() { g.domains.Run(work) })
 	log.With(addresses...).InfoContext(ctx, "serving", "public_url", s.config.PublicURL.String(), "version", version)
 	debug.FreeOSMemory() // what reading thousands of organizations has left behind
 	g.ready.Store(true)
@@ -116,6 +122,7 @@ func serve(ctx context.Context, s serving) (err error) {
 		case err = <-failed:
 		}
 	}
+	stopMail()
 	return errors.Join(err, g.drain(public, management, control))
 }
 

@@ -21,6 +21,7 @@ const (
 	Attempt = "orgate_attempt" // a tenant host's sign-in attempt; with a suffix each
 	Login   = "orgate_login"   // the login host's session
 	Flow    = "orgate_flow"    // a sign-in at an identity provider; with a suffix each
+	Browser = "orgate_browser" // on the login host: which browser this is
 )
 
 const prefix = "__Host-"

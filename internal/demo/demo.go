@@ -1,8 +1,9 @@
 // Package demo is the world around orgate for `orgate demo`: identity providers with
-// people to be, an app that shows what it is told, and a configuration that joins them.
+// people to be, an app that shows what it is told, a mailbox for everybody, and a
+// configuration that joins them.
 //
 // It owns no part of the product, and serve does not reach it: the providers let anybody
-// be anyone.
+// be anyone, and the mailbox shows everybody's mail.
 package demo
 
 import (
@@ -17,6 +18,8 @@ import (
 	"strconv"
 	"text/template"
 	"time"
+
+	"github.com/emersion/go-smtp"
 
 	"github.com/orgate/orgate/sso/ssotest"
 )
@@ -33,17 +36,22 @@ type World struct {
 	// Dir is where orgate keeps its data.
 	Dir string
 
-	App string // URL of the app
-	IDP string // URL that the providers are under
+	App     string // URL of the app
+	IDP     string // URL that the providers are under
+	Mailbox string // URL of the page with everybody's mail
+	SMTP    int    // port of the mail server that mail gets there by
 
 	servers []*http.Server
+	mail    *smtp.Server
 }
 
 // A Guest is somebody who is made a member beforehand, as an invitation would.
 type Guest struct{ Organization, Email string }
 
-// Guests of the demo: Alice of Acme also works at Globex.
-func Guests() []Guest { return []Guest{{"globex", "alice@acme.test"}} }
+// Guests of the demo: Alice of Acme also works at Globex, and so does Casey, who is nobody's.
+func Guests() []Guest {
+	return []Guest{{"globex", "alice@acme.test"}, {"globex", "casey@freelance.test"}}
+}
 
 // secret of the demo's clients: it protects nothing, as the providers have no passwords.
 const secret = "demo"
@@ -77,7 +85,7 @@ func companies() []company {
 	}
 }
 
-// New starts the app and the providers on loopback. port is where orgate will listen.
+// New starts the app, the providers and the mailbox on loopback. port is where orgate will listen.
 func New(ctx context.Context, port, management int, dir string, log *slog.Logger) (w *World, err error) {
 	w = &World{Port: port, Management: management, Dir: dir}
 	defer func() {
@@ -112,7 +120,37 @@ func New(ctx context.Context, port, management int, dir string, log *slog.Logger
 		}
 		mux.Handle("/"+c.path+"/", p)
 	}
-	return w, nil
+	return w, w.takeMail(ctx, log)
+}
+
+// takeMail starts the mailbox: the page beside orgate's port, if that is free, so that it
+// is easy to find again.
+func (w *World) takeMail(ctx context.Context, log *slog.Logger) error {
+	box := &Mailbox{}
+	page, err := w.serve(ctx, "127.0.0.1:"+strconv.Itoa(w.Port+1), box.Handler(), log)
+	if err != nil {
+		page, err = w.serve(ctx, "127.0.0.1:0", box.Handler(), log)
+	}
+	if err != nil {
+		return err
+	}
+	_, port, err := net.SplitHostPort(page)
+	if err != nil {
+		return err
+	}
+	w.Mailbox = "http://mail.localhost:" + port
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	w.SMTP = l.Addr().(*net.TCPAddr).Port
+	w.mail = box.Server(log)
+	go func() {
+		if err := w.mail.Serve(l); err != nil && !errors.Is(err, smtp.ErrServerClosed) {
+			log.ErrorContext(ctx, "demo mail server", "cause", err)
+		}
+	}()
+	return nil
 }
 
 func (w *World) serve(ctx context.Context, address string, h http.Handler, log *slog.Logger) (string, error) {
@@ -130,9 +168,12 @@ func (w *World) serve(ctx context.Context, address string, h http.Handler, log *
 	return l.Addr().String(), nil
 }
 
-// Close ends the app and the providers.
+// Close ends the app, the providers and the mailbox.
 func (w *World) Close() error {
 	var errs []error
+	if w.mail != nil {
+		errs = append(errs, w.mail.Close())
+	}
 	for _, s := range w.servers {
 		errs = append(errs, s.Close())
 	}
@@ -154,7 +195,7 @@ func (w *World) Config() ([]byte, error) {
 		return nil, err
 	}
 	var b bytes.Buffer
-	if err := t.Execute(&b, map[string]any{"Port": w.Port, "Management": w.Management, "Dir": strconv.Quote(w.Dir), "App": w.App, "IDP": w.IDP, "Secret": secret}); err != nil {
+	if err := t.Execute(&b, map[string]any{"Port": w.Port, "Management": w.Management, "Dir": strconv.Quote(w.Dir), "App": w.App, "IDP": w.IDP, "SMTP": w.SMTP, "Secret": secret}); err != nil {
 		return nil, err
 	}
 	return b.Bytes(), nil
@@ -170,8 +211,13 @@ orgate demo is running. Open one of these in a browser:
       (role admin, as she is in the group Admins) or Bob. Try /admin/.
 
   %s
-      Globex. It asks for your address, as guests come by their own provider. Alice of Acme
-      is a member: go there as Alice, and you are in without signing in again; Bob is not.
+      Globex. It asks for your address, as it has guests. Alice of Acme is one: go there as
+      Alice, and you are in without signing in again; Bob is not. Be casey@freelance.test, who
+      has no identity provider: a code by mail, and a second factor, which Globex asks of guests.
+
+  %s
+      Hooli. A start-up without an identity provider: be anybody@hooli.test. A code by mail
+      shows that it is you, you set up a passkey, and are a member.
 
   %s
       Initech. It has two identity providers to choose from (be peter@initech.test), and
@@ -180,7 +226,10 @@ orgate demo is running. Open one of these in a browser:
   %s/organizations
       The picker: every organization that you can enter, and signing out everywhere.
 
+  %s
+      The mailbox: every mail that orgate sends, whoever it is for.
+
 The configuration: %s/orgate.yaml (change it: it is reloaded)
 Everything is in %s and goes when you press Ctrl-C.
-`, w.Home("acme"), w.Home("globex"), w.Home("initech"), w.Login(), w.Dir, w.Dir)
+`, w.Home("acme"), w.Home("globex"), w.Home("hooli"), w.Home("initech"), w.Login(), w.Mailbox, w.Dir, w.Dir)
 }

@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-//go:embed echo.html echo.css
+//go:embed echo.html echo.css mailbox.html
 var files embed.FS
 
 var echoPage = template.Must(template.ParseFS(files, "echo.html"))

@@ -17,6 +17,8 @@ import (
 	"maps"
 	"net/http"
 	"strings"
+
+	"github.com/orgate/orgate/internal/text"
 )
 
 // Access says who may call a route. The zero Access is no one, so a route that
@@ -25,16 +27,17 @@ type Access uint8
 
 // The accesses. All but NoOne and Public need a guard.
 const (
-	NoOne    Access = iota
-	Public          // anyone at all
-	SignedIn        // a person with a live session on this host
-	Operator        // whoever reaches the management listener
-	APIKey          // a management API key
+	NoOne     Access = iota
+	Public           // anyone at all
+	SignedIn         // a person with a live session on this host
+	Confirmed        // the same, who has proved a moment ago all that is asked of them
+	Operator         // whoever reaches the management listener
+	APIKey           // a management API key
 )
 
 // String returns the name that the golden route table shows.
 func (a Access) String() string {
-	return [...]string{"no one", "public", "signed in", "operator", "api key"}[a]
+	return [...]string{"no one", "public", "signed in", "confirmed", "operator", "api key"}[a]
 }
 
 // Side is the host or listener that a route is on.
@@ -73,16 +76,17 @@ type Guard func(r *http.Request) (*http.Request, error)
 // shown to people; Err is logged and never shown.
 type Error struct {
 	Status int
-	Code   string // for programs: "unknown_host"; also the metric label
-	Title  string // a heading
-	Text   string // what is wrong
-	Hint   string // what to do now
+	Code   string       // for programs: "unknown_host"; also the metric label
+	Title  text.Message // a heading
+	Text   text.Message // what is wrong
+	Hint   text.Message // what to do now
 	// Organization is the name of the organization that the page speaks for; may be empty.
 	Organization string
 	// Action is a link that the page offers, such as signing in again; may be empty.
-	ActionURL, ActionText string
-	Header                http.Header // more headers, such as Retry-After
-	Err                   error
+	ActionURL  string
+	ActionText text.Message
+	Header     http.Header // more headers, such as Retry-After
+	Err        error
 }
 
 // Error implements error, for logs.
@@ -103,8 +107,8 @@ func AsError(err error) *Error {
 		return e
 	}
 	return &Error{
-		Status: http.StatusInternalServerError, Code: "internal_error", Title: "Something went wrong on our side",
-		Text: "Your request could not be finished.", Hint: "Try again. If it goes on, tell the people who run this service the id below.", Err: err,
+		Status: http.StatusInternalServerError, Code: "internal_error", Title: text.T("Something went wrong on our side"),
+		Text: text.T("Your request could not be finished."), Hint: text.T("Try again. If it goes on, tell the people who run this service the id below."), Err: err,
 	}
 }
 
@@ -144,8 +148,8 @@ func New(routes []Route, o Options) (http.Handler, error) {
 			err := func() error {
 				if !rt.CrossSite {
 					if err := csrf.Check(r); err != nil {
-						return &Error{Status: http.StatusForbidden, Code: "cross_origin", Title: "This request came from another site",
-							Text: "For your safety it was not carried out.", Hint: "Go back, reload the page and try again.", Err: err}
+						return &Error{Status: http.StatusForbidden, Code: "cross_origin", Title: text.T("This request came from another site"),
+							Text: text.T("For your safety it was not carried out."), Hint: text.T("Go back, reload the page and try again."), Err: err}
 					}
 				}
 				if guard != nil && rt.Access != Public {
@@ -172,11 +176,11 @@ func New(routes []Route, o Options) (http.Handler, error) {
 			probe := &statusProbe{header: http.Header{}}
 			mux.ServeHTTP(probe, r)
 			if probe.status == http.StatusMethodNotAllowed {
-				Fail(w, r, &Error{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Title: "This address does not work that way",
-					Text: "The page is there, but not for a " + r.Method + " request.", Header: http.Header{"Allow": probe.header["Allow"]}}, o)
+				Fail(w, r, &Error{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Title: text.T("This address does not work that way"),
+					Text: text.T("The page is there, but not for a %s request.", r.Method), Header: http.Header{"Allow": probe.header["Allow"]}}, o)
 				return
 			}
-			Fail(w, r, &Error{Status: http.StatusNotFound, Code: "not_found", Title: "There is no such page", Text: "The address may be mistyped, or the link too old."}, o)
+			Fail(w, r, &Error{Status: http.StatusNotFound, Code: "not_found", Title: text.T("There is no such page"), Text: text.T("The address may be mistyped, or the link too old.")}, o)
 			return
 		}
 		mux.ServeHTTP(w, r)

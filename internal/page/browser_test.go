@@ -23,6 +23,7 @@ import (
 
 	"github.com/orgate/orgate/internal/need"
 	"github.com/orgate/orgate/internal/page"
+	"github.com/orgate/orgate/internal/text"
 )
 
 // TestEveryPageInABrowser shows each page on a phone, a larger phone and a desktop,
@@ -32,25 +33,32 @@ func TestEveryPageInABrowser(t *testing.T) {
 	srv := serve(t, nil)
 	for _, p := range gallery() {
 		t.Run(p.name, func(t *testing.T) {
-			for _, width := range []int64{320, 390, 1280} {
-				for _, scheme := range []string{"light", "dark", "forced"} {
-					if scheme == "forced" && width != 390 {
-						continue
-					}
-					tab.look(t, width, scheme)
-					tab.do(t, chromedp.Navigate(srv.URL+"/"+p.name))
-					at := fmt.Sprintf("%s-%d-%s", p.name, width, scheme)
-					checkShape(t, tab, at)
-					if width == 390 && scheme != "dark" {
-						checkKeyboard(t, tab)
-					}
-					if flag.Lookup("test.artifacts").Value.String() != "true" {
-						continue // nobody would see it, and taking it is slow
-					}
-					picture := run(t, tab, chromedp.FullScreenshot(100))
-					if err := os.WriteFile(filepath.Join(t.ArtifactDir(), at+".png"), picture, 0o644); err != nil {
-						t.Fatal(err)
-					}
+			for _, look := range []struct {
+				width  int64
+				scheme string
+				in     text.Locale
+			}{
+				{320, "light", text.German}, // whose words are longer
+				{320, "dark", text.English},
+				{390, "light", text.English},
+				{390, "dark", text.German},
+				{390, "forced", text.English},
+				{1280, "light", text.English},
+				{1280, "dark", text.German},
+			} {
+				tab.look(t, look.width, look.scheme)
+				tab.do(t, chromedp.Navigate(srv.URL+"/"+p.name+"?lang="+string(look.in)))
+				at := fmt.Sprintf("%s-%d-%s-%s", p.name, look.width, look.scheme, look.in)
+				checkShape(t, tab, at)
+				if look.width == 390 && look.scheme != "dark" {
+					checkKeyboard(t, tab)
+				}
+				if flag.Lookup("test.artifacts").Value.String() != "true" {
+					continue // nobody would see it, and taking it is slow
+				}
+				picture := run(t, tab, chromedp.FullScreenshot(100))
+				if err := os.WriteFile(filepath.Join(t.ArtifactDir(), at+".png"), picture, 0o644); err != nil {
+					t.Fatal(err)
 				}
 			}
 			if said := tab.said(); len(said) > 0 {
@@ -68,14 +76,18 @@ func checkShape(t *testing.T, tab *tab, at string) {
 		const width = document.documentElement.clientWidth, out = [];
 		if (document.documentElement.scrollWidth > width) out.push("the page is " + document.documentElement.scrollWidth + " wide");
 		if (getComputedStyle(document.querySelector("main")).paddingTop !== "40px") out.push("there is no stylesheet");
-		if (document.documentElement.scrollHeight > 2500) out.push("the page is " + document.documentElement.scrollHeight + " high");
+		if (document.documentElement.scrollHeight > (document.querySelectorAll("section").length > 3 ? 5000 : 2500)) out.push("the page is " + document.documentElement.scrollHeight + " high");
 		for (const e of document.querySelectorAll("main, main *")) {
 			const r = e.getBoundingClientRect();
 			if (r.width > 0 && (r.right > width + 0.5 || r.left < -0.5)) out.push(e.outerHTML.slice(0, 80) + " reaches from " + r.left + " to " + r.right);
 		}
-		for (const e of document.querySelectorAll("button, input:not([type=hidden]), .button, a.row")) {
+		for (const e of document.querySelectorAll("button, input:not([type=hidden]), summary, .button, a.row")) {
+			if (!e.checkVisibility()) continue;
 			const r = e.getBoundingClientRect();
 			if (r.height < 24 || r.width < 24) out.push(e.outerHTML.slice(0, 80) + " is too small to touch");
+		}
+		for (const e of document.querySelectorAll(".what")) {
+			if (e.getBoundingClientRect().width < 130) out.push(e.outerHTML.slice(0, 80) + " has no room");
 		}
 		return out;
 	})()`))
@@ -88,7 +100,7 @@ func checkShape(t *testing.T, tab *tab, at string) {
 // order of the document, and shows that it has the focus.
 func checkKeyboard(t *testing.T, tab *tab) {
 	t.Helper()
-	const controls = `[...document.querySelectorAll("a[href], button, input:not([type=hidden])")]`
+	const controls = `[...document.querySelectorAll("a[href], button, summary, input:not([type=hidden])")].filter(e => e.checkVisibility({visibilityProperty: true}))`
 	want := run(t, tab, chromedp.Evaluate[int](controls+".length"))
 	tab.do(t, chromedp.Evaluate[chromedp.Void](`document.activeElement.blur(); getSelection().removeAllRanges(); document.body.tabIndex = -1; document.body.focus()`))
 	for i := range want {
@@ -105,7 +117,8 @@ func checkKeyboard(t *testing.T, tab *tab) {
 	tab.do(t, chromedp.Evaluate[chromedp.Void](`document.body.removeAttribute("tabindex"); document.activeElement.blur()`))
 }
 
-// TestEveryPageIsAccessible has axe-core judge each page in both schemes.
+// TestEveryPageIsAccessible has axe-core judge each page in both schemes, on a small phone
+// and on a desktop, and in each language.
 func TestEveryPageIsAccessible(t *testing.T) {
 	axe, err := os.ReadFile("testdata/axe/node_modules/axe-core/axe.min.js")
 	if err != nil {
@@ -115,12 +128,16 @@ func TestEveryPageIsAccessible(t *testing.T) {
 	srv := serve(t, nil)
 	for _, p := range gallery() {
 		t.Run(p.name, func(t *testing.T) {
-			for _, scheme := range []string{"light", "dark"} {
-				tab.look(t, 390, scheme)
-				tab.do(t, chromedp.Navigate(srv.URL+"/"+p.name), chromedp.Evaluate[chromedp.Void](string(axe)+";0"))
-				for _, fault := range run(t, tab, chromedp.Evaluate[[]string](`axe.run({resultTypes: ["violations"]}).then(r =>
-					r.violations.flatMap(v => v.nodes.map(n => v.id + ": " + v.help + ": " + n.html.slice(0, 120) + " " + (n.any[0] || n.all[0] || n.none[0] || {message: ""}).message)))`, chromedp.EvalAwaitPromise)) {
-					t.Errorf("%s: %s", scheme, fault)
+			for _, l := range text.Locales() {
+				tab.do(t, chromedp.Navigate(srv.URL+"/"+p.name+"?lang="+string(l)), chromedp.Evaluate[chromedp.Void](string(axe)+";0"))
+				for _, width := range []int64{320, 1280} {
+					for _, scheme := range []string{"light", "dark"} {
+						tab.look(t, width, scheme)
+						for _, fault := range run(t, tab, chromedp.Evaluate[[]string](`axe.run({resultTypes: ["violations"]}).then(r =>
+							r.violations.flatMap(v => v.nodes.map(n => v.id + ": " + v.help + ": " + n.html.slice(0, 120) + " " + (n.any[0] || n.all[0] || n.none[0] || {message: ""}).message)))`, chromedp.EvalAwaitPromise)) {
+							t.Errorf("%s, %d, %s: %s", l, width, scheme, fault)
+						}
+					}
 				}
 			}
 		})
@@ -145,7 +162,7 @@ func TestNoFieldIsSentElsewhere(t *testing.T) {
 					http.Redirect(w, r, idp.URL+"/authorize", http.StatusSeeOther)
 					return
 				}
-				render(t, page.SignIn{Action: "/form", FormAction: tt.allowed(idp.URL)}, w)
+				render(t, page.SignIn{Action: "/form", FormAction: tt.allowed(idp.URL)}, w, r)
 			})
 			tab.do(t, chromedp.Navigate(srv.URL+"/form"), chromedp.SendKeys("#email", "jo@acme.com"))
 			tab.click(t, "button")
@@ -171,10 +188,10 @@ func TestLeavingReachesAProviderThatRedirectsAgain(t *testing.T) {
 	t.Cleanup(first.Close)
 	srv := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodPost {
-			render(t, page.Leaving{Brand: acme, To: first.URL + "/authorize?scope=openid+email&redirect_uri=" + url.QueryEscape("https://login.example.com/a;b?c='d'&e"), Name: "Acme Okta"}, w)
+			render(t, page.Leaving{Brand: acme, To: first.URL + "/authorize?scope=openid+email&redirect_uri=" + url.QueryEscape("https://login.example.com/a;b?c='d'&e"), Name: "Acme Okta"}, w, r)
 			return
 		}
-		render(t, page.SignIn{Action: "/form"}, w)
+		render(t, page.SignIn{Action: "/form"}, w, r)
 	})
 	tab.do(t, chromedp.Navigate(srv.URL+"/organizations"), chromedp.Navigate(srv.URL+"/form"), chromedp.SendKeys("#email", "jo@acme.com"))
 	tab.click(t, "button")
@@ -186,6 +203,29 @@ func TestLeavingReachesAProviderThatRedirectsAgain(t *testing.T) {
 	tab.do(t, chromedp.NavigateBack())
 	if got := tab.where(t); got != srv.URL+"/form" {
 		t.Errorf("back is %s, want the form", got)
+	}
+}
+
+// TestANewCodeCanBeAskedForWhenTheTimeIsUp lets the countdown end, and holds that nothing
+// of the page moves when it does.
+func TestANewCodeCanBeAskedForWhenTheTimeIsUp(t *testing.T) {
+	tab := browser(t)
+	srv := serve(t, nil)
+	tab.do(t, chromedp.Navigate(srv.URL+"/enter-code"))
+	const state = `(() => {
+		const seen = (css) => document.querySelector(css).checkVisibility({visibilityProperty: true});
+		return [seen(".countdown"), seen(".resend button"), document.body.scrollHeight, document.querySelector(".after a").getBoundingClientRect().top].join(" ");
+	})()`
+	before := run(t, tab, chromedp.Evaluate[string](state))
+	tab.do(t, chromedp.Evaluate[chromedp.Void](`document.getAnimations().forEach(a => a.finish())`))
+	after := run(t, tab, chromedp.Evaluate[string](state))
+	was, ok := strings.CutPrefix(before, "true false ")
+	is, also := strings.CutPrefix(after, "false true ")
+	if !ok || !also || was != is {
+		t.Errorf("countdown, button, height and place are %q, and then %q", before, after)
+	}
+	if left := run(t, tab, chromedp.Evaluate[string](`getComputedStyle(document.querySelector(".countdown > span")).getPropertyValue("--left")`)); left != "0" {
+		t.Errorf("the countdown ends at %q", left)
 	}
 }
 
@@ -201,10 +241,10 @@ func TestASignInFormIsPostedByKeyboard(t *testing.T) {
 			}
 			r.ParseForm() // an empty form fails the test
 			posted <- r.PostForm
-			render(t, page.Notice{Title: "Posted"}, w)
+			render(t, page.Notice{Title: text.T("Posted")}, w, r)
 			return
 		}
-		render(t, page.SignIn{Action: "/form", Hidden: map[string]string{"flow": "flow_1"}}, w)
+		render(t, page.SignIn{Action: "/form", Hidden: map[string]string{"flow": "flow_1"}}, w, r)
 	})
 	tab.do(t, chromedp.Navigate(srv.URL+"/form"))
 	// The focus comes a moment after the page.
@@ -343,8 +383,10 @@ func serve(t *testing.T, form http.HandlerFunc) *httptest.Server {
 	mux := http.NewServeMux()
 	mux.Handle("GET "+page.StaticPath, page.Static())
 	for _, p := range gallery() {
-		mux.HandleFunc("GET /"+p.name, func(w http.ResponseWriter, _ *http.Request) {
-			if err := p.show(w); err != nil {
+		mux.HandleFunc("GET /"+p.name, func(w http.ResponseWriter, r *http.Request) {
+			// The browser of the tests has one language, and the pages have more.
+			r.Header.Set("Accept-Language", r.URL.Query().Get("lang"))
+			if err := p.show(w, r); err != nil {
 				t.Errorf("%s: %v", p.name, err)
 			}
 		})
@@ -369,11 +411,11 @@ func provider(t *testing.T) *httptest.Server {
 }
 
 func render(t *testing.T, p interface {
-	Render(http.ResponseWriter, int) error
-}, w http.ResponseWriter,
+	Render(http.ResponseWriter, *http.Request, int) error
+}, w http.ResponseWriter, r *http.Request,
 ) {
 	t.Helper()
-	if err := p.Render(w, http.StatusOK); err != nil {
+	if err := p.Render(w, r, http.StatusOK); err != nil {
 		t.Error(err)
 	}
 }

@@ -1,7 +1,6 @@
 package page
 
 import (
-	"cmp"
 	"encoding/json"
 	"html/template"
 	"net/http"
@@ -9,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/orgate/orgate/internal/endpoint"
+	"github.com/orgate/orgate/internal/text"
 )
 
 // Errors renders errors: as a page for whoever asks for HTML, as JSON
@@ -23,40 +23,45 @@ func (Errors) RenderError(w http.ResponseWriter, r *http.Request, e *endpoint.Er
 		writeJSON(w, e, id)
 		return
 	}
-	writePage(w, failure, e, id)
+	writePage(w, r, failure, e, id)
 }
 
 // failurePage is what the error page shows.
 type failurePage struct {
-	Brand                     Brand
-	Status                    int
-	Icon, Tone                string
-	Title, Text, Hint         string
-	ActionURL, ActionText, ID string
+	Brand             Brand
+	Status            int
+	Icon, Tone        string
+	Title, Text, Hint text.Message
+	ActionURL         string
+	ActionText        text.Message
+	ID                string
 }
 
 // writePage shows e with v, or without a template if that fails.
-func writePage(w http.ResponseWriter, v view[failurePage], e *endpoint.Error, id string) {
+func writePage(w http.ResponseWriter, r *http.Request, v view[failurePage], e *endpoint.Error, id string) {
 	p := failurePage{
-		Brand: Brand{e.Organization}, Status: status(e), Title: e.Title, Text: e.Text, Hint: e.Hint, ID: id,
+		Brand: Brand{Organization: e.Organization}, Status: status(e), Title: e.Title, Text: e.Text, Hint: e.Hint, ID: id,
 	}
-	p.Title = cmp.Or(p.Title, http.StatusText(p.Status), "Something went wrong")
+	p.Title = text.Or(p.Title, text.T("Something went wrong"))
 	p.Icon, p.Tone = appearance(p.Status)
 	// An error must be shown even if its link can't be.
 	if _, err := href(e.ActionURL); err == nil {
-		p.ActionURL, p.ActionText = e.ActionURL, cmp.Or(e.ActionText, "Continue")
+		p.ActionURL, p.ActionText = e.ActionURL, text.Or(e.ActionText, text.T("Continue"))
 	}
-	if err := v.render(w, p.Status, p); err != nil {
-		last := strings.NewReplacer("{title}", template.HTMLEscapeString(p.Title), "{id}", template.HTMLEscapeString(id))
+	if err := v.render(w, r, p.Status, p, needs{brand: p.Brand}); err != nil {
+		l := locale(r)
+		last := strings.NewReplacer("{lang}", string(l), "{title}", template.HTMLEscapeString(p.Title.In(l)), "{id}", template.HTMLEscapeString(id),
+			"{text}", string(text.T("This page could not be shown as it should be. Try again in a moment.").HTML(l)),
+			"{reference}", string(text.T("Reference:").HTML(l)))
 		send(w, p.Status, "default-src 'none'; frame-ancestors 'none'", withoutDirections([]byte(last.Replace(lastResort))))
 	}
 }
 
 // lastResort is the error page that needs no template and no stylesheet.
 const lastResort = `<!doctype html>
-<html lang="en">
+<html lang="{lang}">
 <head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{title}</title></head>
-<body><main><h1>{title}</h1><p>This page could not be shown as it should be. Try again in a moment.</p><p>Reference: {id}</p></main></body>
+<body><main><h1>{title}</h1><p>{text}</p><p>{reference} {id}</p></main></body>
 </html>
 `
 
@@ -91,7 +96,7 @@ func writeJSON(w http.ResponseWriter, e *endpoint.Error, id string) {
 		Hint      string `json:"hint,omitzero"`
 		RequestID string `json:"request_id"`
 		SignInURL string `json:"sign_in_url,omitzero"`
-	}{Code: e.Code, Message: cmp.Or(e.Text, e.Title), Hint: e.Hint, RequestID: id}
+	}{Code: e.Code, Message: text.Or(e.Text, e.Title).String(), Hint: e.Hint.String(), RequestID: id}
 	if e.Status == http.StatusUnauthorized {
 		answer.SignInURL = e.ActionURL
 	}

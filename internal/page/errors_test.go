@@ -3,15 +3,18 @@ package page
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"html/template"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/net/html"
 
 	"github.com/orgate/orgate/internal/endpoint"
+	"github.com/orgate/orgate/internal/text"
 )
 
 func TestWhoAsksForHTMLGetsAPageAndEverybodyElseJSON(t *testing.T) {
@@ -74,8 +77,8 @@ func TestAnErrorIsToldToProgramsAsJSON(t *testing.T) {
 	rec := httptest.NewRecorder()
 	rec.Header().Set("Retry-After", "60")
 	Errors{}.RenderError(rec, httptest.NewRequestWithContext(t.Context(), "GET", "/", nil), &endpoint.Error{
-		Status: 401, Code: "sign_in_required", Title: "Sign in", Text: "You are not signed in.", Hint: "Sign in first.",
-		ActionURL: "https://login.example.com/sign-in?a=1&b=2", ActionText: "Sign in", Err: errors.New("the cause is for the log"),
+		Status: 401, Code: "sign_in_required", Title: text.T("Sign in"), Text: text.T("You are not signed in."), Hint: text.T("Sign in first."),
+		ActionURL: "https://login.example.com/sign-in?a=1&b=2", ActionText: text.T("Sign in"), Err: errors.New("the cause is for the log"),
 	}, "ID1")
 	var got map[string]string
 	if err := json.Unmarshal(rec.Body.Bytes(), &got); err != nil {
@@ -99,7 +102,7 @@ func TestAnErrorIsToldToProgramsAsJSON(t *testing.T) {
 	}
 
 	rec = httptest.NewRecorder()
-	Errors{}.RenderError(rec, httptest.NewRequestWithContext(t.Context(), "GET", "/", nil), &endpoint.Error{Status: 403, Code: "no", Title: "No", ActionURL: "/organizations"}, "ID2")
+	Errors{}.RenderError(rec, httptest.NewRequestWithContext(t.Context(), "GET", "/", nil), &endpoint.Error{Status: 403, Code: "no", Title: text.T("No"), ActionURL: "/organizations"}, "ID2")
 	if got, want := rec.Body.String(), `{"code":"no","message":"No","request_id":"ID2"}`; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
@@ -107,7 +110,7 @@ func TestAnErrorIsToldToProgramsAsJSON(t *testing.T) {
 
 func TestHEADHasTheHeadersOfGETAndNoBody(t *testing.T) {
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		Errors{}.RenderError(w, r, &endpoint.Error{Status: 404, Code: "not_found", Title: "There is no such page"}, "ID")
+		Errors{}.RenderError(w, r, &endpoint.Error{Status: 404, Code: "not_found", Title: text.T("There is no such page")}, "ID")
 	}))
 	defer srv.Close()
 	for _, accept := range []string{"text/html", "application/json"} {
@@ -135,9 +138,9 @@ func TestHEADHasTheHeadersOfGETAndNoBody(t *testing.T) {
 }
 
 func TestAnErrorIsShownEvenIfItsTemplateFails(t *testing.T) {
-	broken := view[failurePage]{template.Must(template.New("base.html").Parse(`<h1>half a page {{.NoSuchField}}`))}
+	broken := view[failurePage]{halfAPage()}
 	rec := httptest.NewRecorder()
-	writePage(rec, broken, &endpoint.Error{Status: 403, Title: `<b>No</b>`}, "ID<")
+	writePage(rec, httptest.NewRequestWithContext(t.Context(), "GET", "/", nil), broken, &endpoint.Error{Status: 403, Title: text.T(`<b>No</b>`)}, "ID<")
 	body := rec.Body.String()
 	if rec.Code != 403 || strings.Contains(body, "half a page") || !strings.Contains(body, "<h1>&lt;b&gt;No&lt;/b&gt;</h1>") || !strings.Contains(body, "ID&lt;") {
 		t.Errorf("%d %s", rec.Code, body)
@@ -147,10 +150,14 @@ func TestAnErrorIsShownEvenIfItsTemplateFails(t *testing.T) {
 	}
 }
 
+func halfAPage() map[text.Locale]*template.Template {
+	return map[text.Locale]*template.Template{text.English: template.Must(template.New("base.html").Parse(`<h1>half a page {{.NoSuchField}}`))}
+}
+
 func TestAPageWhoseTemplateFailsIsNotWritten(t *testing.T) {
-	broken := view[Notice]{template.Must(template.New("base.html").Parse(`<h1>half a page {{.NoSuchField}}`))}
+	broken := view[Notice]{halfAPage()}
 	rec := httptest.NewRecorder()
-	if err := broken.render(rec, 200, Notice{}); err == nil {
+	if err := broken.render(rec, httptest.NewRequestWithContext(t.Context(), "GET", "/", nil), 200, Notice{}, needs{}); err == nil {
 		t.Error("no error")
 	}
 	if rec.Body.Len() > 0 || len(rec.Header()) > 0 {
@@ -182,6 +189,21 @@ func TestTheMonogramIsTheFirstLetterOrDigit(t *testing.T) {
 	}
 }
 
+func TestTheCountdownIsNeverShorterThanTheWait(t *testing.T) {
+	css := string(assets["orgate.css"].content)
+	for d, want := range map[time.Duration]int{
+		-time.Second: 0, 0: 0, 1: 10, 10 * time.Second: 10, 10*time.Second + 1: 20, 31 * time.Second: 45, time.Minute: 60, 61 * time.Second: 90, 2 * time.Minute: 120, 2*time.Minute + 1: 0,
+	} {
+		got := seconds(d)
+		if got != want {
+			t.Errorf("%v is counted down from %d, want %d", d, got, want)
+		}
+		if got != 0 && !strings.Contains(css, fmt.Sprintf(".after%d { --from: %d; }", got, got)) {
+			t.Errorf("the stylesheet has no countdown from %d", got)
+		}
+	}
+}
+
 // FuzzNamesStayText types what it likes into a page and looks whether the page has more
 // elements than before.
 func FuzzNamesStayText(f *testing.F) {
@@ -202,7 +224,7 @@ func FuzzNamesStayText(f *testing.F) {
 // elements lists the elements and attributes of a sign-in page.
 func elements(t testing.TB, name, rest string) string {
 	rec := httptest.NewRecorder()
-	if err := (SignIn{Brand: Brand{name}, Action: "/sign-in", Hidden: map[string]string{"a" + rest: rest}, Email: rest + "x", Fault: rest + "x"}).Render(rec, 200); err != nil {
+	if err := (SignIn{Brand: Brand{Organization: name}, Action: "/sign-in", Hidden: map[string]string{"a" + rest: rest}, Email: rest + "x", Fault: text.T("Not %s", rest)}).Render(rec, &http.Request{}, 200); err != nil {
 		t.Fatal(err)
 	}
 	doc, err := html.Parse(rec.Body)

@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// StaticPath is where pages find their stylesheet, on every host of ours.
+// StaticPath is where pages find their stylesheets, script and icons, on every host of ours.
 const StaticPath = "/.orgate/static/"
 
 //go:embed static
@@ -20,9 +20,9 @@ var static embed.FS
 var assets = hashed(static)
 
 // contentTypes are written out because the ones of package mime depend on the machine.
-var contentTypes = map[string]string{".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}
+var contentTypes = map[string]string{".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
 
-// An assetFile is one file of static. Its public name has the hash of its content, so
+// An assetFile is one file of static, or the stylesheet of a colour. Its public name has the hash of its content, so
 // that a browser may keep it for ever and still sees the next release.
 type assetFile struct {
 	public, contentType string
@@ -41,15 +41,19 @@ func hashed(fs embed.FS) map[string]assetFile {
 		if err != nil {
 			panic(err)
 		}
-		sum := sha256.Sum256(content)
-		ext := path.Ext(e.Name())
-		files[e.Name()] = assetFile{
-			public:      strings.TrimSuffix(e.Name(), ext) + "." + hex.EncodeToString(sum[:8]) + ext,
-			contentType: contentTypes[ext],
-			content:     content,
-		}
+		files[e.Name()] = hashedFile(e.Name(), content)
 	}
 	return files
+}
+
+func hashedFile(name string, content []byte) assetFile {
+	sum := sha256.Sum256(content)
+	ext := path.Ext(name)
+	return assetFile{
+		public:      strings.TrimSuffix(name, ext) + "." + hex.EncodeToString(sum[:8]) + ext,
+		contentType: contentTypes[ext],
+		content:     content,
+	}
 }
 
 // asset returns the path of a file of static, for templates.
@@ -61,7 +65,7 @@ func asset(name string) (string, error) {
 	return StaticPath + f.public, nil
 }
 
-// Static serves the stylesheet and icons under their content-hashed names, wherever it
+// Static serves the stylesheets, the script and the icons under their content-hashed names, wherever it
 // is mounted: what counts is the last element of the path. Pages link to [StaticPath].
 // Any other name is not found, an old hash too: it never answers with content that the
 // name does not stand for.
@@ -81,7 +85,11 @@ func Static() http.Handler {
 			http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
 			return
 		}
-		f, ok := public[path.Base(r.URL.Path)]
+		name := path.Base(r.URL.Path)
+		f, ok := public[name]
+		if !ok {
+			f, ok = brandAsset(name)
+		}
 		if !ok {
 			h.Set("Cache-Control", "no-store")
 			http.Error(w, "not found", http.StatusNotFound)

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/orgate/orgate/internal/text"
 )
 
 //go:embed templates
@@ -21,39 +23,102 @@ var templates embed.FS
 var (
 	signIn        = parse[SignIn]("sign_in.html")
 	choose        = parse[Choose]("choose.html")
+	enterCode     = parse[EnterCode]("enter_code.html")
+	enterPassword = parse[EnterPassword]("enter_password.html")
+	usePasskey    = parse[UsePasskey]("use_passkey.html")
+	secondFactor  = parse[SecondFactor]("second_factor.html")
+	newPassword   = parse[NewPassword]("new_password.html")
+	createPasskey = parse[CreatePasskey]("create_passkey.html")
+	enrollChoice  = parse[EnrollChoice]("enroll_choice.html")
+	enrollTOTP    = parse[EnrollTOTP]("enroll_totp.html")
+	recoveryCodes = parse[RecoveryCodes]("recovery_codes.html")
 	organizations = parse[Organizations]("organizations.html")
 	account       = parse[Account]("account.html")
+	changeEmail   = parse[ChangeEmail]("change_email.html")
 	signedOut     = parse[SignedOut]("signed_out.html")
 	signOut       = parse[SignOut]("sign_out.html")
 	proceed       = parse[Continue]("continue.html")
+	confirm       = parse[Confirm]("confirm.html")
 	leaving       = parse[Leaving]("leaving.html")
 	notice        = parse[Notice]("notice.html")
 	failure       = parse[failurePage]("error.html")
 )
 
-// A view is one template and the type of the data it shows.
-type view[T any] struct{ t *template.Template }
+// A view is one template, in each language, and the type of the data it shows.
+type view[T any] struct {
+	in map[text.Locale]*template.Template
+}
 
 func parse[T any](name string) view[T] {
-	t := template.New(name).Option("missingkey=error").Funcs(template.FuncMap{
-		"asset":    asset,
-		"href":     href,
-		"monogram": monogram,
-		"hue":      hue,
-	})
-	return view[T]{template.Must(t.ParseFS(templates, "templates/base.html", "templates/"+name))}
+	v := view[T]{map[text.Locale]*template.Template{}}
+	for _, l := range text.Locales() {
+		t := template.New(name).Option("missingkey=error").Funcs(template.FuncMap{
+			"asset":    asset,
+			"href":     href,
+			"monogram": monogram,
+			"hue":      hue,
+			"logo":     logo,
+			"sheet":    brandSheet,
+			"seconds":  seconds,
+			"wait":     text.Wait,
+			"lang":     func() text.Locale { return l },
+			"t": func(said any, args ...any) (string, error) {
+				m, err := message(said, args)
+				return m.In(l), err
+			},
+			"rich": func(said any, args ...any) (template.HTML, error) {
+				m, err := message(said, args)
+				return m.HTML(l), err
+			},
+		})
+		v.in[l] = template.Must(t.ParseFS(templates, "templates/base.html", "templates/"+name))
+	}
+	return v
+}
+
+// message is what the functions t and rich of the templates are given: a message that
+// somebody made, or the format of one and its arguments. t makes plain text of it, for
+// titles and attributes; rich sets apart what people wrote.
+func message(said any, args []any) (text.Message, error) {
+	switch said := said.(type) {
+	case text.Message:
+		return said, nil
+	case string:
+		return text.T(said, args...), nil
+	}
+	return text.Message{}, fmt.Errorf("%T says nothing", said)
+}
+
+// needs is what a page needs beyond its own stylesheet.
+type needs struct {
+	brand      Brand
+	formAction []string
+	script     bool // passkey.js
+}
+
+// A frame is what base.html shows around a page.
+type frame[T any] struct {
+	Page  T
+	Brand Brand
+}
+
+// locale is the language of whoever sent r.
+func locale(r *http.Request) text.Locale {
+	return text.Negotiate(strings.Join(r.Header.Values("Accept-Language"), ","))
 }
 
 // render writes the page. Nothing is written if the template fails.
-func (v view[T]) render(w http.ResponseWriter, status int, data T, formAction ...string) error {
-	policy, err := contentPolicy(formAction)
+func (v view[T]) render(w http.ResponseWriter, r *http.Request, status int, data T, n needs) error {
+	t := v.in[locale(r)]
+	policy, err := contentPolicy(n)
 	if err != nil {
-		return fmt.Errorf("page %s: %w", v.t.Name(), err)
+		return fmt.Errorf("page %s: %w", t.Name(), err)
 	}
 	var buf bytes.Buffer
-	if err := v.t.ExecuteTemplate(&buf, "base.html", data); err != nil {
-		return fmt.Errorf("page %s: %w", v.t.Name(), err)
+	if err := t.ExecuteTemplate(&buf, "base.html", frame[T]{data, n.brand}); err != nil {
+		return fmt.Errorf("page %s: %w", t.Name(), err)
 	}
+	w.Header().Add("Vary", "Accept-Language")
 	send(w, status, policy, withoutDirections(buf.Bytes()))
 	return nil
 }
@@ -85,10 +150,10 @@ func protect(h http.Header) {
 }
 
 // contentPolicy returns the policy of a page whose forms may lead to our own host and
-// to those of allowed.
-func contentPolicy(allowed []string) (string, error) {
+// to those of n.formAction. No page may connect to anything: the script has a form to post.
+func contentPolicy(n needs) (string, error) {
 	sources := []string{"'self'"}
-	for _, a := range allowed {
+	for _, a := range n.formAction {
 		o, err := origin(a)
 		if a == "https:" {
 			o, err = a, nil
@@ -100,7 +165,11 @@ func contentPolicy(allowed []string) (string, error) {
 			sources = append(sources, o)
 		}
 	}
-	return "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action " + strings.Join(sources, " ") +
+	script := ""
+	if n.script {
+		script = " script-src 'self';"
+	}
+	return "default-src 'none'; style-src 'self';" + script + " img-src 'self' data:; form-action " + strings.Join(sources, " ") +
 		"; frame-ancestors 'none'; base-uri 'none'", nil
 }
 

@@ -17,6 +17,9 @@ type Metrics struct {
 	requests  *prometheus.CounterVec
 	durations *prometheus.HistogramVec
 	signIns   *prometheus.CounterVec
+	mails     *prometheus.CounterVec
+	looks     *prometheus.CounterVec
+	domains   *prometheus.CounterVec
 	reloads   *prometheus.CounterVec
 	reloaded  prometheus.Gauge
 }
@@ -37,6 +40,12 @@ func NewMetrics(version, commit string) *Metrics {
 			Help: "From the request's headers to the end of the answer, the app's time included. Streams are left out.", Buckets: prometheus.ExponentialBuckets(0.0005, 2.5, 12)}, []string{"route"}),
 		signIns: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "orgate_sign_in_steps_total",
 			Help: "Steps of sign-ins on the login host, by how they ended."}, []string{"outcome"}),
+		mails: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "orgate_mails_total",
+			Help: "What became of mails (sent, temporary, permanent, expired), and how often the mail server was unreachable."}, []string{"outcome"}),
+		looks: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "orgate_domain_checks_total",
+			Help: "Looks into the DNS for the records of domains, by what their servers answered (present, absent, unclear) and why."}, []string{"answer", "reason"}),
+		domains: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "orgate_domain_changes_total",
+			Help: "What looks into the DNS changed of domains (verified, taken, expired, lapsing, recovered, lapsed)."}, []string{"change"}),
 		reloads: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "orgate_config_reloads_total",
 			Help: "Configurations read since the start, by result (ok, refused)."}, []string{"result"}),
 		reloaded: prometheus.NewGauge(prometheus.GaugeOpts{Name: "orgate_config_last_reload_success_timestamp_seconds",
@@ -45,7 +54,7 @@ func NewMetrics(version, commit string) *Metrics {
 	build := prometheus.NewGauge(prometheus.GaugeOpts{Name: "orgate_build_info", Help: "1, with the version as labels.",
 		ConstLabels: prometheus.Labels{"version": version, "commit": commit}})
 	build.Set(1)
-	m.registry.MustRegister(m.requests, m.durations, m.signIns, m.reloads, m.reloaded, build,
+	m.registry.MustRegister(m.requests, m.durations, m.signIns, m.mails, m.looks, m.domains, m.reloads, m.reloaded, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -72,6 +81,17 @@ func (m *Metrics) Request(route, verdict, reason string, status int, took time.D
 
 // SignIn counts a step of a sign-in.
 func (m *Metrics) SignIn(outcome string) { m.signIns.WithLabelValues(outcome).Inc() }
+
+// Mail counts what became of a mail.
+func (m *Metrics) Mail(outcome string) { m.mails.WithLabelValues(outcome).Inc() }
+
+// DomainCheck counts a look for the record of a domain, and what it changed; empty: nothing.
+func (m *Metrics) DomainCheck(answer, reason, change string) {
+	m.looks.WithLabelValues(answer, reason).Inc()
+	if change != "" {
+		m.domains.WithLabelValues(change).Inc()
+	}
+}
 
 // Reload counts a reading of the configuration.
 func (m *Metrics) Reload(ok bool, now time.Time) {

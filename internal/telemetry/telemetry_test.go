@@ -35,6 +35,7 @@ func TestMetricsAreWhatTheManualSays(t *testing.T) {
 	m.Request("app", "allow", "granted", 204, time.Millisecond, false)
 	m.Request("app", "allow", "granted", 101, time.Hour, true)
 	m.SignIn("signed_in")
+	m.Mail("sent")
 	m.Reload(true, time.Unix(1000, 0))
 	m.Reload(false, time.Unix(2000, 0))
 	m.Watch(telemetry.Gauge{Name: "orgate_store_up", Help: "h", Value: func() float64 { return 1 }})
@@ -45,6 +46,7 @@ func TestMetricsAreWhatTheManualSays(t *testing.T) {
 		`orgate_requests_total{reason="granted",route="app",status="1xx",verdict="allow"} 1`,
 		`orgate_request_duration_seconds_count{route="app"} 1`, // the stream is left out
 		`orgate_sign_in_steps_total{outcome="signed_in"} 1`,
+		`orgate_mails_total{outcome="sent"} 1`,
 		`orgate_config_reloads_total{result="ok"} 1`,
 		`orgate_config_reloads_total{result="refused"} 1`,
 		`orgate_config_last_reload_success_timestamp_seconds 1000`,

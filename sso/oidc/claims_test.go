@@ -81,9 +81,9 @@ func TestEveryCodeHasItsTexts(t *testing.T) {
 		CodeLoginRequired, CodeCodeRefused, CodeTokenAnswer, CodeTokenMalformed, CodeAlgorithm, CodeUnknownKey, CodeSignature, CodeIssuer,
 		CodeAudience, CodeNonce, CodeExpired, CodeTime, CodeStaleLogin, CodeSubject, CodeClaims, CodeGroups, CodeUserinfo, CodeNoEmail, CodeLogoutToken,
 	} {
-		text, hint, _ := describe(c)
-		if text == "" || hint == "" || seen[c] {
-			t.Errorf("%s: %q, %q, twice: %v", c, text, hint, seen[c])
+		said, hint, _ := describe(c)
+		if said.IsZero() || hint == "" || seen[c] {
+			t.Errorf("%s: %q, %q, twice: %v", c, said, hint, seen[c])
 		}
 		seen[c] = true
 	}

@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/orgate/orgate/internal/egress"
+	"github.com/orgate/orgate/internal/text"
 )
 
 // A Code names what went wrong: one of the constants below, so it can label a metric.
@@ -67,7 +68,7 @@ type Error struct {
 	Code Code
 	// Text is for the person whose browser it is. It holds nothing that the provider or
 	// the browser sent.
-	Text string
+	Text text.Message
 	// Hint tells the operator what to do about it.
 	Hint string
 	// Detail is for the operator's log: what was expected and what came, printable and
@@ -94,8 +95,8 @@ func (e *Error) Unwrap() error { return e.Err }
 // fail makes an Error. detail may hold what a stranger wrote: it is made printable and
 // bounded here.
 func fail(code Code, cause error, detail string) *Error {
-	text, hint, retry := describe(code)
-	return &Error{Code: code, Text: text, Hint: hint, Detail: printable(detail, maxDetail), Retry: retry, Err: cause}
+	said, hint, retry := describe(code)
+	return &Error{Code: code, Text: said, Hint: hint, Detail: printable(detail, maxDetail), Retry: retry, Err: cause}
 }
 
 const maxDetail = 300
@@ -142,23 +143,23 @@ func call(what string, err error) *Error {
 }
 
 // describe returns the texts of a code, and whether trying again may help.
-func describe(code Code) (text, hint string, retry bool) {
-	const (
-		setup   = "Signing in does not work because of how it is set up. Your administrator needs to look at it."
-		refused = "Your identity provider's answer could not be accepted."
-		again   = "This sign-in can't be continued. Please start again."
+func describe(code Code) (said text.Message, hint string, retry bool) {
+	var (
+		setup   = text.T("Signing in does not work because of how it is set up. Your administrator needs to look at it.")
+		refused = text.T("Your identity provider's answer could not be accepted.")
+		again   = text.T("This sign-in can't be continued. Please start again.")
 	)
 	switch code {
 	case CodeUnreachable:
-		return "Your identity provider can't be reached right now.", "check the issuer URL, the network and the provider's certificate", true
+		return text.T("Your identity provider can't be reached right now."), "check the issuer URL, the network and the provider's certificate", true
 	case CodeSlow:
-		return "Your identity provider did not answer in time.", "the provider is slow or hangs; check its status", true
+		return text.T("Your identity provider did not answer in time."), "the provider is slow or hangs; check its status", true
 	case CodeForbidden:
 		return setup, "the provider's URLs must be https, without redirects, on public addresses or ones that the configuration allows", false
 	case CodeTooLarge:
 		return refused, "the provider's answer is larger than any honest one", false
 	case CodeUnavailable:
-		return "Your identity provider is having trouble right now.", "the provider answered with a server error", true
+		return text.T("Your identity provider is having trouble right now."), "the provider answered with a server error", true
 	case CodeDiscovery:
 		return setup, "the issuer's /.well-known/openid-configuration is missing or broken; open it in a browser", false
 	case CodeIssuerMismatch:
@@ -178,13 +179,13 @@ func describe(code Code) (text, hint string, retry bool) {
 	case CodeState:
 		return again, "the answer is not to what this browser asked: an old tab, or somebody else's link", true
 	case CodeFlowExpired:
-		return "That took too long. Please start again.", "the person was at the provider for more than ten minutes", true
+		return text.T("That took too long. Please start again."), "the person was at the provider for more than ten minutes", true
 	case CodeResponseIssuer:
 		return refused, "the answer came from another issuer than the one asked, or does not say from which (RFC 9207)", false
 	case CodeDenied:
-		return "Your identity provider did not let you in, or you cancelled.", "the provider denied access; assign the person or the group to the application there", true
+		return text.T("Your identity provider did not let you in, or you cancelled."), "the provider denied access; assign the person or the group to the application there", true
 	case CodeLoginRequired:
-		return "Your identity provider needs you to sign in there first.", "the provider wants interaction that was not asked for", true
+		return text.T("Your identity provider needs you to sign in there first."), "the provider wants interaction that was not asked for", true
 	case CodeCodeRefused:
 		return again, "the provider did not accept the code: it was used before, or is too old", true
 	case CodeTokenAnswer:
@@ -208,7 +209,7 @@ func describe(code Code) (text, hint string, retry bool) {
 	case CodeTime:
 		return refused, "the token's times are not plausible; check the clocks on both sides", true
 	case CodeStaleLogin:
-		return "You need to sign in at your identity provider again, and it did not ask you to.", "the provider ignores max_age or sends no auth_time; add auth_time to the ID token there", true
+		return text.T("You need to sign in at your identity provider again, and it did not ask you to."), "the provider ignores max_age or sends no auth_time; add auth_time to the ID token there", true
 	case CodeSubject:
 		return refused, "the token's sub is missing, too long or not plain text", false
 	case CodeClaims:
@@ -218,7 +219,7 @@ func describe(code Code) (text, hint string, retry bool) {
 	case CodeUserinfo:
 		return refused, "the userinfo endpoint's answer is broken or about somebody else", false
 	case CodeNoEmail:
-		return "Your identity provider did not tell us your e-mail address.", "add the email claim to the ID token or to userinfo, and check the scopes", false
+		return text.T("Your identity provider did not tell us your e-mail address."), "add the email claim to the ID token or to userinfo, and check the scopes", false
 	case CodeLogoutToken:
 		return refused, "the logout token is not a valid one", false
 	}

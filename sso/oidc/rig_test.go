@@ -109,7 +109,7 @@ func code(t testing.TB, err error) Code {
 	if !ok {
 		t.Fatalf("%T is not *Error: %v", err, err)
 	}
-	if e.Text == "" || e.Hint == "" {
+	if e.Text.IsZero() || e.Hint == "" {
 		t.Errorf("%s has no text or no hint", e.Code)
 	}
 	return e.Code

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/orgate/orgate/audit"
+	"github.com/orgate/orgate/config"
+	"github.com/orgate/orgate/internal/mail"
+	"github.com/orgate/orgate/internal/seal"
+	"github.com/orgate/orgate/store"
+	"github.com/orgate/orgate/tenancy"
+)
+
+// An operation is a change that a command asks for. It is one transaction: at the running
+// orgate, if one has the store, and at the store itself otherwise.
+type operation func(tx store.Tx, o operating, args url.Values) (said string, err error)
+
+// operating is what operations know of the installation.
+type operating struct {
+	rules tenancy.Rules
+	// mail puts mails into the queue; nil: none can be sent.
+	mail *mail.Queue
+	host string // of the login host, for mails
+	by   audit.Actor
+	now  time.Time
+}
+
+// operations are the commands that can be asked for, by name.
+func operations() map[string]operation {
+	return map[string]operation{"member add": addMember, "user unlink": unlinkUser, "user reset-mfa": resetMFA}
+}
+
+func operatingOf(c *config.Config, box *seal.Box, name string) operating {
+	o := operating{rules: c.Rules(), host: c.PublicURL.Host, by: audit.Actor{Type: "system", Name: "orgate " + name}, now: time.Now()}
+	if c.Mail != nil {
+		o.mail = mail.NewQueue(box)
+	}
+	return o
+}
+
+// operate carries out an operation and returns what it says.
+func operate(ctx context.Context, c *config.Config, name string, args url.Values) (said string, err error) {
+	err = withStore(ctx, c, func(s *store.Store) error {
+		box, err := openBox(c)
+		if err != nil {
+			return err
+		}
+		said, err = carryOut(ctx, s, operatingOf(c, box, name), name, args)
+		return err
+	})
+	if errors.Is(err, store.ErrLocked) {
+		return operateRunning(ctx, string(c.Store.Badger.Dir), name, args)
+	}
+	return said, err
+}
+
+func carryOut(ctx context.Context, s *store.Store, o operating, name string, args url.Values) (said string, err error) {
+	f, ok := operations()[name]
+	if !ok {
+		return "", fmt.Errorf("no operation %q", name)
+	}
+	err = s.Update(ctx, func(tx store.Tx) (err error) {
+		said, err = f(tx, o, args)
+		return err
+	})
+	return said, err
+}
+
+const maxOperation = 64 << 10
+
+// serveOperation carries out what a command on this machine asks of the running orgate.
+func (g *gateway) serveOperation(w http.ResponseWriter, r *http.Request) {
+	r.Body = http.MaxBytesReader(w, r.Body, maxOperation)
+	if err := r.ParseForm(); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	name := r.PathValue("name")
+	said, err := carryOut(r.Context(), g.store, operatingOf(g.config(), g.box, name), name, r.PostForm)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusConflict)
+		return
+	}
+	g.log.InfoContext(r.Context(), "operation", "name", name)
+	_, _ = io.WriteString(w, said) // who asked is gone, and it is done all the same
+}
+
+// operateRunning asks the orgate that has the store.
+func operateRunning(ctx context.Context, dir, name string, args url.Values) (said string, err error) {
+	err = askRunning(ctx, dir, http.MethodPost, "/operations/"+url.PathEscape(name), args, func(body io.Reader) error {
+		b, err := io.ReadAll(io.LimitReader(body, maxOperation))
+		said = string(b)
+		return err
+	})
+	return said, err
+}

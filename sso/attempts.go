@@ -1,0 +1,154 @@
+package sso
+
+import (
+	"errors"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/orgate/orgate/sso/factor"
+	"github.com/orgate/orgate/store"
+	"github.com/orgate/orgate/tenancy"
+)
+
+// Guesses are counted by account, by network address and by the network around that, in the
+// store, before they are judged.
+
+// guesses slows down who guesses at one account: five at once, then pauses that double from
+// a second to a quarter of an hour.
+func guesses(what string) factor.Backoff {
+	return factor.Backoff{Scope: "guess " + what, Free: 5, Base: time.Second, Max: 15 * time.Minute, Forget: 24 * time.Hour}
+}
+
+// What is guessed at, as counters know it.
+const (
+	guessEmailCode = "email_code"
+	guessPassword  = "password"
+	guessSecond    = "second"
+	guessSetUp     = "set up"
+)
+
+// guessesFrom limits what comes from one network address, and guessesAround from the
+// addresses around it, of which one customer of a provider may have many.
+func guessesFrom() factor.Bucket {
+	return factor.Bucket{Scope: "guess from", Size: 300, Every: 3 * time.Second}
+}
+
+func guessesAround() factor.Bucket {
+	return factor.Bucket{Scope: "guess around", Size: 1200, Every: time.Second}
+}
+
+// guessesByStrangers limits the guesses at codes to one address by all who were never signed in
+// there in their browser. Each code has few tries, but whoever guesses from many networks gets
+// many codes: at a mail a minute, one in a million is hit in months.
+func guessesByStrangers() factor.Bucket {
+	return factor.Bucket{Scope: "guess by strangers", Size: 100, Every: 5 * time.Minute}
+}
+
+// mailsTo limits the mails to one mailbox: those that one network asks for, so that it does not
+// take all that there is, and all of them. mailsFrom limits those that one network address
+// asks for, and mailsInAll all that are sent: whoever can have us send mail must not be able
+// to flood anybody, or spoil the name of the operator's mail server.
+func mailsTo() factor.Bucket {
+	return factor.Bucket{Scope: "mail to", Size: 20, Every: time.Minute}
+}
+
+func mailsToFrom() factor.Bucket {
+	return factor.Bucket{Scope: "mail to, from", Size: 5, Every: 3 * time.Minute}
+}
+
+func mailsFrom() factor.Bucket {
+	return factor.Bucket{Scope: "mail from", Size: 100, Every: 5 * time.Second}
+}
+
+func mailsInAll() factor.Bucket {
+	return factor.Bucket{Scope: "mail", Size: 1000, Every: 100 * time.Millisecond}
+}
+
+// around is the network around an address: what one customer of a provider commonly has.
+func around(a netip.Addr) netip.Prefix { return prefixOf(a, 24, 48) }
+
+// attempt counts a guess at an account, or says how long to wait. Strangers' guesses and those
+// in a browser where the person was signed in before are counted apart, so that nobody keeps
+// a person out by guessing.
+func (s *Server) attempt(tx store.Tx, r *http.Request, d device, what, account string, user tenancy.UserID, now time.Time) (wait time.Duration, err error) {
+	ip := s.clientIP(r)
+	if wait, err = guessesFrom().Take(tx, source(network(ip), d, user), now); err != nil || wait > 0 {
+		return wait, err
+	}
+	if wait, err = guessesAround().Take(tx, source(around(ip), d, user), now); err != nil || wait > 0 {
+		return wait, err
+	}
+	if what == guessEmailCode && !d.knows(user) {
+		if wait, err = guessesByStrangers().Take(tx, account, now); err != nil || wait > 0 {
+			return wait, err
+		}
+	}
+	return guesses(what).Attempt(tx, s.guesser(r, d, what, account, user), now)
+}
+
+// succeeded forgets the guesses at an account.
+func (s *Server) succeeded(tx store.Tx, r *http.Request, d device, what, account string, user tenancy.UserID) error {
+	return guesses(what).Success(tx, s.guesser(r, d, what, account, user))
+}
+
+// guesser is what guesses at an account are counted under. Those at codes by mail are counted by
+// network, so that a stranger elsewhere does not have the owner wait; all together they have
+// [guessesByStrangers].
+func (s *Server) guesser(r *http.Request, d device, what, account string, user tenancy.UserID) string {
+	switch {
+	case d.knows(user):
+		return account + " " + d.name()
+	case what == guessEmailCode:
+		return account + " " + network(s.clientIP(r)).String()
+	}
+	return account
+}
+
+// source is what a network is known by to its buckets. Whoever is known in the browser has
+// buckets of their own there: strangers in the same network are no reason to wait.
+func source(p netip.Prefix, d device, user tenancy.UserID) string {
+	if d.knows(user) {
+		return p.String() + " " + string(user)
+	}
+	return p.String()
+}
+
+// userAt is whose address it is; empty: nobody's. It is for counting, and tells nobody.
+func userAt(tx store.Tx, email string) (tenancy.UserID, error) {
+	u, err := tx.UserByEmail(email)
+	if errors.Is(err, tenancy.ErrNotFound) {
+		return "", nil
+	}
+	return u.ID, err
+}
+
+// mailbox is where the mail to an address most likely goes: "jo+anything" is Jo's. It is for
+// counting mails only. Who somebody is, the whole address says.
+func mailbox(email string) string {
+	local, domain, _ := strings.Cut(email, "@")
+	name, _, _ := strings.Cut(local, "+")
+	return name + "@" + domain
+}
+
+// mayMail takes one mail to the address from the buckets, or says how long to wait.
+func (s *Server) mayMail(tx store.Tx, r *http.Request, d device, email string, now time.Time) (wait time.Duration, err error) {
+	user, err := userAt(tx, email)
+	if err != nil {
+		return 0, err
+	}
+	from, to := source(network(s.clientIP(r)), d, user), mailbox(email)
+	if d.knows(user) {
+		to += " " + d.name()
+	}
+	for _, b := range []struct {
+		bucket factor.Bucket
+		name   string
+	}{{mailsFrom(), from}, {mailsToFrom(), to + " " + from}, {mailsTo(), to}, {mailsInAll(), "all"}} {
+		if wait, err = b.bucket.Take(tx, b.name, now); err != nil || wait > 0 {
+			return wait, err
+		}
+	}
+	return 0, nil
+}

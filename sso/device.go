@@ -1,0 +1,87 @@
+package sso
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/orgate/orgate/internal/cookie"
+	"github.com/orgate/orgate/session"
+	"github.com/orgate/orgate/tenancy"
+)
+
+const (
+	devicePurpose = "browser"
+	// deviceLife is as long as browsers keep a cookie.
+	deviceLife = 400 * 24 * time.Hour
+	// maxDeviceUsers is how many persons a browser is known to have.
+	maxDeviceUsers = 5
+)
+
+// A device is what we know of a browser, kept by the browser itself, sealed: a secret that
+// binds to it whatever was asked for in it, and who has signed in from it before. The
+// latter get in by nothing; but guesses that others make at their accounts elsewhere do not
+// slow them down here (SECURITY rule 28).
+type device struct {
+	Secret session.Token    `json:"-"`
+	Token  string           `json:"secret"`
+	Users  []tenancy.UserID `json:"users,omitzero"`
+}
+
+// device returns what is known of the browser. ok is false if it is new to us.
+func (s *Server) device(r *http.Request) (d device, ok bool) {
+	value, ok := s.jar.Read(r.Header, cookie.Browser)
+	if !ok || len(value) > maxFlowCookie {
+		return device{}, false
+	}
+	sealed, err := base64.RawURLEncoding.Strict().DecodeString(value)
+	if err != nil {
+		return device{}, false
+	}
+	plain, err := s.box.Open(devicePurpose, "", sealed)
+	if err != nil || json.Unmarshal(plain, &d) != nil {
+		return device{}, false
+	}
+	if d.Secret, ok = session.ParseToken(d.Token); !ok {
+		return device{}, false
+	}
+	return d, true
+}
+
+// ensureDevice returns the device of this browser, and makes it one if it is new.
+func (s *Server) ensureDevice(w http.ResponseWriter, r *http.Request) (device, error) {
+	if d, ok := s.device(r); ok {
+		return d, nil
+	}
+	d := device{Secret: session.NewToken()}
+	d.Token = d.Secret.Reveal()
+	return d, s.keepDevice(w, d)
+}
+
+func (s *Server) keepDevice(w http.ResponseWriter, d device) error {
+	plain, err := json.Marshal(d)
+	if err != nil {
+		return err
+	}
+	s.jar.Set(w, cookie.Browser, base64.RawURLEncoding.EncodeToString(s.box.Seal(devicePurpose, "", plain)), deviceLife)
+	return nil
+}
+
+// remember notes that the user has signed in from this browser.
+func (s *Server) remember(w http.ResponseWriter, r *http.Request, user tenancy.UserID) error {
+	d, err := s.ensureDevice(w, r)
+	if err != nil || len(d.Users) > 0 && d.Users[0] == user {
+		return err
+	}
+	d.Users = append([]tenancy.UserID{user}, slices.DeleteFunc(d.Users, func(u tenancy.UserID) bool { return u == user })...)
+	d.Users = d.Users[:min(len(d.Users), maxDeviceUsers)]
+	return s.keepDevice(w, d)
+}
+
+// knows reports whether the user has signed in from this browser before.
+func (d device) knows(user tenancy.UserID) bool { return user != "" && slices.Contains(d.Users, user) }
+
+// name is what counters know the device by.
+func (d device) name() string { return d.Secret.Hash().String()[:22] }
