@@ -21,37 +21,48 @@ var allowed = map[string][]string{
 	"tenancy": {"policy", "audit", "internal/id"},
 	"session": {"policy", "audit", "tenancy", "internal/id"},
 
+	"sso/factor":      {"policy", "audit", "tenancy", "session", "internal/id"},
+	"internal/outbox": {"audit", "tenancy", "internal/id"},
+
 	// The line.
-	"store":                 {"policy", "audit", "tenancy", "session"},
+	"store":                 {"policy", "audit", "tenancy", "session", "sso/factor", "internal/outbox"},
 	"store/badger":          {"store"},
 	"store/postgres":        {"store"},
 	"store/postgres/pgtest": {"internal/need"},
-	"store/storetest":       {"policy", "audit", "tenancy", "session", "store", "store/badger", "internal/id"},
+	"store/storetest":       {"policy", "audit", "tenancy", "session", "sso/factor", "store", "store/badger", "internal/id", "internal/outbox"},
 
 	// Above: edges. None imports another.
 	"config":       {"policy", "tenancy"},
 	"config/apply": {"audit", "config", "policy", "tenancy", "store", "internal/id", "internal/seal"},
-	"proxy":        {"policy", "audit", "tenancy", "session", "store", "internal/cookie", "internal/endpoint", "internal/id", "internal/page", "internal/seal"},
-	"sso":          {"policy", "audit", "tenancy", "session", "store", "sso/oidc", "internal/cookie", "internal/endpoint", "internal/id", "internal/page", "internal/seal", "internal/signedin"},
-	"sso/oidc":     {"internal/egress"},
-	"web":          {"policy", "audit", "tenancy", "session", "store", "internal/endpoint", "internal/page", "internal/signedin"},
+	"proxy":        {"policy", "audit", "tenancy", "session", "store", "internal/cookie", "internal/endpoint", "internal/id", "internal/page", "internal/seal", "internal/text"},
+	"sso":          {"policy", "audit", "tenancy", "session", "store", "sso/oidc", "internal/cookie", "internal/endpoint", "internal/id", "internal/mail", "internal/outbox", "internal/page", "internal/seal", "internal/signedin", "internal/text", "sso/factor", "sso/github", "sso/passkey"},
+	"sso/oidc":     {"internal/egress", "internal/text"},
+	"sso/github":   {"internal/egress", "internal/text"},
+	"web":          {"policy", "audit", "tenancy", "session", "store", "internal/endpoint", "internal/mail", "internal/outbox", "internal/page", "internal/signedin", "internal/text", "sso/factor"},
+	"sso/passkey":  {},
+	"domain":       {"audit", "tenancy", "store", "internal/dnsproof"},
 
 	// What edges share. None of these knows an edge.
 	"internal/cookie":    {},
+	"internal/dnsproof":  {},
 	"internal/egress":    {},
-	"internal/endpoint":  {},
+	"internal/endpoint":  {"internal/text"},
 	"internal/id":        {},
-	"internal/page":      {"internal/endpoint"},
+	"internal/mail":      {"tenancy", "store", "internal/outbox", "internal/seal", "internal/text"},
+	"internal/page":      {"internal/endpoint", "internal/text"},
 	"internal/seal":      {},
 	"internal/signedin":  {"session"},
 	"internal/telemetry": {},
+	"internal/text":      {},
 
 	// For demo and tests only; serve does not reach them (see TestServeDoesNotReachTheDemo).
-	"internal/demo":  {"sso/ssotest"},
-	"internal/need":  {},
-	"sso/ssotest":    {"internal/need"},
-	"internal/e2e":   {"..."},
-	"internal/bench": {"sso/ssotest"},
+	"internal/demo":             {"sso/ssotest"},
+	"internal/need":             {},
+	"internal/mail/mailtest":    {"internal/need"},
+	"sso/ssotest":               {"internal/need"},
+	"internal/e2e":              {"..."},
+	"internal/bench":            {"sso/ssotest"},
+	"internal/dnsproof/dnstest": {},
 
 	"docs/verify": {},
 
@@ -68,6 +79,12 @@ var only = map[string]string{
 	"github.com/coreos/go-oidc/":      "sso/oidc docs/verify",
 	"github.com/hashicorp/golang-lru": "proxy sso sso/oidc",
 	"cel.dev/cel-go":                  "policy",
+	"github.com/go-webauthn/":         "sso/passkey",
+	"github.com/wneessen/go-mail":     "internal/mail",
+	"github.com/emersion/go-smtp":     "internal/demo",
+	"github.com/pquerna/otp":          "sso/factor",
+	"github.com/trustelem/zxcvbn":     "sso/factor",
+	"github.com/miekg/dns":            "internal/dnsproof/dnstest",
 }
 
 type pkg struct {

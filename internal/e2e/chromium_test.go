@@ -23,6 +23,7 @@ import (
 type tab struct {
 	t    *testing.T
 	ctx  context.Context
+	left int // how many documents it has been moved from
 	mu   sync.Mutex
 	said []string
 }
@@ -113,6 +114,12 @@ func (b *tab) open(url string) {
 func (b *tab) back() {
 	b.t.Helper()
 	b.do(chromedp.Evaluate[chromedp.Void](`setTimeout(() => history.back(), 0)`))
+}
+
+// forward presses the forward button.
+func (b *tab) forward() {
+	b.t.Helper()
+	b.do(chromedp.Evaluate[chromedp.Void](`setTimeout(() => history.forward(), 0)`))
 }
 
 // text is what the page says; it can't be asked while the browser is on its way.
@@ -268,4 +275,74 @@ func TestTwoTabsOfARealBrowserSignInAtOnce(t *testing.T) {
 	one.shows(s.origin("login"), "signed out everywhere")
 	two.open(s.at("acme", "/two"))
 	two.shows(s.origin("login")+"/sign-in", "Sign in")
+}
+
+// A place is where a browser may be: at a URL with that beginning, whose page says text.
+type place struct{ prefix, text string }
+
+// moves does what has the browser go elsewhere, and waits until it has loaded another document
+// than the one that it was in, or got one back from its memory, that is one of the places. It
+// returns which. What redirects and pages that lead on show for a moment is none of them.
+func (b *tab) moves(by func(), places ...place) (to place) {
+	b.t.Helper()
+	b.left++
+	b.do(chromedp.Evaluate[chromedp.Void](fmt.Sprintf(`window.left = %d`, b.left)))
+	by()
+	// One question, so that address and text are those of the same document.
+	question := fmt.Sprintf(`document.readyState === "complete" && window.left !== %d ? [location.href, document.body.innerText] : ["", ""]`, b.left)
+	until(b.t, "the browser is where it may be", 20*time.Second, func() bool {
+		said, err := chromedp.Run(b.ctx, chromedp.Evaluate[[]string](question))
+		if err != nil || len(said) != 2 || said[0] == "" {
+			return false // on its way
+		}
+		i := slices.IndexFunc(places, func(p place) bool { return strings.HasPrefix(said[0], p.prefix) && strings.Contains(said[1], p.text) })
+		if i >= 0 {
+			to = places[i]
+		}
+		return i >= 0
+	})
+	return to
+}
+
+// TestGoingBackToTheProviderIsNotADeadEnd: whoever goes back from the app, into the middle
+// of the sign-in, finds a way on, and forward again too. Which of the steps the browser takes
+// anew is its own affair: none may sign anybody in a second time.
+func TestGoingBackToTheProviderIsNotADeadEnd(t *testing.T) {
+	b := chromium(t)
+	s := withPeople(t)
+	over := place{s.origin("login") + "/sso/oidc/callback", "This sign-in is no longer open"}
+	spent := place{s.at("acme", "/.orgate/callback"), "This sign-in can't be finished"}
+	in := place{s.at("acme", "/"), "Hello, Alice Åshby"}
+	proved := func() int { return len(s.lines(func(l line) bool { return l.get("msg") == "signed in" })) }
+	entered := func() int {
+		return len(s.lines(func(l line) bool { return l.get("pattern") == "GET /.orgate/callback" && l.get("status") == "303" }))
+	}
+
+	b.open(s.at("acme", "/deep"))
+	b.shows(s.origin("login")+"/sign-in", "Sign in")
+	b.do(chromedp.SendKeys("#email", "alice@acme.test"))
+	b.click("Continue")
+	b.shows(s.issuer, "Who do you want to be")
+	b.moves(func() { b.click("Alice Åshby") }, in)
+
+	at := b.moves(b.back, over, spent, in)
+	b.picture("back")
+	then := b.moves(b.forward, over, spent, in)
+	if n, m := proved(), entered(); n != 1 || m != 1 {
+		t.Errorf("going back (to %s) and forward (to %s), the provider's answer was taken %d times and the app entered %d times", at.prefix, then.prefix, n, m)
+	}
+
+	// And from where going back led, by what there is to click on.
+	switch b.moves(b.back, over, spent, in) {
+	case over:
+		b.moves(func() { b.click("Start again") }, in)
+	case spent:
+		b.moves(func() { b.click("Sign in again") }, in)
+	}
+	if n := proved(); n != 1 {
+		t.Errorf("the provider's answer was taken %d times", n)
+	}
+	if broken := s.lines(func(l line) bool { return len(l.get("status")) == 3 && l.get("status") >= "500" }); len(broken) > 0 {
+		t.Errorf("on the way there was %v", broken)
+	}
 }

@@ -65,10 +65,14 @@ func TestTheDemoDoesWhatItsGuideSays(t *testing.T) {
 		return strings.Contains(out.String(), "Ctrl-C")
 	})
 	guide := out.String()
-	for _, url := range []string{s.origin("acme"), s.origin("globex"), s.origin("initech"), s.origin("login") + "/organizations"} {
+	for _, url := range []string{s.origin("acme"), s.origin("globex"), s.origin("hooli"), s.origin("initech"), s.origin("login") + "/organizations"} {
 		if !strings.Contains(guide, url) {
 			t.Errorf("the guide does not name %s:\n%s", url, guide)
 		}
+	}
+	mailbox := regexp.MustCompile(`http://mail\.localhost:\d+`).FindString(guide)
+	if pg := s.person(t, "nobody").get(mailbox + "/"); pg.Status != http.StatusOK || !strings.Contains(pg.Text, "Nobody has got any yet") {
+		t.Errorf("the mailbox, at %q: %d %s", mailbox, pg.Status, pg.Text)
 	}
 	person := func(subject, email string) *person {
 		p := s.person(t, subject)
@@ -98,6 +102,32 @@ func TestTheDemoDoesWhatItsGuideSays(t *testing.T) {
 	}
 	if pg := bob.signIn(s.at("globex", "/")); pg.Status != http.StatusForbidden {
 		t.Errorf("bob at globex: %d %s", pg.Status, pg.Text)
+	}
+
+	// Casey: a code by mail, and a second factor.
+	casey := person("casey", "casey@freelance.test")
+	pg = casey.submit(casey.get(s.at("globex", "/")), map[string]string{"email": casey.email})
+	pg = casey.press(pg, "E-mail me a code")
+	code := ""
+	until(t, "the code", 20*time.Second, func() bool {
+		m := regexp.MustCompile(`<p class="code">([0-9 ]+)<`).FindStringSubmatch(person("reader", "").get(mailbox + "/?to=" + casey.email).Body)
+		if m != nil {
+			code = m[1]
+		}
+		return m != nil
+	})
+	if pg = casey.submit(pg, map[string]string{"code": code}); !strings.Contains(pg.Text, "Globex Corporation asks for a second factor") {
+		t.Errorf("casey: %s %d %s", pg.URL, pg.Status, pg.Text)
+	}
+	if casey.isIn("globex") {
+		t.Error("casey is in without a second factor")
+	}
+
+	// Hooli: a passkey, for which a code shows whose address it is.
+	gavin := person("gavin", "gavin@hooli.test")
+	pg = gavin.submit(gavin.get(s.at("hooli", "/")), map[string]string{"email": gavin.email})
+	if pg = gavin.press(pg, "First time here? Set up a passkey"); !strings.HasPrefix(pg.Title, "Enter the code") {
+		t.Errorf("gavin: %s %d %s", pg.URL, pg.Status, pg.Text)
 	}
 
 	// Initech: two providers to choose from.
