@@ -1,5 +1,5 @@
 # Two commands matter: `make demo` and `make test`. Both need Go and make; `make test` gets the
-# rest (PostgreSQL, Chromium, nginx, wrk, npm packages) when it may, and says what it skips otherwise.
+# rest (PostgreSQL, Chromium, nginx, Caddy, wrk, npm packages) when it may, and says what it skips otherwise.
 GO      ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 COMMIT  ?= $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
