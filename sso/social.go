@@ -156,8 +156,8 @@ func (s *Server) offerSocial(ctx context.Context, a aim, p *page.SignIn) error {
 }
 
 // leaveSocial sends the browser to a social provider, for a proof that is asked for or, with
-// link, for who is signed in to have an account there linked.
-func (s *Server) leaveSocial(w http.ResponseWriter, r *http.Request, a aim, t turn, p SocialProvider, link bool) error {
+// link, for that person to have an account there linked.
+func (s *Server) leaveSocial(w http.ResponseWriter, r *http.Request, a aim, t turn, p SocialProvider, link tenancy.UserID) error {
 	now := s.now()
 	f := socialFlow{Aim: a, Provider: p.Name, Configured: p.configured(), Link: link, MaxAge: t.MaxAge, ExpiresAt: now.Add(flowLife)}
 	var to string

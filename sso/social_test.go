@@ -652,6 +652,7 @@ func TestNoAccountIsLinkedByMailToWhatIsProtectedByMore(t *testing.T) {
 		"a password, codes are taken":             {[]policy.Method{policy.Social, policy.EmailCode, policy.Password}, withPassword, true},
 		"a password, codes are not taken":         {[]policy.Method{policy.Social, policy.Password}, withPassword, false},
 		"an app, codes are taken":                 {[]policy.Method{policy.Social, policy.EmailCode}, withApp, false},
+		"a passkey, codes are taken":              {[]policy.Method{policy.Social, policy.EmailCode}, withAPasskey, false},
 		"another provider, codes are taken":       {[]policy.Method{policy.Social, policy.EmailCode}, withOther, true},
 		"another provider, codes are not taken":   {[]policy.Method{policy.Social}, withOther, false},
 		"their company's sign-on, codes are not":  {[]policy.Method{policy.Social, policy.SSO}, withSSO, false},
@@ -698,6 +699,10 @@ func withPassword(tx store.Tx, user tenancy.UserID, _ *mall, now time.Time) erro
 
 func withApp(tx store.Tx, user tenancy.UserID, _ *mall, now time.Time) error {
 	return tx.PutTOTP(factor.TOTP{User: user, Secret: []byte("sealed"), CreatedAt: now})
+}
+
+func withAPasskey(tx store.Tx, user tenancy.UserID, _ *mall, now time.Time) error {
+	return tx.PutPasskey(factor.Passkey{ID: "key", User: user, CreatedAt: now})
 }
 
 func withSSO(tx store.Tx, user tenancy.UserID, _ *mall, now time.Time) error {
@@ -939,6 +944,26 @@ func TestALinkThatWasBegunFreshlyEndsWhenItsProofsAreOld(t *testing.T) {
 	u.get(w.login("/account")).sees(http.StatusOK)
 	at.submit(map[string]string{"code": box.code(t, jo)})
 	if got := w.linked(jo); len(got) > 0 {
+		t.Errorf("linked: %v", got)
+	}
+}
+
+// Nor is it somebody else's who signs in meanwhile, in another tab.
+func TestALinkIsForWhoeverBeganIt(t *testing.T) {
+	const jo, flo = "jo@elsewhere.test", "flo@elsewhere.test"
+	_, box, offer := social(nil, []ssotest.Person{verifiedPerson("flo-1", flo)}, nil, policy.EmailCode)
+	w := newWorld(t, offer)
+	w.startup("hooli", func(*tenancy.Organization) {})
+	u := w.browser()
+	for _, email := range []string{jo, flo} {
+		w.member("hooli", email, policy.Active)
+	}
+	u.to("hooli", "/", jo).press("E-mail me a code").submit(map[string]string{"code": box.code(t, jo)}).inApp("hooli", jo)
+	u.get(w.login("/account")).press("Link Google")
+	v := u.tab().get(w.login("/sign-in?another=1")).submit(map[string]string{"email": flo}).press("E-mail me a code")
+	v.submit(map[string]string{"code": box.code(t, flo)}).inApp("hooli", flo)
+	u.as("flo-1").sees(http.StatusForbidden, "confirm that it is you")
+	if got := append(w.linked(jo), w.linked(flo)...); len(got) > 0 {
 		t.Errorf("linked: %v", got)
 	}
 }

@@ -66,7 +66,7 @@ func (s *Server) socialCallback(w http.ResponseWriter, r *http.Request) error {
 		return s.socialFailed(r, f, p, a.Email, err)
 	case done.needsCode != "":
 		return s.askLink(w, r, f, p, a, proof, done.needsCode)
-	case done.who.ID == "" && f.Link:
+	case done.who.ID == "" && f.Link != "":
 		return s.proofTooOld(nextAccount)
 	case done.who.ID == "":
 		return s.follow(w, r, done.aim, done.turn)

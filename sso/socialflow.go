@@ -13,6 +13,7 @@ import (
 	"github.com/orgate/orgate/internal/cookie"
 	"github.com/orgate/orgate/sso/github"
 	"github.com/orgate/orgate/sso/oidc"
+	"github.com/orgate/orgate/tenancy"
 )
 
 const (
@@ -35,8 +36,9 @@ type socialFlow struct {
 	// Provider was asked, as it was Configured then.
 	Provider   string `json:"provider"`
 	Configured string `json:"configured"`
-	// Link: whoever is signed in wants their account there linked, and nothing is asked for.
-	Link bool `json:"link,omitzero"`
+	// Link is who was signed in and wants an account there linked, where no proof is asked for;
+	// empty: nobody.
+	Link tenancy.UserID `json:"link,omitzero"`
 	// MaxAge is how fresh the proof was asked to be; 0: it was not.
 	MaxAge    time.Duration `json:"max_age,omitzero"`
 	ExpiresAt time.Time     `json:"expires_at"`

@@ -6,10 +6,8 @@ import (
 	"time"
 
 	"github.com/orgate/orgate/audit"
-	"github.com/orgate/orgate/internal/endpoint"
 	"github.com/orgate/orgate/internal/mail"
 	"github.com/orgate/orgate/internal/page"
-	"github.com/orgate/orgate/internal/signedin"
 	"github.com/orgate/orgate/internal/text"
 	"github.com/orgate/orgate/policy"
 	"github.com/orgate/orgate/session"
@@ -31,7 +29,7 @@ type socialStep struct {
 	Verified   *bool  `json:"verified,omitzero"`
 	Name       string `json:"name,omitzero"`
 	// Link: see [socialFlow].
-	Link bool `json:"link,omitzero"`
+	Link tenancy.UserID `json:"link,omitzero"`
 	// Proof is what it proved.
 	Proof policy.Proof `json:"proof"`
 	Until time.Time    `json:"until"`
@@ -43,100 +41,6 @@ func (st socialStep) about() string { return st.Proof.Connection + " " + st.Subj
 
 func (st socialStep) assertion(p SocialProvider, email string) tenancy.SocialAssertion {
 	return tenancy.SocialAssertion{Provider: p.id(), Subject: st.Subject, Email: email, EmailVerified: st.Verified, Name: st.Name}
-}
-
-// errLinkFirst: a code by mail, or a provider's word, is less than what protects the account.
-var errLinkFirst = errors.New("account is protected by more than its address")
-
-// wants reports whether a social provider's proof is to be made anything of. Where a policy
-// asks for another, such a provider's word makes no account and opens none. For who
-// is signed in and wants to link, that is what the policies ask of anybody with
-// their address; and they must have proved a moment ago who they are, as for every change of
-// how they sign in.
-func (s *Server) wants(tx store.Tx, t turn, who session.Session, p policy.Proof, link bool, now time.Time) (bool, error) {
-	if !link {
-		fresh := t.MaxAge <= 0 || !p.Undated && now.Sub(p.At) < t.MaxAge
-		return t.open() && t.Local.Has(policy.Social) && fresh, nil
-	}
-	if fresh, err := s.provedFreshly(tx, who); err != nil || !fresh {
-		return false, err
-	}
-	anybody, err := s.next(tx, aim{}, session.Session{}, t.Email, now)
-	return err == nil && anybody.Local.Has(policy.Social), err
-}
-
-// mayLink returns errLinkFirst if whoever has proved the address of an account, and no more,
-// must not add to what opens it: the mailbox would be a way around what does. The policies
-// of t do not take a code by mail, and the person has something that they do take, or is known
-// at another provider; or the person has a second factor. The word of a provider that the
-// operator trusts is as good as that of another provider. The error is [tenancy.ErrIdentityConflict] if the user is known
-// at the provider under another subject: the address was given to somebody else there, who
-// reads its mail now.
-func (s *Server) mayLink(tx store.Tx, t turn, who session.Session, user tenancy.UserID, p SocialProvider, subject string, byCode bool) error {
-	known := false
-	for i, err := range tx.Identities(user) {
-		if err != nil {
-			return err
-		}
-		if i.Connection == p.Connection() {
-			if i.Subject != subject {
-				return tenancy.ErrIdentityConflict
-			}
-			continue // what is to be linked
-		}
-		known = byCode
-	}
-	if who.User == user {
-		if fresh, err := s.provedFreshly(tx, who); err != nil || fresh {
-			return err
-		}
-	}
-	have, err := tx.Enrolled(user)
-	switch {
-	case err != nil:
-		return err
-	case have.Has(policy.TOTP), have.Has(policy.RecoveryCode):
-		return errLinkFirst
-	case !t.Local.Has(policy.EmailCode) && (have&t.Local != 0 || known):
-		return errLinkFirst
-	}
-	return nil
-}
-
-// linkIdentity is POST /account/identities/link: who is signed in wants an account at a
-// social provider to open theirs. The guard has seen to it that they proved who they are a
-// moment ago.
-func (s *Server) linkIdentity(w http.ResponseWriter, r *http.Request) error {
-	form, err := readForm(w, r, "provider")
-	if err != nil {
-		return err
-	}
-	who, ok := signedin.From(r.Context())
-	p, known := s.socialNamed(form.Get("provider"))
-	if !ok || !known || who.ConfinedTo != "" {
-		http.Redirect(w, r, s.url(pathAccount), http.StatusSeeOther)
-		return nil
-	}
-	var t turn
-	err = s.store.View(r.Context(), func(tx store.Tx) error {
-		u, err := tx.User(who.User)
-		if err != nil {
-			return err
-		}
-		t, err = s.next(tx, aim{}, session.Session{}, u.Email, s.now())
-		t.Email, t.MaxAge = u.Email, 0
-		return err
-	})
-	switch {
-	case err != nil:
-		return unavailable(err)
-	case !t.Local.Has(policy.Social):
-		return &endpoint.Error{
-			Status: http.StatusForbidden, Code: "link_refused", Title: text.T("This account can't be linked"),
-			Text: text.T("The rules that apply to you do not let you sign in by %s.", p.Label), ActionURL: s.url(pathAccount), ActionText: text.T("Your account"),
-		}
-	}
-	return s.leaveSocial(w, r, aim{Next: nextAccount}, t, p, true)
 }
 
 // askLink sends a code to the address that a provider named, and leads to the page that asks

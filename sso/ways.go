@@ -114,7 +114,7 @@ func (s *Server) goBy(w http.ResponseWriter, r *http.Request, a aim, t turn, by 
 		}
 	case policy.Social:
 		if r.Method == http.MethodPost {
-			return s.leaveSocial(w, r, a, t, by.provider, false)
+			return s.leaveSocial(w, r, a, t, by.provider, "")
 		}
 	default: // no way by itself
 	}

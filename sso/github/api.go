@@ -86,11 +86,7 @@ func (c *Client) user(ctx context.Context, a App, token string) (u user, err err
 // email asks for the primary address of the person whose token it is.
 func (c *Client) email(ctx context.Context, a App, token string) (string, error) {
 	const what = "/user/emails"
-	var all []struct {
-		Email    string `json:"email"`
-		Primary  bool   `json:"primary"`
-		Verified bool   `json:"verified"`
-	}
+	var all []address
 	switch status, err := c.get(ctx, a, what+"?per_page=100", token, &all); {
 	case err != nil:
 		return "", err
@@ -99,6 +95,19 @@ func (c *Client) email(ctx context.Context, a App, token string) (string, error)
 	case status != http.StatusOK:
 		return "", fail(CodeUser, nil, fmt.Sprintf("%s: status %d", what, status))
 	}
+	return primaryOf(all)
+}
+
+// An address is one of an account.
+type address struct {
+	Email    string `json:"email"`
+	Primary  bool   `json:"primary"`
+	Verified bool   `json:"verified"`
+}
+
+// primaryOf returns the one that is primary, if it is verified and can be written to.
+func primaryOf(all []address) (string, error) {
+	const what = "/user/emails"
 	primary, n := "", 0
 	for _, e := range all {
 		if !e.Primary {
