@@ -215,8 +215,11 @@ func (s *Server) judgeEmail(r *http.Request, v visit, u tenancy.User, id string,
 			return err
 		}
 		j, err = factor.UseEmailCode(tx, id, p, v.dev.Secret, v.form.Get("code"), now)
-		if err != nil || j.Refused != nil {
+		if err != nil {
 			return err
+		}
+		if j.Refused != nil {
+			return s.recordGuess(tx, r, audit.MagicAuthFailed, to, now)
 		}
 		// Of two changes that were begun, the one that is made first ends the other: nobody
 		// who has the address that it made was asked.

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/orgate/orgate/audit"
 	"github.com/orgate/orgate/internal/mail"
 	"github.com/orgate/orgate/policy"
 	"github.com/orgate/orgate/sso"
@@ -105,5 +106,22 @@ func TestAPasswordThatWasChangedMeanwhileIsWrong(t *testing.T) {
 	thief.submit(map[string]string{"password": "four words in a row"}).sees(http.StatusUnprocessableEntity, "is wrong")
 	if p.first != nil {
 		t.Error("it was not changed meanwhile")
+	}
+}
+
+func TestWrongCodesOfAChangeOfAddressAreHeardOf(t *testing.T) {
+	box, offer := local(policy.EmailCode)
+	w := newWorld(t, offer, generous)
+	w.startup("hooli", func(*tenancy.Organization) {})
+	w.member("hooli", casey, policy.Active)
+	u := w.byMail(box, casey).get(w.login("/account/email")).submit(map[string]string{"email": "mallory@other.test"})
+	code := box.changeCode(t, casey)
+	wrong := "000000"
+	if code == wrong {
+		wrong = "111111"
+	}
+	u.submit(map[string]string{"code": wrong}).sees(http.StatusUnprocessableEntity, "not the code")
+	if n := len(w.events(audit.MagicAuthFailed)); n != 1 {
+		t.Errorf("%d events of one wrong code", n)
 	}
 }
