@@ -48,7 +48,7 @@ func (s *Server) callback(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	f, ok := s.readFlow(r, state, now)
+	f, ok := s.flows.read(r, state, now)
 	if !ok || s.url(r.URL.EscapedPath()) != f.OIDC.RedirectURI {
 		// At another address than it was sent to it is another provider's answer: a hostile
 		// one may have sent the browser there to get at the code.
@@ -56,7 +56,7 @@ func (s *Server) callback(w http.ResponseWriter, r *http.Request) error {
 		return s.tooOld()
 	}
 	// It is answered now, whatever comes of it.
-	s.jar.Clear(w, flowName(state))
+	s.flows.clear(w, state)
 
 	var conn *tenancy.Connection
 	var org tenancy.Organization

@@ -21,7 +21,7 @@ func flowServer(t testing.TB) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &Server{box: box}
+	return &Server{box: box, flows: newFlows(box, cookie.Jar{})}
 }
 
 func TestOnlyTheBrowserThatBeganAFlowHasIt(t *testing.T) {
@@ -29,7 +29,7 @@ func TestOnlyTheBrowserThatBeganAFlowHasIt(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0).UTC()
 	f := flow{OIDC: oidc.Flow{State: "state-1", Nonce: "n", Verifier: "v"}, Connection: "conn_1", Owner: "org_1", ExpiresAt: now.Add(flowLife)}
 	w := httptest.NewRecorder()
-	if err := s.keepFlow(w, httptest.NewRequestWithContext(t.Context(), "GET", "/sign-in", nil), f, now); err != nil {
+	if err := s.flows.keep(w, httptest.NewRequestWithContext(t.Context(), "GET", "/sign-in", nil), f, now); err != nil {
 		t.Fatal(err)
 	}
 	mine := w.Result().Cookies()
@@ -44,11 +44,11 @@ func TestOnlyTheBrowserThatBeganAFlowHasIt(t *testing.T) {
 		return r
 	}
 	renamed := *mine[0]
-	renamed.Name = s.jar.Name(flowName("state-2"))
+	renamed.Name = s.jar.Name(s.flows.name("state-2"))
 	changed := *mine[0]
 	changed.Value = changed.Value[:len(changed.Value)-2] + "AA"
 
-	if got, ok := s.readFlow(with(mine...), "state-1", now); !ok || got.Connection != f.Connection || got.OIDC != f.OIDC {
+	if got, ok := s.flows.read(with(mine...), "state-1", now); !ok || got.Connection != f.Connection || got.OIDC != f.OIDC {
 		t.Fatalf("my own flow: %+v, %v", got, ok)
 	}
 	for name, tt := range map[string]struct {
@@ -64,7 +64,7 @@ func TestOnlyTheBrowserThatBeganAFlowHasIt(t *testing.T) {
 		"cookie tossed beside":  {with(mine[0], mine[0]), "state-1", now},
 		"ten minutes and later": {with(mine...), "state-1", now.Add(flowLife)},
 	} {
-		if _, ok := s.readFlow(tt.r, tt.state, tt.at); ok {
+		if _, ok := s.flows.read(tt.r, tt.state, tt.at); ok {
 			t.Errorf("%s: has the flow", name)
 		}
 	}
@@ -75,7 +75,7 @@ func TestAFlowNeverOutgrowsACookie(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0).UTC()
 	f := flow{OIDC: oidc.Flow{State: "state"}, Aim: aim{Request: session.SignInRequest{ReturnTo: "/" + strings.Repeat("a", 5000)}}, ExpiresAt: now.Add(flowLife)}
 	w := httptest.NewRecorder()
-	if err := s.keepFlow(w, httptest.NewRequestWithContext(t.Context(), "GET", "/", nil), f, now); err != nil {
+	if err := s.flows.keep(w, httptest.NewRequestWithContext(t.Context(), "GET", "/", nil), f, now); err != nil {
 		t.Fatal(err)
 	}
 	c := w.Result().Cookies()[0]
@@ -84,7 +84,7 @@ func TestAFlowNeverOutgrowsACookie(t *testing.T) {
 	}
 	r := httptest.NewRequestWithContext(t.Context(), "GET", "/", nil)
 	r.AddCookie(c)
-	if got, ok := s.readFlow(r, "state", now); !ok || got.Aim.Request.ReturnTo != "/" {
+	if got, ok := s.flows.read(r, "state", now); !ok || got.Aim.Request.ReturnTo != "/" {
 		t.Errorf("got %q, %v", got.Aim.Request.ReturnTo, ok)
 	}
 }
@@ -102,7 +102,7 @@ func TestABrowserKeepsTheLatestFlowsAndNoMore(t *testing.T) {
 		}
 		w := httptest.NewRecorder()
 		f := flow{OIDC: oidc.Flow{State: fmt.Sprint("state-", i)}, ExpiresAt: now.Add(flowLife)}
-		if err := s.keepFlow(w, r, f, now); err != nil {
+		if err := s.flows.keep(w, r, f, now); err != nil {
 			t.Fatal(err)
 		}
 		for _, c := range w.Result().Cookies() {
@@ -134,9 +134,9 @@ func FuzzFlowCookieOpener(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	s := &Server{box: box}
+	s := &Server{box: box, flows: newFlows(box, cookie.Jar{})}
 	now := time.Unix(1_700_000_000, 0).UTC()
-	good, err := s.sealFlow(flowName("state"), flow{OIDC: oidc.Flow{State: "state"}, ExpiresAt: now.Add(time.Minute)})
+	good, err := s.flows.seal(s.flows.name("state"), flow{OIDC: oidc.Flow{State: "state"}, ExpiresAt: now.Add(time.Minute)})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -147,15 +147,15 @@ func FuzzFlowCookieOpener(f *testing.F) {
 	f.Fuzz(func(t *testing.T, value, state string, at uint, b byte) {
 		changed := []byte(good)
 		changed[at%uint(len(good))] = b
-		if _, ok := s.openFlow(flowName("state"), string(changed), now); ok != (string(changed) == good) {
+		if _, ok := s.flows.open(s.flows.name("state"), string(changed), now); ok != (string(changed) == good) {
 			t.Errorf("byte %d as %q: %v", at, b, ok)
 		}
-		if _, ok := s.openFlow(flowName(state), value, now); ok {
+		if _, ok := s.flows.open(s.flows.name(state), value, now); ok {
 			t.Errorf("a flow that we never sealed: %q", value)
 		}
 		r := httptest.NewRequestWithContext(t.Context(), "GET", "/sso/oidc/callback", nil)
-		r.Header["Cookie"] = []string{s.jar.Name(flowName(state)) + "=" + value}
-		s.readFlow(r, state, now)
-		s.tidyFlows(httptest.NewRecorder(), r, now)
+		r.Header["Cookie"] = []string{s.jar.Name(s.flows.name(state)) + "=" + value}
+		s.flows.read(r, state, now)
+		s.flows.tidy(httptest.NewRecorder(), r, now)
 	})
 }

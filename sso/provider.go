@@ -123,7 +123,7 @@ func (s *Server) leave(w http.ResponseWriter, r *http.Request, a aim, t turn) er
 		OIDC: started, Aim: a, Connection: c.ID, Owner: c.Organization, Configured: configured(c),
 		MaxAge: t.MaxAge, ExpiresAt: now.Add(flowLife),
 	}
-	if err := s.keepFlow(w, r, f, now); err != nil {
+	if err := s.flows.keep(w, r, f, now); err != nil {
 		return err
 	}
 	s.count("sent_to_provider")

@@ -183,7 +183,7 @@ func (s *Server) leaveSocial(w http.ResponseWriter, r *http.Request, a aim, t tu
 			return err
 		}
 	}
-	if err := s.keepSocialFlow(w, r, f, now); err != nil {
+	if err := s.socialFlows.keep(w, r, f, now); err != nil {
 		return err
 	}
 	s.count("sent_to_provider")

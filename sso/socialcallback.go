@@ -41,13 +41,13 @@ func (s *Server) socialCallback(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	f, ok := s.readSocialFlow(r, state, now)
+	f, ok := s.socialFlows.read(r, state, now)
 	if !ok || s.url(r.URL.EscapedPath()) != f.redirectURI() {
 		s.count("unknown_sign_in")
 		return s.tooOld()
 	}
 	// It is answered now, whatever comes of it.
-	s.jar.Clear(w, socialFlowName(state))
+	s.socialFlows.clear(w, state)
 
 	p, ok := s.socialNamed(f.Provider)
 	if !ok || p.configured() != f.Configured {

@@ -105,6 +105,7 @@ type Server struct {
 	box       *seal.Box
 	publicURL *url.URL
 	jar       cookie.Jar
+	flows     flowJar[flow]
 	limits    session.Limits
 	rules     tenancy.Rules
 	offered   policy.Methods
@@ -113,14 +114,16 @@ type Server struct {
 	brand     func(tenancy.Organization) page.Brand
 	social    []SocialProvider
 	github    GitHub
-	hashers   chan struct{} // holds one for each password that is being hashed
-	log       *slog.Logger
-	now       func() time.Time
-	count     func(string)
-	clientIP  func(*http.Request) netip.Addr
-	strangers *limiter
-	visits    *limiter
-	logouts   *limiter
+	// socialFlows are of social providers, and no callback of a connection can open them.
+	socialFlows flowJar[socialFlow]
+	hashers     chan struct{} // holds one for each password that is being hashed
+	log         *slog.Logger
+	now         func() time.Time
+	count       func(string)
+	clientIP    func(*http.Request) netip.Addr
+	strangers   *limiter
+	visits      *limiter
+	logouts     *limiter
 	// failures is by connection, and failuresFrom by network.
 	failures, failuresFrom *limiter
 }
@@ -153,6 +156,7 @@ func New(o Options) (*Server, error) {
 	s := &Server{
 		store: o.Store, tenants: o.Tenants, oidc: o.OIDC, box: o.Box,
 		publicURL: &url.URL{Scheme: o.PublicURL.Scheme, Host: o.PublicURL.Host}, jar: o.Jar,
+		flows: newFlows(o.Box, o.Jar), socialFlows: newSocialFlows(o.Box, o.Jar),
 		limits: o.Limits, rules: o.Rules, offered: o.Offered, mail: o.Mail, passkeys: o.Passkeys, social: o.Social, github: o.GitHub, hashers: make(chan struct{}, maxHashing),
 		log: o.Logger, now: o.Now, count: o.Count, clientIP: o.ClientIP,
 	}
