@@ -17,6 +17,7 @@ import (
 	"github.com/orgate/orgate/policy"
 	"github.com/orgate/orgate/session"
 	"github.com/orgate/orgate/sso/github"
+	"github.com/orgate/orgate/sso/oauth"
 	"github.com/orgate/orgate/sso/oidc"
 	"github.com/orgate/orgate/tenancy"
 )
@@ -60,7 +61,7 @@ type SocialProvider struct {
 	Issuer string
 
 	ClientID     string
-	ClientSecret oidc.Secret
+	ClientSecret oauth.Secret
 	// TrustEmail: that it says it has verified an address is a proof of the address, where
 	// [tenancy.SocialSignIn] lets it be.
 	TrustEmail bool
@@ -103,7 +104,7 @@ func (p SocialProvider) oidc() oidc.Connection {
 }
 
 func (p SocialProvider) app() github.App {
-	return github.App{ID: string(p.Connection()), Site: p.Site, ClientID: p.ClientID, ClientSecret: github.Secret(p.ClientSecret)}
+	return github.App{ID: string(p.Connection()), Site: p.Site, ClientID: p.ClientID, ClientSecret: p.ClientSecret}
 }
 
 // redirectURI is where the provider sends the browser back to, and no other provider or
@@ -172,7 +173,7 @@ func (s *Server) leaveSocial(w http.ResponseWriter, r *http.Request, a aim, t tu
 		f.OIDC = &started
 	}
 	if err != nil {
-		e, hint := s.providerRefused(a, t.Organization, asOIDC(err))
+		e, hint := s.providerRefused(a, t.Organization, err)
 		s.logSocial(r, p, e.Code, hint, err)
 		s.count(e.Code)
 		return e

@@ -13,8 +13,7 @@ import (
 	"github.com/orgate/orgate/internal/text"
 	"github.com/orgate/orgate/policy"
 	"github.com/orgate/orgate/session"
-	"github.com/orgate/orgate/sso/github"
-	"github.com/orgate/orgate/sso/oidc"
+	"github.com/orgate/orgate/sso/oauth"
 	"github.com/orgate/orgate/store"
 	"github.com/orgate/orgate/tenancy"
 )
@@ -222,7 +221,7 @@ func (s *Server) socialFailed(r *http.Request, f socialFlow, p SocialProvider, e
 	}
 	s.logSocial(r, p, e.Code, hint, cause)
 	s.count(e.Code)
-	if x, ok := errors.AsType[*oidc.Error](asOIDC(cause)); ok && x.Code == oidc.CodeCodeRefused {
+	if x, ok := errors.AsType[*oauth.Error](cause); ok && x.Code == oauth.CodeCodeRefused {
 		// Most likely a second click: then the first one is on its way, and needs the state.
 		return e
 	}
@@ -247,10 +246,8 @@ func (s *Server) socialFailed(r *http.Request, f socialFlow, p SocialProvider, e
 func (s *Server) explainSocial(a aim, p SocialProvider, email string, cause error) (e *endpoint.Error, hint string) {
 	email = clip(email, maxEmail)
 	v := visit{aim: a, step: step{Email: email}}
-	if err := asOIDC(cause); err != nil {
-		if _, ok := errors.AsType[*oidc.Error](err); ok {
-			return s.providerRefused(a, tenancy.Organization{}, err)
-		}
+	if _, ok := errors.AsType[*oauth.Error](cause); ok {
+		return s.providerRefused(a, tenancy.Organization{}, cause)
 	}
 	e = &endpoint.Error{Status: http.StatusForbidden, ActionURL: s.again(a, true), ActionText: text.T("Use another account"), Err: cause}
 	switch {
@@ -282,14 +279,6 @@ func (s *Server) explainSocial(a aim, p SocialProvider, email string, cause erro
 		return e, "the address came with a new subject: it was given to another person, or the account there was made anew; if it is the same person: orgate user unlink --email ADDRESS"
 	}
 	return nil, ""
-}
-
-// asOIDC gives an error of package github the form of one of package oidc, whose codes it has.
-func asOIDC(err error) error {
-	if e, ok := errors.AsType[*github.Error](err); ok {
-		return &oidc.Error{Code: oidc.Code(e.Code), Text: e.Text, Hint: e.Hint, Detail: e.Detail, Retry: e.Retry, Err: e}
-	}
-	return err
 }
 
 // logSocial is the line that an operator finds by the id on the person's page.

@@ -11,8 +11,9 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"unicode"
 	"unicode/utf8"
+
+	"github.com/orgate/orgate/sso/oauth"
 )
 
 // apiVersion is that of the REST API that this was written for.
@@ -41,7 +42,7 @@ func (c *Client) exchange(ctx context.Context, a App, f Flow, code string) (stri
 	case err != nil:
 		return "", err
 	case t.Error != "":
-		return "", fail(refusal(t.Error), nil, refusalDetail(what, t.Error, t.Description))
+		return "", fail(refusal(t.Error), nil, oauth.Refused(what, t.Error, t.Description))
 	case status == http.StatusUnauthorized, status == http.StatusNotFound:
 		return "", fail(CodeInvalidClient, nil, fmt.Sprintf("%s: status %d", what, status))
 	case status != http.StatusOK:
@@ -64,7 +65,9 @@ type user struct {
 
 func (u user) subject() string { return strconv.FormatInt(u.ID, 10) }
 
-func (u user) name() string { return printable(strings.TrimSpace(cmp.Or(u.Name, u.Login)), maxText) }
+func (u user) name() string {
+	return oauth.Printable(strings.TrimSpace(cmp.Or(u.Name, u.Login)), maxText)
+}
 
 // user asks whose token it is.
 func (c *Client) user(ctx context.Context, a App, token string) (u user, err error) {
@@ -78,7 +81,7 @@ func (c *Client) user(ctx context.Context, a App, token string) (u user, err err
 	case u.ID <= 0:
 		return user{}, fail(CodeUser, nil, "id is missing")
 	case u.Type != "User":
-		return user{}, fail(CodeUser, nil, "this account is no person's: "+printable(u.Type, 40))
+		return user{}, fail(CodeUser, nil, "this account is no person's: "+oauth.Printable(u.Type, 40))
 	}
 	return u, nil
 }
@@ -123,7 +126,7 @@ func primaryOf(all []address) (string, error) {
 		return "", fail(CodeUser, nil, what+": more than one address is the primary one")
 	case primary == "":
 		return "", fail(CodeNoEmail, nil, what+": no primary address that is verified")
-	case len(primary) > maxText || !plain(primary):
+	case len(primary) > maxText || !oauth.Plain(primary):
 		return "", fail(CodeUser, nil, what+": the address is not plain text of at most 255 bytes")
 	case isNoReply(primary):
 		return "", fail(CodeNoEmail, nil, what+": the primary address takes no mail")
@@ -169,7 +172,7 @@ func (c *Client) do(req *http.Request, what string, code Code, into any) (status
 		return resp.StatusCode, nil
 	}
 	if kind, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type")); err != nil || kind != "application/json" {
-		return 0, fail(code, nil, what+": content type "+printable(resp.Header.Get("Content-Type"), 60))
+		return 0, fail(code, nil, what+": content type "+oauth.Printable(resp.Header.Get("Content-Type"), 60))
 	}
 	b, err := io.ReadAll(io.LimitReader(resp.Body, maxDocument+1))
 	switch {
@@ -181,10 +184,4 @@ func (c *Client) do(req *http.Request, what string, code Code, into any) (status
 		return 0, fail(code, nil, what+": not the JSON that it should be")
 	}
 	return resp.StatusCode, nil
-}
-
-// plain reports whether s has no control characters, nor the mark that is left of
-// characters that were none.
-func plain(s string) bool {
-	return !strings.ContainsFunc(s, func(r rune) bool { return unicode.IsControl(r) || r == utf8.RuneError })
 }

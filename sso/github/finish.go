@@ -5,8 +5,9 @@ import (
 	"crypto/subtle"
 	"fmt"
 	"net/url"
-	"slices"
 	"time"
+
+	"github.com/orgate/orgate/sso/oauth"
 )
 
 // Finish ends a sign-in: it turns what the browser brought back to the redirect URI into
@@ -16,7 +17,7 @@ import (
 // The caller lets a flow be finished once, successful or not. (GitHub lets a code be used
 // once, too.)
 func (c *Client) Finish(ctx context.Context, a App, f Flow, callback url.Values, now time.Time) (Assertion, error) {
-	ctx, cancel := context.WithTimeout(ctx, finishLimit)
+	ctx, cancel := context.WithTimeout(ctx, oauth.FinishLimit)
 	defer cancel()
 	// The state comes first: before it is right, nothing else of the request means anything.
 	if err := f.check(a, callback, now); err != nil {
@@ -43,27 +44,17 @@ func (c *Client) Finish(ctx context.Context, a App, f Flow, callback url.Values,
 
 // check returns nil if the callback answers this flow, and the flow is this app's.
 func (f Flow) check(a App, callback url.Values, now time.Time) error {
-	size := 0
-	for name, values := range callback {
-		size += len(name)
-		for _, v := range values {
-			size += len(v)
-		}
-		// Two of a kind are read differently by whoever looks first and whoever looks last.
-		if len(values) != 1 && slices.Contains([]string{"state", "code", "iss", "error", "error_description"}, name) {
-			return fail(CodeCallback, nil, name+" comes more than once")
-		}
+	if fault := oauth.CheckCallback(callback); fault != "" {
+		return fail(CodeCallback, nil, fault)
 	}
 	switch {
-	case size > maxCallback:
-		return fail(CodeCallback, nil, "too long")
 	case f.State == "" || f.Verifier == "" || subtle.ConstantTimeCompare([]byte(f.State), []byte(callback.Get("state"))) != 1:
 		return fail(CodeState, nil, "")
 	case f.App != a.ID || f.Site != a.site() || f.ClientID != a.ClientID:
 		return fail(CodeState, nil, "the flow was started for another app")
 	}
-	if age := now.Sub(f.StartedAt); age > FlowLife || age < -skew {
-		return fail(CodeFlowExpired, nil, fmt.Sprintf("started %s ago", age.Round(time.Second)))
+	if fault := oauth.CheckAge(f.StartedAt, now); fault != "" {
+		return fail(CodeFlowExpired, nil, fault)
 	}
 	return nil
 }
@@ -73,10 +64,10 @@ func answer(a App, callback url.Values) (string, error) {
 	// RFC 9207. github.com says it; older servers do not, and an address that is no other
 	// provider's has to do.
 	if want := a.site() + "/login/oauth"; callback.Has("iss") && callback.Get("iss") != want {
-		return "", fail(CodeResponseIssuer, nil, fmt.Sprintf("expected %q, got %q", want, printable(callback.Get("iss"), 100)))
+		return "", fail(CodeResponseIssuer, nil, fmt.Sprintf("expected %q, got %q", want, oauth.Printable(callback.Get("iss"), 100)))
 	}
 	if e := callback.Get("error"); e != "" {
-		return "", fail(refusal(e), nil, refusalDetail("authorization", e, callback.Get("error_description")))
+		return "", fail(refusal(e), nil, oauth.Refused("authorization", e, callback.Get("error_description")))
 	}
 	code := callback.Get("code")
 	if code == "" {
@@ -100,11 +91,4 @@ func refusal(code string) Code {
 		return CodeUnavailable
 	}
 	return CodeRequest
-}
-
-func refusalDetail(where, code, description string) string {
-	if description == "" {
-		return fmt.Sprintf("%s: %s", where, printable(code, 60))
-	}
-	return fmt.Sprintf("%s: %s: %s", where, printable(code, 60), printable(description, 200))
 }

@@ -3,6 +3,8 @@ package github
 import (
 	"encoding/json"
 	"testing"
+
+	"github.com/orgate/orgate/sso/oauth"
 )
 
 // FuzzEmails: whatever list there is, the address that is taken is the one primary one, and
@@ -32,7 +34,7 @@ func FuzzEmails(f *testing.F) {
 				}
 			}
 		}
-		if n != 1 || got == "" || !plain(got) || isNoReply(got) {
+		if n != 1 || got == "" || !oauth.Plain(got) || isNoReply(got) {
 			t.Errorf("%q of %s", got, body)
 		}
 	})

@@ -14,9 +14,6 @@
 package github
 
 import (
-	"crypto/rand"
-	"encoding/base64"
-	"log/slog"
 	"net/url"
 	"strings"
 	"time"
@@ -24,6 +21,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/orgate/orgate/internal/egress"
+	"github.com/orgate/orgate/sso/oauth"
 )
 
 // An App is an OAuth app, or a GitHub App, that is registered at a GitHub.
@@ -40,30 +38,15 @@ type App struct {
 const Site = "https://github.com"
 
 // A Secret does not print itself.
-type Secret string
-
-// String hides the secret.
-func (Secret) String() string { return "[secret]" }
-
-// GoString hides the secret from %#v.
-func (Secret) GoString() string { return "[secret]" }
-
-// LogValue hides the secret.
-func (Secret) LogValue() slog.Value { return slog.StringValue("[secret]") }
-
-// MarshalText hides the secret from JSON and YAML.
-func (Secret) MarshalText() ([]byte, error) { return []byte("[secret]"), nil }
+type Secret = oauth.Secret
 
 // Limits of what may be sent to us, beside those of package egress, and of time.
 const (
 	// FlowLife is how long a person may take at GitHub, whose codes live as long.
-	FlowLife = 10 * time.Minute
+	FlowLife = oauth.FlowLife
 
-	skew        = 60 * time.Second
-	finishLimit = 20 * time.Second // everything that Finish does
-	maxDocument = 256 << 10        // one answer
-	maxCallback = 8 << 10
-	maxText     = 255 // a name, an address
+	maxDocument = 256 << 10 // one answer
+	maxText     = 255       // a name, an address
 	maxToken    = 4 << 10
 )
 
@@ -118,7 +101,7 @@ func (c *Client) Start(a App, r StartRequest, now time.Time) (string, Flow, erro
 		return "", Flow{}, fail(CodeForbidden, err, to+": "+err.Error())
 	}
 	f := Flow{
-		State: random(), Verifier: oauth2.GenerateVerifier(), App: a.ID, Site: a.site(), ClientID: a.ClientID,
+		State: oauth.Random(), Verifier: oauth2.GenerateVerifier(), App: a.ID, Site: a.site(), ClientID: a.ClientID,
 		RedirectURI: r.RedirectURI, StartedAt: now.UTC().Truncate(time.Second),
 	}
 	q := url.Values{
@@ -149,11 +132,4 @@ func api(site string) string {
 		return u.Scheme + "://api." + u.Host
 	}
 	return site + "/api/v3"
-}
-
-// random returns 256 random bits.
-func random() string {
-	var b [32]byte
-	rand.Read(b[:]) // never fails (crypto/rand)
-	return base64.RawURLEncoding.EncodeToString(b[:])
 }

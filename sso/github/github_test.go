@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/orgate/orgate/internal/egress"
+	"github.com/orgate/orgate/sso/oauth"
 	"github.com/orgate/orgate/sso/ssotest"
 )
 
@@ -283,7 +284,7 @@ func TestOnlyTheAnswerToThisFlowIsOne(t *testing.T) {
 	}{
 		"no flow":                 {func(_ *App, f *Flow, _ url.Values) { *f = Flow{} }, 0, CodeState},
 		"no flow, and no state":   {func(_ *App, f *Flow, q url.Values) { *f = Flow{}; q.Del("state") }, 0, CodeState},
-		"another state":           {func(_ *App, _ *Flow, q url.Values) { q.Set("state", random()) }, 0, CodeState},
+		"another state":           {func(_ *App, _ *Flow, q url.Values) { q.Set("state", oauth.Random()) }, 0, CodeState},
 		"no verifier":             {func(_ *App, f *Flow, _ url.Values) { f.Verifier = "" }, 0, CodeState},
 		"another app":             {func(a *App, _ *Flow, _ url.Values) { a.ID = "social:other" }, 0, CodeState},
 		"another client":          {func(a *App, _ *Flow, _ url.Values) { a.ClientID = "other" }, 0, CodeState},
@@ -291,7 +292,7 @@ func TestOnlyTheAnswerToThisFlowIsOne(t *testing.T) {
 		"two states":              {func(_ *App, _ *Flow, q url.Values) { q.Add("state", q.Get("state")) }, 0, CodeCallback},
 		"two codes":               {func(_ *App, _ *Flow, q url.Values) { q.Add("code", "x") }, 0, CodeCallback},
 		"no code":                 {func(_ *App, _ *Flow, q url.Values) { q.Del("code") }, 0, CodeCallback},
-		"too long":                {func(_ *App, _ *Flow, q url.Values) { q.Set("x", strings.Repeat("x", maxCallback)) }, 0, CodeCallback},
+		"too long":                {func(_ *App, _ *Flow, q url.Values) { q.Set("x", strings.Repeat("x", 8<<10)) }, 0, CodeCallback},
 		"the answer of another":   {func(_ *App, _ *Flow, q url.Values) { q.Set("iss", "https://evil.test/login/oauth") }, 0, CodeResponseIssuer},
 		"an empty name":           {func(_ *App, _ *Flow, q url.Values) { q.Set("iss", "") }, 0, CodeResponseIssuer},
 		"a made-up code":          {func(_ *App, _ *Flow, q url.Values) { q.Set("code", "x") }, 0, CodeCodeRefused},

@@ -10,8 +10,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
+
+	"github.com/orgate/orgate/sso/oauth"
 )
 
 // claims are the members of one JSON object: an ID token's payload, or userinfo. Names
@@ -43,10 +44,10 @@ func parseClaims(b []byte) (claims, error) {
 			return nil, errors.New("not a JSON object")
 		}
 		if _, twice := cs[name]; twice {
-			return nil, errors.New("claim " + printable(name, 60) + " comes twice")
+			return nil, errors.New("claim " + oauth.Printable(name, 60) + " comes twice")
 		}
 		if i := slices.IndexFunc(protocolClaims[:], func(p string) bool { return strings.EqualFold(p, name) }); i >= 0 && protocolClaims[i] != name {
-			return nil, errors.New("claim " + printable(name, 60) + " is spelled like " + protocolClaims[i])
+			return nil, errors.New("claim " + oauth.Printable(name, 60) + " is spelled like " + protocolClaims[i])
 		}
 		cs[name] = value
 	}
@@ -148,14 +149,8 @@ func (cs claims) subject() (string, error) {
 		return "", errors.New("sub is missing")
 	case len(sub) > maxSubject:
 		return "", errors.New("sub is longer than 255 bytes")
-	case !plain(sub):
+	case !oauth.Plain(sub):
 		return "", errors.New("sub is not plain text")
 	}
 	return sub, nil
-}
-
-// plain reports whether s has no control characters, nor the mark that is left of
-// characters that were none.
-func plain(s string) bool {
-	return !strings.ContainsFunc(s, func(r rune) bool { return unicode.IsControl(r) || r == utf8.RuneError })
 }

@@ -1,27 +1,26 @@
 package oidc
 
 import (
-	"context"
 	"errors"
-	"strings"
-	"unicode"
-	"unicode/utf8"
 
-	"github.com/orgate/orgate/internal/egress"
 	"github.com/orgate/orgate/internal/text"
+	"github.com/orgate/orgate/sso/oauth"
 )
 
 // A Code names what went wrong: one of the constants below, so it can label a metric.
-type Code string
+type Code = oauth.Code
+
+// An Error is why a sign-in or a logout did not happen.
+type Error = oauth.Error
 
 // What goes wrong.
 const (
 	// The provider can't be asked.
-	CodeUnreachable Code = "provider_unreachable"
-	CodeSlow        Code = "provider_slow"
-	CodeForbidden   Code = "provider_address_refused" // egress rules: not https, an address inside, a redirect
-	CodeTooLarge    Code = "provider_answer_too_large"
-	CodeUnavailable Code = "provider_unavailable" // it says so itself: 5xx, temporarily_unavailable
+	CodeUnreachable = oauth.CodeUnreachable
+	CodeSlow        = oauth.CodeSlow
+	CodeForbidden   = oauth.CodeForbidden // egress rules: not https, an address inside, a redirect
+	CodeTooLarge    = oauth.CodeTooLarge
+	CodeUnavailable = oauth.CodeUnavailable // it says so itself: 5xx, temporarily_unavailable
 
 	// What it publishes is not good.
 	CodeDiscovery      Code = "discovery_broken"
@@ -30,21 +29,21 @@ const (
 	CodeUnsupported    Code = "provider_unsupported"
 
 	// The connection's settings are not good.
-	CodeConnection    Code = "connection_invalid"
-	CodeInvalidClient Code = "invalid_client" // wrong client id or secret
-	CodeRequest       Code = "request_refused"
+	CodeConnection    = oauth.CodeConnection
+	CodeInvalidClient = oauth.CodeInvalidClient // wrong client id or secret
+	CodeRequest       = oauth.CodeRequest
 
 	// What the browser brought back.
-	CodeCallback       Code = "callback_invalid"
-	CodeState          Code = "state_mismatch"
-	CodeFlowExpired    Code = "flow_expired"
-	CodeResponseIssuer Code = "response_issuer_mismatch" // RFC 9207
-	CodeDenied         Code = "access_denied"
+	CodeCallback            = oauth.CodeCallback
+	CodeState               = oauth.CodeState
+	CodeFlowExpired         = oauth.CodeFlowExpired
+	CodeResponseIssuer      = oauth.CodeResponseIssuer // RFC 9207
+	CodeDenied              = oauth.CodeDenied
 	CodeLoginRequired  Code = "login_required"
-	CodeCodeRefused    Code = "code_refused" // the code was used, is old, or another's
+	CodeCodeRefused         = oauth.CodeCodeRefused // the code was used, is old, or another's
 
 	// The token.
-	CodeTokenAnswer    Code = "token_answer_broken"
+	CodeTokenAnswer         = oauth.CodeTokenAnswer
 	CodeTokenMalformed Code = "token_malformed"
 	CodeAlgorithm      Code = "token_algorithm"
 	CodeUnknownKey     Code = "token_key_unknown"
@@ -58,65 +57,16 @@ const (
 	CodeSubject        Code = "token_subject"
 	CodeClaims         Code = "token_claims"
 	CodeGroups         Code = "groups_claim"
-	CodeUserinfo       Code = "userinfo_broken"
-	CodeNoEmail        Code = "email_missing"
+	CodeUserinfo            = oauth.CodeUserinfo
+	CodeNoEmail             = oauth.CodeNoEmail
 	CodeLogoutToken    Code = "logout_token_invalid"
 )
-
-// An Error is why a sign-in or a logout did not happen.
-type Error struct {
-	Code Code
-	// Text is for the person whose browser it is. It holds nothing that the provider or
-	// the browser sent.
-	Text text.Message
-	// Hint tells the operator what to do about it.
-	Hint string
-	// Detail is for the operator's log: what was expected and what came, printable and
-	// bounded. It may hold words of the provider, never a token, code or secret.
-	Detail string
-	// Retry says that the same person may get in by trying again.
-	Retry bool
-	// Err is the cause, if there is one.
-	Err error
-}
-
-// Error returns the log line: code, what to do, details. Not for people.
-func (e *Error) Error() string {
-	s := "oidc: " + string(e.Code) + ": " + e.Hint
-	if e.Detail != "" {
-		s += " (" + e.Detail + ")"
-	}
-	return s
-}
-
-// Unwrap returns the cause.
-func (e *Error) Unwrap() error { return e.Err }
 
 // fail makes an Error. detail may hold what a stranger wrote: it is made printable and
 // bounded here.
 func fail(code Code, cause error, detail string) *Error {
 	said, hint, retry := describe(code)
-	return &Error{Code: code, Text: said, Hint: hint, Detail: printable(detail, maxDetail), Retry: retry, Err: cause}
-}
-
-const maxDetail = 300
-
-// printable returns s on one line, without what could move a terminal's cursor or turn the
-// direction of a text, and no longer than limit bytes.
-func printable(s string, limit int) string {
-	if len(s) > limit {
-		cut := limit
-		for cut > 0 && !utf8.RuneStart(s[cut]) {
-			cut--
-		}
-		s = s[:cut] + "…"
-	}
-	return strings.Map(func(r rune) rune {
-		if r == utf8.RuneError || !unicode.IsPrint(r) {
-			return ' '
-		}
-		return r
-	}, s)
+	return &Error{Protocol: "oidc", Code: code, Text: said, Hint: hint, Detail: oauth.Printable(detail, oauth.MaxDetail), Retry: retry, Err: cause}
 }
 
 // call explains why a call to the provider failed. what names it: "discovery".
@@ -124,22 +74,8 @@ func call(what string, err error) *Error {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e
 	}
-	detail := what
-	for _, reason := range []error{egress.ErrURL, egress.ErrScheme, egress.ErrUserinfo, egress.ErrAddress, egress.ErrPort, egress.ErrRedirect} {
-		if errors.Is(err, reason) {
-			return fail(CodeForbidden, err, what+": "+reason.Error())
-		}
-	}
-	if cause := egress.Cause(err); cause != nil {
-		detail += ": " + cause.Error()
-	}
-	switch {
-	case errors.Is(err, egress.ErrTooLarge):
-		return fail(CodeTooLarge, err, detail)
-	case errors.Is(err, egress.ErrTimeout), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-		return fail(CodeSlow, err, detail)
-	}
-	return fail(CodeUnreachable, err, detail)
+	code, detail := oauth.CallFailed(what, err)
+	return fail(code, err, detail)
 }
 
 // describe returns the texts of a code, and whether trying again may help.

@@ -8,12 +8,12 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"slices"
 	"time"
 
 	"golang.org/x/oauth2"
 
 	"github.com/orgate/orgate/internal/egress"
+	"github.com/orgate/orgate/sso/oauth"
 )
 
 // Finish ends a sign-in: it turns what the browser brought back to the redirect URI into
@@ -23,7 +23,7 @@ import (
 // The caller lets a flow be finished once, successful or not. (The provider lets a code
 // be used once, too.)
 func (ps *Providers) Finish(ctx context.Context, c Connection, f Flow, callback url.Values, now time.Time) (Assertion, error) {
-	ctx, cancel := context.WithTimeout(ctx, finishLimit)
+	ctx, cancel := context.WithTimeout(ctx, oauth.FinishLimit)
 	defer cancel()
 
 	// The state comes first: before it is right, nothing else of the request means anything.
@@ -55,19 +55,8 @@ func (ps *Providers) Finish(ctx context.Context, c Connection, f Flow, callback 
 
 // check returns nil if the callback answers this flow, and the flow is this connection's.
 func (f Flow) check(c Connection, callback url.Values, now time.Time) error {
-	size := 0
-	for name, values := range callback {
-		size += len(name)
-		for _, v := range values {
-			size += len(v)
-		}
-		// Two of a kind are read differently by whoever looks first and whoever looks last.
-		if len(values) != 1 && slices.Contains([]string{"state", "code", "iss", "error", "error_description"}, name) {
-			return fail(CodeCallback, nil, name+" comes more than once")
-		}
-	}
-	if size > maxCallback {
-		return fail(CodeCallback, nil, "too long")
+	if fault := oauth.CheckCallback(callback); fault != "" {
+		return fail(CodeCallback, nil, fault)
 	}
 	if f.State == "" || f.Nonce == "" || f.Verifier == "" || subtle.ConstantTimeCompare([]byte(f.State), []byte(callback.Get("state"))) != 1 {
 		return fail(CodeState, nil, "")
@@ -75,8 +64,8 @@ func (f Flow) check(c Connection, callback url.Values, now time.Time) error {
 	if f.ConnectionID != c.ID || f.Issuer != c.Issuer {
 		return fail(CodeState, nil, "the flow was started for another connection or issuer")
 	}
-	if age := now.Sub(f.StartedAt); age > FlowLife || age < -skew {
-		return fail(CodeFlowExpired, nil, fmt.Sprintf("started %s ago", age.Round(time.Second)))
+	if fault := oauth.CheckAge(f.StartedAt, now); fault != "" {
+		return fail(CodeFlowExpired, nil, fault)
 	}
 	return nil
 }
@@ -86,12 +75,12 @@ func answer(f Flow, m metadata, c Connection, callback url.Values) (string, erro
 	// RFC 9207: without this, a code of one provider can be fed to another's token endpoint
 	// (mix-up). It holds for error answers too.
 	if iss := callback.Get("iss"); callback.Has("iss") && iss != c.Issuer {
-		return "", fail(CodeResponseIssuer, nil, fmt.Sprintf("expected %q, got %q", c.Issuer, printable(iss, 100)))
+		return "", fail(CodeResponseIssuer, nil, fmt.Sprintf("expected %q, got %q", c.Issuer, oauth.Printable(iss, 100)))
 	} else if !callback.Has("iss") && (f.ResponseIssuer || m.ResponseIssuer) {
 		return "", fail(CodeResponseIssuer, nil, "the provider announces iss, and it is missing")
 	}
 	if e := callback.Get("error"); e != "" {
-		return "", fail(refusal(e), nil, refusalDetail("authorization", e, callback.Get("error_description")))
+		return "", fail(refusal(e), nil, oauth.Refused("authorization", e, callback.Get("error_description")))
 	}
 	code := callback.Get("code")
 	if code == "" {
@@ -117,13 +106,6 @@ func refusal(code string) Code {
 	return CodeRequest
 }
 
-func refusalDetail(where, code, description string) string {
-	if description == "" {
-		return fmt.Sprintf("%s: %s", where, printable(code, 60))
-	}
-	return fmt.Sprintf("%s: %s: %s", where, printable(code, 60), printable(description, 200))
-}
-
 // tokens are what the token endpoint gave. They live as long as Finish runs; the ID token
 // alone is handed on, as the hint that the provider wants at sign-out.
 type tokens struct{ id, access string }
@@ -146,7 +128,7 @@ func (p *provider) exchange(ctx context.Context, m metadata, c Connection, f Flo
 		case refused.ErrorCode == "":
 			return tokens{}, fail(CodeTokenAnswer, nil, fmt.Sprintf("token_endpoint: status %d", refused.Response.StatusCode))
 		}
-		return tokens{}, fail(refusal(refused.ErrorCode), nil, refusalDetail("token_endpoint", refused.ErrorCode, refused.ErrorDescription))
+		return tokens{}, fail(refusal(refused.ErrorCode), nil, oauth.Refused("token_endpoint", refused.ErrorCode, refused.ErrorDescription))
 	}
 	if seen.err != nil {
 		return tokens{}, call("token_endpoint", seen.err)

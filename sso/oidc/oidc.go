@@ -14,7 +14,6 @@
 package oidc
 
 import (
-	"log/slog"
 	"slices"
 	"strings"
 	"time"
@@ -22,6 +21,7 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 
 	"github.com/orgate/orgate/internal/egress"
+	"github.com/orgate/orgate/sso/oauth"
 )
 
 // A Connection is the relying party's side of one provider.
@@ -40,19 +40,7 @@ type Connection struct {
 }
 
 // A Secret does not print itself.
-type Secret string
-
-// String hides the secret.
-func (Secret) String() string { return "[secret]" }
-
-// GoString hides the secret from %#v.
-func (Secret) GoString() string { return "[secret]" }
-
-// LogValue hides the secret.
-func (Secret) LogValue() slog.Value { return slog.StringValue("[secret]") }
-
-// MarshalText hides the secret from JSON and YAML.
-func (Secret) MarshalText() ([]byte, error) { return []byte("[secret]"), nil }
+type Secret = oauth.Secret
 
 func (c Connection) scopes() []string {
 	more := c.Scopes
@@ -73,7 +61,6 @@ const (
 	maxDocument   = 256 << 10 // discovery, userinfo
 	maxKeySet     = 1 << 20
 	maxToken      = 32 << 10
-	maxCallback   = 8 << 10
 	maxSubject    = 255 // OpenID Connect Core 2
 	maxGroups     = 1000
 	maxGroup      = 512
@@ -87,13 +74,12 @@ const (
 // Limits of time.
 const (
 	// FlowLife is how long a person may take at the provider.
-	FlowLife = 10 * time.Minute
+	FlowLife = oauth.FlowLife
 
-	skew         = 60 * time.Second // between our clock and the provider's
+	skew         = oauth.Skew
 	maxTokenLife = 24 * time.Hour
 	logoutLife   = 10 * time.Minute // age of a logout token
 	fetchLimit   = 5 * time.Second  // one discovery or key fetch
-	finishLimit  = 20 * time.Second // everything that Finish does
 )
 
 // Options of [New].

@@ -2,12 +2,12 @@ package oidc
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/base64"
 	"strconv"
 	"time"
 
 	"golang.org/x/oauth2"
+
+	"github.com/orgate/orgate/sso/oauth"
 )
 
 // A StartRequest says what to ask of the provider.
@@ -62,7 +62,7 @@ func (ps *Providers) Start(ctx context.Context, c Connection, r StartRequest, no
 		r.RedirectURI = r.OwnRedirectURI
 	}
 	f := Flow{
-		State: random(), Nonce: random(), Verifier: oauth2.GenerateVerifier(),
+		State: oauth.Random(), Nonce: oauth.Random(), Verifier: oauth2.GenerateVerifier(),
 		ConnectionID: c.ID, Issuer: c.Issuer, RedirectURI: r.RedirectURI, ResponseIssuer: m.ResponseIssuer,
 		MaxAge: r.MaxAge, ForceLogin: r.ForceLogin, StartedAt: now.UTC().Truncate(time.Second),
 	}
@@ -70,7 +70,7 @@ func (ps *Providers) Start(ctx context.Context, c Connection, r StartRequest, no
 		oauth2.SetAuthURLParam("nonce", f.Nonce),
 		oauth2.S256ChallengeOption(f.Verifier), // whatever discovery says of it: who does not know PKCE ignores it
 	}
-	if r.LoginHint != "" && len(r.LoginHint) <= maxSubject && plain(r.LoginHint) {
+	if r.LoginHint != "" && len(r.LoginHint) <= maxSubject && oauth.Plain(r.LoginHint) {
 		options = append(options, oauth2.SetAuthURLParam("login_hint", r.LoginHint))
 	}
 	switch {
@@ -108,11 +108,4 @@ func (c Connection) oauth2(m metadata, redirectURI string) *oauth2.Config {
 		ClientID: c.ClientID, ClientSecret: string(c.ClientSecret), RedirectURL: redirectURI, Scopes: c.scopes(),
 		Endpoint: oauth2.Endpoint{AuthURL: m.Authorization, TokenURL: m.Token, AuthStyle: style},
 	}
-}
-
-// random returns 256 random bits.
-func random() string {
-	var b [32]byte
-	rand.Read(b[:]) // never fails (crypto/rand)
-	return base64.RawURLEncoding.EncodeToString(b[:])
 }
