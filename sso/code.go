@@ -105,23 +105,12 @@ func (s *Server) code(w http.ResponseWriter, r *http.Request) error {
 		if err := s.rejudge(tx, r, &v, now); err != nil || !v.turn.mailsCode() {
 			return err
 		}
-		user, err := userAt(tx, v.step.Email)
-		if err != nil {
+		var j factor.Judged
+		if j, res.wait, err = s.judgeCode(tx, r, v, mailed{v.step.Code, factor.ForSignIn, v.step.Email, ""}, now); err != nil || res.wait > 0 {
 			return err
 		}
-		if res.wait, err = s.attempt(tx, r, v.dev, guessEmailCode, v.step.Email, user, now); err != nil || res.wait > 0 {
-			return err
-		}
-		j, err := factor.UseEmailCode(tx, v.step.Code, factor.ForSignIn, v.dev.Secret, v.form.Get("code"), now)
-		if err != nil {
-			return err
-		}
-		if j.Refused != nil || j.Code.Email != v.step.Email {
-			res.refused = errors.Join(j.Refused, factor.ErrWrong)
-			return s.recordGuess(tx, r, audit.MagicAuthFailed, v.step.Email, now)
-		}
-		if err := s.succeeded(tx, r, v.dev, guessEmailCode, v.step.Email, user); err != nil {
-			return err
+		if res.refused = j.Refused; res.refused != nil {
+			return nil
 		}
 		in, err := tenancy.SignInByAddress(tx, s.rules, tenancy.Proven{Email: v.step.Email}, now)
 		if isRefusal(err) {
@@ -237,6 +226,36 @@ func (s *Server) otherWays(v visit, sealed string) string {
 		return ""
 	}
 	return s.at(pathWays, v.aim, sealed)
+}
+
+// A mailed is a code that went out by mail, as the page says that asks for it.
+type mailed struct {
+	id        string
+	purpose   factor.Purpose
+	to, about string
+}
+
+// judgeCode counts a guess at a code, or says how long to wait; then judges it. It must have gone
+// to that address, for that. Guesses that are refused are heard of here.
+func (s *Server) judgeCode(tx store.Tx, r *http.Request, v visit, m mailed, now time.Time) (j factor.Judged, wait time.Duration, err error) {
+	// The address may be somebody else's, to whom this browser is a stranger's.
+	user, err := userAt(tx, m.to)
+	if err != nil {
+		return j, 0, err
+	}
+	if wait, err = s.attempt(tx, r, v.dev, guessEmailCode, m.to, user, now); err != nil || wait > 0 {
+		return j, wait, err
+	}
+	if j, err = factor.UseEmailCode(tx, m.id, m.purpose, v.dev.Secret, v.form.Get("code"), now); err != nil {
+		return j, 0, err
+	}
+	if j.Refused == nil && (j.Code.Email != m.to || j.Code.About != m.about) {
+		j.Refused = factor.ErrSpent
+	}
+	if j.Refused != nil {
+		return j, 0, s.recordGuess(tx, r, audit.MagicAuthFailed, m.to, now)
+	}
+	return j, 0, s.succeeded(tx, r, v.dev, guessEmailCode, m.to, user)
 }
 
 // recordGuess tells of a wrong code or password, now and then: all are counted, but whoever

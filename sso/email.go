@@ -206,37 +206,16 @@ func (s *Server) judgeEmail(r *http.Request, v visit, u tenancy.User, id string,
 		if !on || who.User != u.ID {
 			return s.proofTooOld(nextEmail)
 		}
-		// The new address may be somebody else's, to whom this browser is a stranger's.
-		user, err := userAt(tx, to)
-		if err != nil {
-			return err
-		}
-		if wait, err = s.attempt(tx, r, v.dev, guessEmailCode, to, user, now); err != nil || wait > 0 {
-			return err
-		}
-		j, err = factor.UseEmailCode(tx, id, p, v.dev.Secret, v.form.Get("code"), now)
-		if err != nil {
-			return err
-		}
-		if j.Refused != nil {
-			return s.recordGuess(tx, r, audit.MagicAuthFailed, to, now)
-		}
 		// Of two changes that were begun, the one that is made first ends the other: nobody
 		// who has the address that it made was asked.
 		if u, err = tx.User(u.ID); err != nil {
 			return err
 		}
-		if j.Code.Email != to || j.Code.About != changeOf(u, v.step.Email) {
-			j.Refused = factor.ErrSpent
-			return nil
-		}
-		if err := s.succeeded(tx, r, v.dev, guessEmailCode, to, user); err != nil {
+		j, wait, err = s.judgeCode(tx, r, v, mailed{id, p, to, changeOf(u, v.step.Email)}, now)
+		if err != nil || wait > 0 || j.Refused != nil || then == nil {
 			return err
 		}
-		if then != nil {
-			return then(tx, now)
-		}
-		return nil
+		return then(tx, now)
 	})
 	switch {
 	case err != nil:

@@ -92,8 +92,15 @@ func (s *Server) accept(tx store.Tx, r *http.Request, v *visit, p policy.Proof, 
 	if err := s.enter(tx, r, v.aim.Another, p, nil, &res.proved, now); err != nil {
 		return err
 	}
-	if err := s.recordLocal(tx, r, event, res.who, in.User.Email, nil, now); err != nil {
-		return err
+	return s.settle(tx, r, res, now, event)
+}
+
+// settle records what was proved in a session, and finds out what comes next.
+func (s *Server) settle(tx store.Tx, r *http.Request, res *result, now time.Time, events ...string) error {
+	for _, event := range events {
+		if err := s.recordLocal(tx, r, event, res.who, res.in.User.Email, nil, now); err != nil {
+			return err
+		}
 	}
 	_, d, err := s.judge(tx, "", res.who, "", 0, now)
 	if err != nil {

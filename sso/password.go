@@ -191,18 +191,7 @@ func (s *Server) resetCode(w http.ResponseWriter, r *http.Request, v visit) erro
 	var wait time.Duration
 	var j factor.Judged
 	err := s.store.Update(r.Context(), func(tx store.Tx) (err error) {
-		now := s.now()
-		user, err := userAt(tx, v.step.Email)
-		if err != nil {
-			return err
-		}
-		if wait, err = s.attempt(tx, r, v.dev, guessEmailCode, v.step.Email, user, now); err != nil || wait > 0 {
-			return err
-		}
-		j, err = factor.UseEmailCode(tx, v.step.Code, factor.ForPasswordReset, v.dev.Secret, v.form.Get("code"), now)
-		if err == nil && j.Refused == nil {
-			err = s.succeeded(tx, r, v.dev, guessEmailCode, v.step.Email, user)
-		}
+		j, wait, err = s.judgeCode(tx, r, v, mailed{v.step.Code, factor.ForPasswordReset, v.step.Email, ""}, s.now())
 		return err
 	})
 	switch {

@@ -160,23 +160,6 @@ func (s *Server) proveSocial(r *http.Request, f socialFlow, p SocialProvider, a 
 	return done, err
 }
 
-// settle records what was proved in a session, and finds out what comes next.
-func (s *Server) settle(tx store.Tx, r *http.Request, res *result, now time.Time, events ...string) error {
-	for _, event := range events {
-		if err := s.recordLocal(tx, r, event, res.who, res.in.User.Email, nil, now); err != nil {
-			return err
-		}
-	}
-	_, d, err := s.judge(tx, "", res.who, "", 0, now)
-	if err != nil {
-		return err
-	}
-	res.complete = d.Verdict == policy.Allow
-	res.aim.Another = false
-	res.turn, err = s.next(tx, res.aim, res.who, "", now)
-	return err
-}
-
 // socialPerson returns the address of whom the answer is about: that of the account that is
 // known by the identity, else what the provider says. Whoever is signed in must be the same.
 func socialPerson(tx store.Tx, p SocialProvider, a socialAnswer, who session.Session) (email string, known bool, err error) {

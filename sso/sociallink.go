@@ -178,26 +178,12 @@ func (s *Server) link(r *http.Request, v *visit, p SocialProvider) (res result, 
 		if _, on, err := s.linking(tx, *v, now); err != nil || !on {
 			return err
 		}
-		user, err := userAt(tx, v.step.Email)
-		if err != nil {
+		var j factor.Judged
+		if j, res.wait, err = s.judgeCode(tx, r, *v, mailed{v.step.Code, factor.ForSocialLink, v.step.Email, st.about()}, now); err != nil || res.wait > 0 {
 			return err
 		}
-		if res.wait, err = s.attempt(tx, r, v.dev, guessEmailCode, v.step.Email, user, now); err != nil || res.wait > 0 {
-			return err
-		}
-		j, err := factor.UseEmailCode(tx, v.step.Code, factor.ForSocialLink, v.dev.Secret, v.form.Get("code"), now)
-		if err != nil {
-			return err
-		}
-		if j.Refused == nil && (j.Code.Email != v.step.Email || j.Code.About != st.about()) {
-			j.Refused = factor.ErrSpent
-		}
-		if j.Refused != nil {
-			res.refused = j.Refused
-			return s.recordGuess(tx, r, audit.MagicAuthFailed, v.step.Email, now)
-		}
-		if err := s.succeeded(tx, r, v.dev, guessEmailCode, v.step.Email, user); err != nil {
-			return err
+		if res.refused = j.Refused; res.refused != nil {
+			return nil
 		}
 		in, err := s.linkTo(tx, *v, p, now)
 		if isLinkRefusal(err) {
