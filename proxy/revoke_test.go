@@ -187,11 +187,7 @@ func (w *world) streams(host, path string, headers ...string) map[string]chan st
 		case "download":
 			rw.Header().Set("Content-Type", "application/octet-stream")
 		}
-		for r.Context().Err() == nil {
-			fmt.Fprint(rw, "data: x\n\n")
-			http.NewResponseController(rw).Flush()
-			time.Sleep(5 * time.Millisecond)
-		}
+		flow(rw, r, 5*time.Millisecond, "data: x\n\n")
 	})
 	w.app.Store(&app)
 	over := map[string]chan struct{}{}
@@ -292,6 +288,21 @@ func TestAHostThatMovesToAnotherOrganizationTakesNoSessionAlong(t *testing.T) {
 	}
 }
 
+// flow writes a chunk now and at each tick, until the request has ended.
+func flow(rw http.ResponseWriter, r *http.Request, every time.Duration, chunk string) {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		io.WriteString(rw, chunk)
+		http.NewResponseController(rw).Flush()
+		select {
+		case <-r.Context().Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
 func TestASessionThatIsUsedKeepsItsStreams(t *testing.T) {
 	w := newWorld(t, func(o *Options) { o.Limits = session.Limits{Idle: time.Second, Absolute: time.Hour} })
 	_, c := w.jo()
@@ -302,13 +313,15 @@ func TestASessionThatIsUsedKeepsItsStreams(t *testing.T) {
 	w.proxy.grants.mu.Lock()
 	w.proxy.grants.lru.Purge()
 	w.proxy.grants.mu.Unlock()
-	for began := time.Now(); time.Since(began) < 1500*time.Millisecond; time.Sleep(100 * time.Millisecond) {
-		w.do("GET", acmeHost, "/", "Cookie", c)
-	}
-	select {
-	case <-over["websocket"]:
-		t.Error("closed, though the session is in use")
-	default:
+	used := time.NewTicker(100 * time.Millisecond)
+	defer used.Stop()
+	for range 15 { // past the second after which it would be over
+		select {
+		case <-over["websocket"]:
+			t.Fatal("closed, though the session is in use")
+		case <-used.C:
+			w.do("GET", acmeHost, "/", "Cookie", c)
+		}
 	}
 	select { // and when it is used no more, its time still comes
 	case <-over["websocket"]:
@@ -389,13 +402,12 @@ func TestADownloadEndsWhenItsSessionIsTooOld(t *testing.T) {
 	w := newWorld(t, func(o *Options) { o.Limits = session.Limits{Idle: time.Second, Absolute: time.Hour} })
 	_, c := w.jo()
 	app := http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		for began := time.Now(); time.Since(began) < 5*time.Second && r.Context().Err() == nil; time.Sleep(20 * time.Millisecond) {
-			rw.Write(make([]byte, 1000))
-			rw.(http.Flusher).Flush()
-		}
+		flow(rw, r, 20*time.Millisecond, strings.Repeat("x", 1000))
 	})
 	w.app.Store(&app)
-	r, _ := http.NewRequestWithContext(t.Context(), "GET", w.server.URL+"/file", http.NoBody)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	r, _ := http.NewRequestWithContext(ctx, "GET", w.server.URL+"/file", http.NoBody)
 	r.Host = acmeHost
 	r.Header.Set("Cookie", c)
 	began := time.Now()
