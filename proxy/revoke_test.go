@@ -168,6 +168,16 @@ func TestARevocationHoldsUnderLoad(t *testing.T) {
 // for each that is closed when it is over.
 func (w *world) streams(host, path string, headers ...string) map[string]chan struct{} {
 	w.t.Helper()
+	over := map[string]chan struct{}{}
+	for _, kind := range []string{"websocket", "events", "download"} {
+		over[kind] = w.stream(kind, host, path, headers...)
+	}
+	return over
+}
+
+// stream opens one of them. Nothing is said by the WebSocket.
+func (w *world) stream(kind, host, path string, headers ...string) chan struct{} {
+	w.t.Helper()
 	app := http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		switch r.URL.Query().Get("kind") {
 		case "websocket":
@@ -190,33 +200,35 @@ func (w *world) streams(host, path string, headers ...string) map[string]chan st
 		flow(rw, r, 5*time.Millisecond, "data: x\n\n")
 	})
 	w.app.Store(&app)
-	over := map[string]chan struct{}{}
-	for _, kind := range []string{"events", "download"} {
-		ch := make(chan struct{})
-		over[kind] = ch
-		r, _ := http.NewRequestWithContext(w.t.Context(), "GET", w.server.URL+path+"?kind="+kind, nil)
-		r.Host = host
-		for i := 0; i < len(headers); i += 2 {
-			r.Header.Set(headers[i], headers[i+1])
-		}
-		res, err := w.server.Client().Do(r)
-		if err != nil || res.StatusCode != 200 {
-			w.t.Fatal(kind, res, err)
-		}
-		w.t.Cleanup(func() { res.Body.Close() })
-		if _, err := bufio.NewReader(res.Body).ReadString('\n'); err != nil {
-			w.t.Fatal(err)
-		}
-		go func() {
-			defer close(ch)
-			io.Copy(io.Discard, res.Body)
-		}()
-	}
 	h := http.Header{}
 	for i := 0; i < len(headers); i += 2 {
 		h.Set(headers[i], headers[i+1])
 	}
-	conn, _, err := websocket.Dial(w.t.Context(), w.server.URL+path+"?kind=websocket", &websocket.DialOptions{Host: host, HTTPHeader: h})
+	url := w.server.URL + path + "?kind=" + kind
+	if kind == "websocket" {
+		return w.socket(url, host, h)
+	}
+	over := make(chan struct{})
+	r, _ := http.NewRequestWithContext(w.t.Context(), "GET", url, http.NoBody)
+	r.Host, r.Header = host, h
+	res, err := w.server.Client().Do(r)
+	if err != nil || res.StatusCode != 200 {
+		w.t.Fatal(kind, res, err)
+	}
+	w.t.Cleanup(func() { res.Body.Close() })
+	if _, err := bufio.NewReader(res.Body).ReadString('\n'); err != nil {
+		w.t.Fatal(err)
+	}
+	go func() {
+		defer close(over)
+		io.Copy(io.Discard, res.Body)
+	}()
+	return over
+}
+
+func (w *world) socket(url, host string, h http.Header) chan struct{} {
+	w.t.Helper()
+	conn, _, err := websocket.Dial(w.t.Context(), url, &websocket.DialOptions{Host: host, HTTPHeader: h})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -227,10 +239,9 @@ func (w *world) streams(host, path string, headers ...string) map[string]chan st
 	if _, b, err := conn.Read(w.t.Context()); err != nil || string(b) != "hello" {
 		w.t.Fatalf("%q, %v", b, err)
 	}
-	ch := make(chan struct{})
-	over["websocket"] = ch
+	over := make(chan struct{})
 	go func() {
-		defer close(ch)
+		defer close(over)
 		for {
 			if _, _, err := conn.Read(w.t.Context()); err != nil {
 				return
@@ -306,7 +317,7 @@ func flow(rw http.ResponseWriter, r *http.Request, every time.Duration, chunk st
 func TestASessionThatIsUsedKeepsItsStreams(t *testing.T) {
 	w := newWorld(t, func(o *Options) { o.Limits = session.Limits{Idle: time.Second, Absolute: time.Hour} })
 	_, c := w.jo()
-	over := w.streams(acmeHost, "/x", "Cookie", c)
+	over := w.stream("websocket", acmeHost, "/x", "Cookie", c)
 	app := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
 	w.app.Store(&app)
 	// Many others come by, and the grant of the streams has to make room.
@@ -317,14 +328,14 @@ func TestASessionThatIsUsedKeepsItsStreams(t *testing.T) {
 	defer used.Stop()
 	for range 15 { // past the second after which it would be over
 		select {
-		case <-over["websocket"]:
+		case <-over:
 			t.Fatal("closed, though the session is in use")
 		case <-used.C:
 			w.do("GET", acmeHost, "/", "Cookie", c)
 		}
 	}
 	select { // and when it is used no more, its time still comes
-	case <-over["websocket"]:
+	case <-over:
 	case <-time.After(4 * time.Second):
 		t.Error("the WebSocket outlives its session")
 	}
@@ -385,16 +396,19 @@ func TestWhatIsOpenGoesOnWhenNothingOfItChanged(t *testing.T) {
 	}
 }
 
+// TestAStreamEndsWhenItsSessionIsTooOld has each alone: what flows has all judged that is open
+// in the session.
 func TestAStreamEndsWhenItsSessionIsTooOld(t *testing.T) {
-	w := newWorld(t, func(o *Options) { o.Limits = session.Limits{Idle: 700 * time.Millisecond, Absolute: time.Hour} })
-	_, c := w.jo()
-	over := w.streams(acmeHost, "/x", "Cookie", c)
 	for _, kind := range []string{"websocket", "events"} {
-		select {
-		case <-over[kind]:
-		case <-time.After(3 * time.Second):
-			t.Errorf("%s outlives its session", kind)
-		}
+		t.Run(kind, func(t *testing.T) {
+			w := newWorld(t, func(o *Options) { o.Limits = session.Limits{Idle: 700 * time.Millisecond, Absolute: time.Hour} })
+			_, c := w.jo()
+			select {
+			case <-w.stream(kind, acmeHost, "/x", "Cookie", c):
+			case <-time.After(3 * time.Second):
+				t.Error("outlives its session")
+			}
+		})
 	}
 }
 
