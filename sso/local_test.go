@@ -1,6 +1,8 @@
 package sso_test
 
 import (
+	"encoding/base64"
+	"fmt"
 	"html"
 	"net/http"
 	"regexp"
@@ -12,6 +14,7 @@ import (
 	"github.com/descope/virtualwebauthn"
 	"github.com/pquerna/otp"
 	"github.com/pquerna/otp/totp"
+	"golang.org/x/crypto/argon2"
 
 	"github.com/orgate/orgate/audit"
 	"github.com/orgate/orgate/internal/mail"
@@ -20,6 +23,7 @@ import (
 	"github.com/orgate/orgate/policy"
 	"github.com/orgate/orgate/session"
 	"github.com/orgate/orgate/sso"
+	"github.com/orgate/orgate/sso/factor"
 	"github.com/orgate/orgate/sso/passkey"
 	"github.com/orgate/orgate/store"
 	"github.com/orgate/orgate/tenancy"
@@ -271,6 +275,37 @@ func TestAStartupJoinsByDomainWithPasskeys(t *testing.T) {
 	thief.get(w.at("hooli", "/"))
 	if strings.Contains(thief.p.Body, "app of") {
 		t.Fatal("whoever reads the mail is in")
+	}
+}
+
+// TestAPasswordIsHashedAnewAtTodaysCost: one that was hashed when less was thought enough.
+func TestAPasswordIsHashedAnewAtTodaysCost(t *testing.T) {
+	_, offer := local(policy.EmailCode, policy.Password)
+	w := newWorld(t, offer)
+	w.startup("hooli", func(*tenancy.Organization) {})
+	w.member("hooli", casey, policy.Active)
+	const chosen = "four words in a row"
+	b := base64.RawStdEncoding
+	salt := []byte("sixteen bytes of")
+	old := fmt.Sprintf("$argon2id$v=19$m=8192,t=1,p=1$%s$%s", b.EncodeToString(salt), b.EncodeToString(argon2.IDKey([]byte(chosen), salt, 1, 8192, 1, 32)))
+	set := w.clock.Now().UTC()
+	w.update(func(tx store.Tx) error {
+		return tx.PutPassword(factor.Password{User: "user_" + casey, Hash: old, CreatedAt: set, UpdatedAt: set})
+	})
+	kept := func() (p factor.Password) {
+		w.update(func(tx store.Tx) (err error) { p, err = tx.Password("user_" + casey); return err })
+		return p
+	}
+	w.clock.Advance(time.Hour)
+	u := w.browser().to("hooli", "/", casey).press("Use your password")
+	u.submit(map[string]string{"password": "not that one at all"}).sees(http.StatusUnprocessableEntity, "wrong")
+	if p := kept(); p.Hash != old {
+		t.Fatal("hashed anew by a wrong one")
+	}
+	u.submit(map[string]string{"password": chosen}).inApp("hooli", casey)
+	p := kept()
+	if p.Hash == old || factor.Outdated(p.Hash) || !factor.MatchPassword(p.Hash, chosen) || !p.UpdatedAt.Equal(set) {
+		t.Errorf("%+v", p)
 	}
 }
 

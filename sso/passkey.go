@@ -102,11 +102,11 @@ func (s *Server) passkey(w http.ResponseWriter, r *http.Request) error {
 		if v.turn.confirms(policy.Passkey) != second || !second && !v.turn.Local.Has(policy.Passkey) {
 			return nil
 		}
-		if p.Credential, err = json.Marshal(shown.Credential); err != nil {
+		used, err := json.Marshal(shown.Credential)
+		if err != nil {
 			return err
 		}
-		p.LastUsedAt = now.UTC()
-		if err := tx.PutPasskey(p); err != nil {
+		if err := factor.UsedPasskey(tx, p.User, p.ID, used, now); err != nil {
 			return err
 		}
 		in, event := tenancy.SignedIn{User: u}, audit.MFASucceeded

@@ -77,8 +77,12 @@ func (s *Server) password(w http.ResponseWriter, r *http.Request) error {
 	case wait > 0:
 		return s.tooMany(wait)
 	}
-	right := false
-	if err := s.hashing(r.Context(), func() { right = factor.MatchPassword(kept.Hash, v.form.Get("password")) }); err != nil {
+	right, anew := false, ""
+	if err := s.hashing(r.Context(), func() {
+		if right = factor.MatchPassword(kept.Hash, v.form.Get("password")); right && factor.Outdated(kept.Hash) {
+			anew = factor.HashPassword(v.form.Get("password"))
+		}
+	}); err != nil {
 		return err
 	}
 	var res result
@@ -100,11 +104,18 @@ func (s *Server) password(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return err
 		}
-		if p, err := tx.Password(u.ID); err != nil || p.Hash != kept.Hash || u.Email != v.step.Email {
-			if err != nil && !errors.Is(err, tenancy.ErrNotFound) {
+		p, err := tx.Password(u.ID)
+		if err != nil && !errors.Is(err, tenancy.ErrNotFound) {
+			return err
+		}
+		if err != nil || p.Hash != kept.Hash || u.Email != v.step.Email {
+			return refuse(factor.ErrWrong)
+		}
+		if anew != "" { // the same password at today's cost, so it is no change of it
+			p.Hash = anew
+			if err := tx.PutPassword(p); err != nil {
 				return err
 			}
-			return refuse(factor.ErrWrong)
 		}
 		if err := s.succeeded(tx, r, v.dev, guessPassword, v.step.Email, u.ID); err != nil {
 			return err

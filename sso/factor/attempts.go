@@ -23,38 +23,6 @@ type Backoff struct {
 	Forget    time.Duration // how long failures are remembered
 }
 
-// A Tried is what became of an attempt: Wait says after how long there may be one, and then
-// nothing was judged or counted; else Refused says why it was no good, if it was none. It is
-// no error of the transaction, which must be committed all the same, since the attempt is
-// counted in it.
-type Tried struct {
-	Wait    time.Duration
-	Refused error
-}
-
-// Done reports whether there was an attempt and it was good.
-func (t Tried) Done() bool { return t.Wait == 0 && t.Refused == nil }
-
-// Try counts an attempt of name, has prove judge it in the same transaction, and forgets the
-// attempts if it was good. prove returns an error wrapping [ErrWrong], [ErrSpent] or
-// [ErrNone] for what is refused; another error is Try's own. It is how a proof that is quick
-// to judge is counted: whoever calls [UseTOTP] and returns its error from the transaction
-// has counted nothing.
-func (b Backoff) Try(tx Tx, name string, now time.Time, prove func() error) (Tried, error) {
-	wait, err := b.Attempt(tx, name, now)
-	if err != nil || wait > 0 {
-		return Tried{Wait: wait}, err
-	}
-	switch err := prove(); {
-	case err == nil:
-		return Tried{}, b.Success(tx, name)
-	case errors.Is(err, ErrWrong), errors.Is(err, ErrSpent), errors.Is(err, ErrNone):
-		return Tried{Refused: err}, nil
-	default:
-		return Tried{}, err
-	}
-}
-
 // Attempt counts an attempt of name before it is judged, or says after how long there may be
 // one; then nothing is counted.
 func (b Backoff) Attempt(tx Tx, name string, now time.Time) (wait time.Duration, err error) {

@@ -316,35 +316,35 @@ func TestCountersGoWhenTheySayNothingAnyMore(t *testing.T) {
 func TestATryIsCountedWhateverComesOfIt(t *testing.T) {
 	w := newWorld(t)
 	secret := w.enrolTOTP(jo)
-	try := func(code string) (got factor.Tried) {
+	guess := func(code string) (got tried) {
 		w.must(func(tx store.Tx) (err error) {
-			got, err = guesses.Try(tx, string(jo), w.now(), func() error { return factor.UseTOTP(tx, w.box, jo, code, w.now()) })
+			got, err = try(tx, guesses, string(jo), w.now(), func() error { return factor.UseTOTP(tx, w.box, jo, code, w.now()) })
 			return err
 		})
 		return got
 	}
 	right := totpOf(t, secret, w.now())
 	for range guesses.Free {
-		if got := try(wrong(right)); !errors.Is(got.Refused, factor.ErrWrong) || got.Wait != 0 || got.Done() {
+		if got := guess(wrong(right)); !errors.Is(got.refused, factor.ErrWrong) || got.wait != 0 || got.done() {
 			t.Errorf("a wrong one: %+v", got)
 		}
 	}
-	if got := try(right); got.Wait != time.Second || got.Refused != nil || got.Done() {
+	if got := guess(right); got.wait != time.Second || got.refused != nil || got.done() {
 		t.Errorf("the right one, too soon: %+v", got)
 	}
 	w.clock.Advance(time.Second)
-	if got := try(right); !got.Done() {
+	if got := guess(right); !got.done() {
 		t.Errorf("the right one: %+v", got)
 	}
 	for range guesses.Free { // all forgotten
-		if got := try(right); !errors.Is(got.Refused, factor.ErrWrong) || got.Wait != 0 {
+		if got := guess(right); !errors.Is(got.refused, factor.ErrWrong) || got.wait != 0 {
 			t.Errorf("the same once more: %+v", got)
 		}
 	}
 	// A fault is none: nothing is counted, and it is told.
 	boom := errors.New("boom")
 	err := w.try(func(tx store.Tx) error {
-		_, err := guesses.Try(tx, string(flo), w.now(), func() error { return boom })
+		_, err := try(tx, guesses, string(flo), w.now(), func() error { return boom })
 		return err
 	})
 	if !errors.Is(err, boom) {

@@ -189,7 +189,7 @@ func runModel(t *testing.T, seed uint64, steps int) {
 				}
 			}
 			f = func(tx store.Tx) error {
-				return tried(guesses.Try(tx, string(p.id), now, func() error { return factor.UseTOTP(tx, w.box, p.id, code, now) }))
+				return outcome(try(tx, guesses, string(p.id), now, func() error { return factor.UseTOTP(tx, w.box, p.id, code, now) }))
 			}
 		case 7:
 			what = "make recovery codes"
@@ -401,11 +401,11 @@ func (w *world) orphans(t *testing.T, all []*modelPerson) {
 
 var errWait = errors.New("wait")
 
-func tried(got factor.Tried, err error) error {
-	if err == nil && got.Wait > 0 {
+func outcome(got tried, err error) error {
+	if err == nil && got.wait > 0 {
 		err = errWait
 	}
-	return errors.Join(err, got.Refused)
+	return errors.Join(err, got.refused)
 }
 
 func isRefusal(err error) bool {

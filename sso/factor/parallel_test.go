@@ -99,9 +99,9 @@ func TestFiftyWrongGuessesAtOnceAreNoMoreThanThereMayBe(t *testing.T) {
 	}
 
 	var mu sync.Mutex
-	outcomes := map[int]factor.Tried{}
+	outcomes := map[int]tried{}
 	w.atOnce(func(tx store.Tx, i int) error {
-		got, err := guesses.Try(tx, string(jo), w.now(), func() error {
+		got, err := try(tx, guesses, string(jo), w.now(), func() error {
 			return factor.UseTOTP(tx, w.box, jo, wrong(totpOf(t, secret, w.now())), w.now())
 		})
 		mu.Lock()
@@ -111,7 +111,7 @@ func TestFiftyWrongGuessesAtOnceAreNoMoreThanThereMayBe(t *testing.T) {
 	})
 	waited := 0
 	for _, got := range outcomes {
-		if got.Wait > 0 {
+		if got.wait > 0 {
 			waited++
 		}
 	}
