@@ -277,28 +277,3 @@ func (m Invitation) Compose(l text.Locale) Content {
 	}
 	return c.in(l)
 }
-
-// DomainLapsing warns that an organization is about to lose a domain.
-type DomainLapsing struct {
-	Organization, Host string
-	Domain             string
-	Until              time.Time // when it is lost; zero: soon
-}
-
-// About implements [Composer].
-func (DomainLapsing) About() string { return "domain_lapsing" }
-
-// Compose implements [Composer].
-func (m DomainLapsing) Compose(l text.Locale) Content {
-	s, domain := site(m.Organization, m.Host), oneLine(m.Domain)
-	when := text.T("If it does not come back soon, the domain is no longer yours here: its policy ends, and whoever has an address there is not let in by it.")
-	if !m.Until.IsZero() {
-		when = text.T("If it does not come back by %s, the domain is no longer yours here: its policy ends, and whoever has an address there is not let in by it.", text.Moment(m.Until))
-	}
-	return letter{
-		organization: m.Organization, host: m.Host,
-		subject:    text.T("%s is losing the domain %s", s, domain),
-		paragraphs: []text.Message{text.T("The DNS record that proves that %s belongs to %s is gone.", domain, s), when},
-		after:      []text.Message{text.T("Put the TXT record back that was shown when the domain was added.")},
-	}.in(l)
-}

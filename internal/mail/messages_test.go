@@ -39,7 +39,6 @@ func occasions(typed string) map[string]Composer {
 		"factor_removed":   FactorRemoved{typed, host, AuthenticatorApp},
 		"mfa_reset":        MFAReset{typed, host},
 		"invitation":       Invitation{typed, host, typed, "https://login.example.com/invitations/abc", until},
-		"domain_lapsing":   DomainLapsing{typed, host, "acme.test", until},
 	}
 }
 

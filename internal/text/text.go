@@ -54,17 +54,6 @@ func Moment(t time.Time) Message {
 	return Message{verbatim, []any{t}}
 }
 
-// Date returns the message that tells a day, in UTC too.
-func Date(t time.Time) Message {
-	if t.IsZero() {
-		return Message{}
-	}
-	return Message{verbatim, []any{day(t)}}
-}
-
-// A day is a time of which the day alone is told.
-type day time.Time
-
 // Wait returns the message that tells how long something takes, such as "5 minutes":
 // rounded up, for who comes back too early is sent away again.
 func Wait(d time.Duration) Message {
@@ -111,8 +100,6 @@ func (m Message) In(l Locale) string {
 			args[i] = a.In(l)
 		case time.Time:
 			args[i] = moment(l, a)
-		case day:
-			args[i] = date(l, time.Time(a))
 		default:
 			args[i] = a
 		}
@@ -134,8 +121,6 @@ func (m Message) HTML(l Locale) template.HTML {
 			args[i] = a.HTML(l)
 		case time.Time:
 			args[i] = template.HTMLEscapeString(moment(l, a))
-		case day:
-			args[i] = template.HTMLEscapeString(date(l, time.Time(a)))
 		case int, int64:
 			args[i] = a
 		default:
