@@ -16,8 +16,8 @@ import (
 
 // control serves what only this machine's owner of the data directory may ask for, because no
 // other process can open the embedded store meanwhile: a copy of it, what it knows,
-// for explain, the commands that change it, and the domains. It is a socket in that directory, of mode 0700, so that the file system
-// says who may.
+// for explain, the commands that change it, and the domains. It is a socket in that directory, of
+// mode 0600, so that the file system says who may.
 func (g *gateway) control(ctx context.Context) (*http.Server, func(), error) {
 	c := g.config()
 	if c.Store.Badger == nil {
@@ -28,13 +28,10 @@ func (g *gateway) control(ctx context.Context) (*http.Server, func(), error) {
 	if err := ignoreGone(os.Remove(path)); err != nil {
 		return nil, nil, err
 	}
-	l, err := (&net.ListenConfig{}).Listen(ctx, "unix", path)
+	l, err := listenPrivately(ctx, path)
 	if err != nil {
 		g.log.WarnContext(ctx, "no control socket: commands that need the store work only while orgate is stopped", "cause", err)
 		return nil, func() {}, nil
-	}
-	if err := os.Chmod(path, 0o600); err != nil { // the directory, 0700, keeps others out until then
-		return nil, nil, errors.Join(err, l.Close())
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /backup", func(w http.ResponseWriter, r *http.Request) {
@@ -54,6 +51,29 @@ func (g *gateway) control(ctx context.Context) (*http.Server, func(), error) {
 		}
 	}()
 	return s, func() { _ = os.Remove(path) }, nil
+}
+
+// listenPrivately listens at a socket that nobody but us may open, at any time: it gets its mode in
+// a directory that lets nobody else in, as the store's may do, and then its place.
+func listenPrivately(ctx context.Context, path string) (_ net.Listener, err error) {
+	dir, err := os.MkdirTemp(filepath.Dir(path), ".s")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	made := filepath.Join(dir, "s")
+	l, err := (&net.ListenConfig{}).Listen(ctx, "unix", made)
+	if err != nil {
+		return nil, err
+	}
+	l.(*net.UnixListener).SetUnlinkOnClose(false) // where it was made it is not any more
+	if err := os.Chmod(made, 0o600); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	if err := os.Rename(made, path); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	return l, nil
 }
 
 func controlSocket(dir string) string { return filepath.Join(dir, "orgate.sock") }
