@@ -105,12 +105,9 @@ func (s *Server) code(w http.ResponseWriter, r *http.Request) error {
 		if err := s.rejudge(tx, r, &v, now); err != nil || !v.turn.mailsCode() {
 			return err
 		}
-		var j factor.Judged
-		if j, res.wait, err = s.judgeCode(tx, r, v, mailed{v.step.Code, factor.ForSignIn, v.step.Email, ""}, now); err != nil || res.wait > 0 {
+		j, wait, err := s.judgeCode(tx, r, v, mailed{v.step.Code, factor.ForSignIn, v.step.Email, ""}, now)
+		if res.wait, res.refused = wait, j.Refused; err != nil || wait > 0 || j.Refused != nil {
 			return err
-		}
-		if res.refused = j.Refused; res.refused != nil {
-			return nil
 		}
 		in, err := tenancy.SignInByAddress(tx, s.rules, tenancy.Proven{Email: v.step.Email}, now)
 		if isRefusal(err) {

@@ -178,12 +178,9 @@ func (s *Server) link(r *http.Request, v *visit, p SocialProvider) (res result, 
 		if _, on, err := s.linking(tx, *v, now); err != nil || !on {
 			return err
 		}
-		var j factor.Judged
-		if j, res.wait, err = s.judgeCode(tx, r, *v, mailed{v.step.Code, factor.ForSocialLink, v.step.Email, st.about()}, now); err != nil || res.wait > 0 {
+		j, wait, err := s.judgeCode(tx, r, *v, mailed{v.step.Code, factor.ForSocialLink, v.step.Email, st.about()}, now)
+		if res.wait, res.refused = wait, j.Refused; err != nil || wait > 0 || j.Refused != nil {
 			return err
-		}
-		if res.refused = j.Refused; res.refused != nil {
-			return nil
 		}
 		in, err := s.linkTo(tx, *v, p, now)
 		if isLinkRefusal(err) {
