@@ -288,3 +288,32 @@ func TestALinkOfAnotherSiteToUseAnotherAccountChangesNothing(t *testing.T) {
 	}
 	u.get(w.at("acme", "/")).inApp("acme", "alice@acme.test")
 }
+
+func TestALinkOfAnotherSiteToAnyPageLeadsNobodyToAnotherAccount(t *testing.T) {
+	w := newWorld(t)
+	w.organization("acme", nil, person("alice", "acme.test"))
+	w.organization("evil", nil, person("eve", "evil.test"))
+	elsewhere := w.browser()
+	elsewhere.to("evil", "/", "x@evil.test") // a page of evil's provider
+	u := elsewhere.tab().to("acme", "/", "alice@acme.test").as("alice").inApp("acme", "alice@acme.test")
+	alice := u.cookie("orgate_login")
+	q := session.SignInRequest{Host: w.host("evil"), Attempt: session.NewToken().Hash(), ReturnTo: "/"}.Values()
+	q.Set("another", "1")
+	for _, path := range []string{
+		"/sign-in", "/sign-in/ways", "/sign-in/code", "/sign-in/social/code", "/sign-in/password", "/sign-in/password/reset", "/sign-in/password/new",
+		"/sign-in/passkey", "/sign-in/passkey/new", "/sign-in/second", "/sign-in/enroll", "/sign-in/app/new", "/sign-in/recovery-codes",
+		"/account/email", "/account/email/old", "/account/email/new",
+	} {
+		p, err := u.Follow(t.Context(), elsewhere.p, w.login(path+"?"+q.Encode()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if v := u.tab().did(p, nil); v.p.URL.Host != "login.localhost"+w.base {
+			t.Errorf("%s: it led to %s (%s)", path, v.p.URL, v.p.Title)
+			v.as("eve")
+		}
+	}
+	if u.cookie("orgate_login") != alice {
+		t.Error("whoever was signed in is another now")
+	}
+}

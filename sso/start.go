@@ -52,11 +52,6 @@ func (s *Server) begin(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if a.Another && r.Header.Get("Sec-Fetch-Site") != "same-origin" && t.Refused == nil {
-		// A link on somebody else's page must not have anybody signed out, or in as
-		// another: whoever wants to be another says who.
-		t.AskEmail, t.Outcome = true, "asked_email"
-	}
 	if who.ID == "" && hint == "" && t.Refused == nil && (len(t.Ask) > 1 || t.Open) {
 		// There may be more than one way, and the address tells which.
 		t.AskEmail, t.Outcome = true, "asked_email"
@@ -156,6 +151,11 @@ func (s *Server) turn(ctx context.Context, a aim, who session.Session, email str
 
 // follow does what comes next, as far as the browser is concerned.
 func (s *Server) follow(w http.ResponseWriter, r *http.Request, a aim, t turn) error {
+	if a.Another && r.Method != http.MethodPost && r.Header.Get("Sec-Fetch-Site") != "same-origin" && t.Refused == nil {
+		// A link on somebody else's page, to whichever of ours, must not have anybody signed
+		// out, or in as another: whoever wants to be another says who.
+		t.AskEmail, t.Outcome = true, "asked_email"
+	}
 	switch {
 	case t.Refused != nil:
 		s.count(t.Outcome)
