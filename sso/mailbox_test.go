@@ -191,3 +191,29 @@ func TestNobodysTurnResetsAnothersPassword(t *testing.T) {
 		}
 	}
 }
+
+// Alice's own domain takes its provider's word or a passkey, and no code; evil, where she is no
+// member, takes passkeys only.
+func TestAnotherOrganizationsPolicyMakesNoFirstPasskeyByMail(t *testing.T) {
+	const alice = "alice@acme.test"
+	box, offer := local(policy.EmailCode, policy.Passkey)
+	w := newWorld(t, offer)
+	w.organization("acme", func(o *tenancy.Organization) {
+		o.DomainPolicy = &policy.Policy{Methods: policy.MethodsOf(policy.SSO, policy.Passkey)}
+	}, person("alice", "acme.test"))
+	w.startup("evil", func(o *tenancy.Organization) {
+		o.OrganizationPolicy = &policy.Policy{Methods: policy.MethodsOf(policy.Passkey)}
+	})
+	w.browser().to("acme", "/", alice).press("Continue with acme-okta").as("alice").inApp("acme", alice)
+
+	thief := w.browser().to("evil", "/", alice)
+	if strings.Contains(thief.p.Body, "First time here?") {
+		thief.press("First time here? Set up a passkey").submit(map[string]string{"code": box.code(t, alice)}).create(w.device())
+	}
+	if n := w.passkeysOf(alice); n != 0 {
+		t.Errorf("whoever reads the mail has %d passkeys of hers", n)
+	}
+	if thief.get(w.at("acme", "/")); strings.Contains(thief.p.Body, "app of") {
+		t.Error("whoever reads the mail is in the app of acme")
+	}
+}

@@ -167,6 +167,14 @@ func (s *Server) firstTime(v session.View, d policy.Decision, t *turn) {
 	if d.Methods == 0 || d.Methods&^made != 0 || s.mail == nil {
 		return
 	}
+	// What is set up is good wherever the person goes. So their own domain must not have another
+	// way for them, which the policy of an organization that they visit leaves out.
+	home := *f
+	home.Organization, home.OrganizationActive, home.Own = "", true, nil
+	h := policy.Decide(&home)
+	if h.Verdict == policy.Prove && !h.Methods.Has(policy.EmailCode) && h.Methods&^made != 0 {
+		return
+	}
 	t.FirstTime = true
 	if v.User.ID == "" || f.Enrolled&d.Methods != 0 || f.ConfinedTo != "" || !freshly(f, policy.EmailCode) {
 		return
