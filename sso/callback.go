@@ -39,11 +39,6 @@ const (
 // the others do. It finds the flow by the state, and everything else by the flow: nothing
 // that the answer says chooses the connection that judges it.
 func (s *Server) callback(w http.ResponseWriter, r *http.Request) error {
-	if r.Method != http.MethodGet {
-		// A pattern for GET takes HEAD too, and a look, as link checkers and mail scanners
-		// take it, must not use the answer up.
-		return &endpoint.Error{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Title: text.T("This address does not work that way"), Header: http.Header{"Allow": {"GET"}}}
-	}
 	now := s.now()
 	q, state, err := s.readCallback(r)
 	if err != nil {
@@ -94,6 +89,11 @@ func (s *Server) callback(w http.ResponseWriter, r *http.Request) error {
 
 // readCallback reads what a provider sent the browser back with.
 func (s *Server) readCallback(r *http.Request) (q url.Values, state string, err error) {
+	if r.Method != http.MethodGet {
+		// A pattern for GET takes HEAD too, and a look, as link checkers and mail scanners
+		// take it, must not use the answer up.
+		return nil, "", &endpoint.Error{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Title: text.T("This address does not work that way"), Header: http.Header{"Allow": {"GET"}}}
+	}
 	if len(r.URL.RawQuery) > maxQuery {
 		return nil, "", badRequest(errors.New("query is too long"))
 	}

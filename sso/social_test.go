@@ -1082,6 +1082,28 @@ func TestASocialAnswerIsGoodOnceHoweverOftenTheProviderAgrees(t *testing.T) {
 	}
 }
 
+func TestALookAtASocialAnswerDoesNotUseItUp(t *testing.T) {
+	_, _, offer := social(trusting, nil, nil)
+	w := newWorld(t, offer, func(_ *world, o *sso.Options) { o.OIDC = agreeable{} })
+	w.startup("hooli", func(*tenancy.Organization) {})
+	w.member("hooli", "alice@elsewhere.test", policy.Active)
+	u := w.browser().get(w.at("hooli", "/"))
+	values := url.Values{"way": {"social:google"}}
+	p, err := u.Fetch(post(t, u.p.URL.String(), values.Encode()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	back := p.Links[0].Href
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodHead, back, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p, err = u.Fetch(req); err != nil || p.Status != http.StatusMethodNotAllowed || p.Header.Values("Set-Cookie") != nil {
+		t.Errorf("HEAD: %v, status %d, Set-Cookie %q", err, p.Status, p.Header.Values("Set-Cookie"))
+	}
+	u.get(back).inApp("hooli", "alice@elsewhere.test")
+}
+
 // agreeable is careless, and says that it has verified the address.
 type agreeable struct{ careless }
 
