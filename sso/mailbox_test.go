@@ -217,3 +217,26 @@ func TestAnotherOrganizationsPolicyMakesNoFirstPasskeyByMail(t *testing.T) {
 		t.Error("whoever reads the mail is in the app of acme")
 	}
 }
+
+// Acme switches its provider off, say because somebody got into that; alice may have come by a
+// passkey instead, and has none.
+func TestAConnectionThatIsSwitchedOffLeavesNoEasierWay(t *testing.T) {
+	const alice = "alice@acme.test"
+	box, offer := local(policy.EmailCode, policy.Passkey)
+	w := newWorld(t, offer)
+	w.organization("acme", func(o *tenancy.Organization) {
+		o.DomainPolicy = &policy.Policy{Methods: policy.MethodsOf(policy.SSO, policy.Passkey)}
+	}, person("alice", "acme.test"))
+	w.browser().to("acme", "/", alice).press("Continue with acme-okta").as("alice").inApp("acme", alice)
+	w.changeConnection("acme", func(c *tenancy.Connection) { c.Disabled = true })
+	thief := w.browser().to("acme", "/", alice)
+	if strings.Contains(thief.p.Body, "First time here?") {
+		thief.press("First time here? Set up a passkey").submit(map[string]string{"code": box.code(t, alice)}).create(w.device())
+	}
+	if n := w.passkeysOf(alice); n != 0 {
+		t.Errorf("whoever reads the mail has %d passkeys of hers", n)
+	}
+	if thief.get(w.at("acme", "/")); strings.Contains(thief.p.Body, "app of") {
+		t.Error("whoever reads the mail is in the app of acme")
+	}
+}

@@ -168,10 +168,14 @@ func (s *Server) firstTime(v session.View, d policy.Decision, t *turn) {
 		return
 	}
 	// What is set up is good wherever the person goes. So their own domain must not have another
-	// way for them, which the policy of an organization that they visit leaves out.
+	// way for them, which the policy of an organization that they visit leaves out; nor have a
+	// provider's, which was switched off, and is no reason to let them in by an easier one.
 	home := *f
 	home.Organization, home.OrganizationActive, home.Own = "", true, nil
 	h := policy.Decide(&home)
+	if f.Domain != nil {
+		h.Methods |= f.Domain.Methods & policy.MethodsOf(policy.SSO)
+	}
 	if h.Verdict == policy.Prove && !h.Methods.Has(policy.EmailCode) && h.Methods&^made != 0 {
 		return
 	}
