@@ -639,6 +639,52 @@ func TestWhoeverTookAnAddressBeforeItsPersonCameBySocialIsThrownOut(t *testing.T
 	}
 }
 
+// The account at the provider is linked to somebody else's here while the code is on its way.
+func TestALinkThatIsRefusedLeavesNothingPlantedProved(t *testing.T) {
+	const victim = "victim@elsewhere.test"
+	m, box, offer := social(nil, []ssotest.Person{verifiedPerson("victim-1", victim)}, nil, policy.EmailCode, policy.Password)
+	w := newWorld(t, offer)
+	w.startup("hooli", func(*tenancy.Organization) {})
+	w.member("hooli", victim, policy.Active)
+	w.member("hooli", "other@elsewhere.test", policy.Active)
+	var mallory session.Token
+	w.update(func(tx store.Tx) error {
+		u, err := tx.UserByEmail(victim)
+		if err != nil {
+			return err
+		}
+		u.EmailVerified = false
+		if err := tx.PutUser(u); err != nil {
+			return err
+		}
+		if err := plant(tx, u.ID, w.clock.Now()); err != nil {
+			return err
+		}
+		_, mallory, err = session.Begin(tx, u.ID, policy.Proof{Method: policy.Password, At: w.clock.Now()}, nil, "", session.Browser{}, limits, w.clock.Now())
+		return err
+	})
+	u := w.browser().get(w.at("hooli", "/")).press("Continue with Google").as("victim-1").sees(http.StatusOK, "We sent a code")
+	w.update(func(tx store.Tx) error {
+		other, err := tx.UserByEmail("other@elsewhere.test")
+		if err != nil {
+			return err
+		}
+		return tx.PutIdentity(tenancy.Identity{Connection: m.connection("google"), Subject: "victim-1", User: other.ID, CreatedAt: w.clock.Now()})
+	})
+	u.submit(map[string]string{"code": box.code(t, victim)}).sees(http.StatusForbidden, "belongs to another account")
+
+	w.browser().to("hooli", "/", victim).press("E-mail me a code").submit(map[string]string{"code": box.code(t, victim)}).inApp("hooli", victim)
+	if ms := w.enrolled(victim); ms != 0 {
+		t.Errorf("of what was planted there is %v", ms.List())
+	}
+	w.view(func(tx store.Tx) error {
+		if _, _, err := session.Live(tx, mallory.Hash(), "", limits, w.clock.Now()); err == nil {
+			t.Error("the stranger is signed in still")
+		}
+		return nil
+	})
+}
+
 // The mailbox is no way around what protects an account: whoever reads it does not link an
 // account of their own.
 func TestNoAccountIsLinkedByMailToWhatIsProtectedByMore(t *testing.T) {

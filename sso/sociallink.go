@@ -2,6 +2,7 @@ package sso
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -216,6 +217,14 @@ func (s *Server) linkTo(tx store.Tx, v visit, p SocialProvider, now time.Time) (
 		err = s.mayLink(tx, v.turn, v.who, u.ID, p, st.Subject, true)
 	}
 	if err != nil && !errors.Is(err, tenancy.ErrNotFound) {
+		return in, err
+	}
+	// Before anything is written, for a refusal undoes nothing: the account there may have been
+	// linked to another one here since the code was sent.
+	switch i, err := tx.Identity(p.Connection(), st.Subject); {
+	case err == nil && i.User != u.ID:
+		return in, fmt.Errorf("identity: %w", tenancy.ErrTaken)
+	case err != nil && !errors.Is(err, tenancy.ErrNotFound):
 		return in, err
 	}
 	if in, err = tenancy.SignInByAddress(tx, s.rules, tenancy.Proven{Email: v.step.Email, Name: st.Name}, now); err != nil {
