@@ -158,6 +158,37 @@ func TestTheMailboxSetsNoFirstPasswordOfWhoHasAPasskey(t *testing.T) {
 	}
 }
 
+func TestTheMailboxSetsNoFirstPasskeyOfWhoHasAPassword(t *testing.T) {
+	// hooli, whose domain it is, takes passkeys and passwords; mallory's organization takes passkeys only.
+	const gavin = "gavin@hooli.test"
+	box, offer := local(policy.EmailCode, policy.Passkey, policy.Password)
+	w := newWorld(t, offer)
+	w.startup("hooli", func(o *tenancy.Organization) {
+		o.DomainPolicy = &policy.Policy{Methods: policy.MethodsOf(policy.Passkey, policy.Password)}
+	})
+	w.startup("mallory", func(o *tenancy.Organization) {
+		o.OrganizationPolicy = &policy.Policy{Methods: policy.MethodsOf(policy.Passkey)}
+	})
+	w.member("hooli", gavin, policy.Active)
+	u := w.browser().to("hooli", "/", gavin).press("Use your password")
+	u.follow("Forgot it?").press("Send the code").submit(map[string]string{"code": box.code(t, gavin)})
+	u.submit(map[string]string{"password": "four words in a row"}).submit(map[string]string{"password": "four words in a row"}).inApp("hooli", gavin)
+	w.clock.Advance(time.Hour)
+	for _, slug := range []string{"hooli", "mallory"} {
+		thief := w.browser().to(slug, "/", gavin).press("First time here? Set up a passkey")
+		thief.submit(map[string]string{"code": box.code(t, gavin)})
+		if strings.Contains(thief.p.Body, `data-passkey="create"`) {
+			thief.create(w.device())
+		}
+		if w.passkeysOf(gavin) != 0 {
+			t.Errorf("at %s, whoever reads the mail sets up a passkey: %s", slug, thief.p.Text)
+		}
+		if thief.get(w.at("hooli", "/")); strings.Contains(thief.p.Body, "app of") {
+			t.Errorf("by %s, whoever reads the mail is in", slug)
+		}
+	}
+}
+
 // A reset is of the address that it was asked for, and of what is asked of that address.
 func TestNobodysTurnResetsAnothersPassword(t *testing.T) {
 	box, offer := local(policy.EmailCode, policy.Password)

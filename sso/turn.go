@@ -160,7 +160,8 @@ func (s *Server) askable(tx store.Tx, a aim, who session.Session, v session.View
 
 // firstTime finds out whether what is asked for has to be set up first. It may be on the
 // strength of a code by mail, if the policies accept nothing but a passkey or a password and
-// the person has neither: then there is nothing that the mailbox would be a way around.
+// the person has none that they or the policy of their own domain accept: then there is nothing
+// that the mailbox would be a way around.
 func (s *Server) firstTime(v session.View, d policy.Decision, t *turn) {
 	f := &v.Facts
 	made := policy.MethodsOf(policy.Passkey, policy.Password)
@@ -172,15 +173,18 @@ func (s *Server) firstTime(v session.View, d policy.Decision, t *turn) {
 	// provider's, which was switched off, and is no reason to let them in by an easier one.
 	home := *f
 	home.Organization, home.OrganizationActive, home.Own = "", true, nil
-	h := policy.Decide(&home)
-	if f.Domain != nil {
-		h.Methods |= f.Domain.Methods & policy.MethodsOf(policy.SSO)
+	var ways policy.Methods // at home; none, if the code is enough there
+	if h := policy.Decide(&home); h.Verdict == policy.Prove {
+		ways = h.Methods
+		if f.Domain != nil {
+			ways |= f.Domain.Methods & policy.MethodsOf(policy.SSO)
+		}
 	}
-	if h.Verdict == policy.Prove && !h.Methods.Has(policy.EmailCode) && h.Methods&^made != 0 {
+	if !ways.Has(policy.EmailCode) && ways&^made != 0 {
 		return
 	}
 	t.FirstTime = true
-	if v.User.ID == "" || f.Enrolled&d.Methods != 0 || f.ConfinedTo != "" || !freshly(f, policy.EmailCode) {
+	if v.User.ID == "" || f.Enrolled&(d.Methods|ways) != 0 || f.ConfinedTo != "" || !freshly(f, policy.EmailCode) {
 		return
 	}
 	seconds := f.Enrolled & policy.MethodsOf(policy.TOTP, policy.Passkey, policy.RecoveryCode)
