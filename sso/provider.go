@@ -105,7 +105,7 @@ func (s *Server) leave(w http.ResponseWriter, r *http.Request, a aim, t turn) er
 	}
 	now := s.now()
 	to, started, err := s.oidc.Start(r.Context(), conn, oidc.StartRequest{
-		RedirectURI: s.url(pathCallback), OwnRedirectURI: own, LoginHint: t.Email, MaxAge: t.MaxAge,
+		RedirectURI: s.url(pathCallback), OwnRedirectURI: own, LoginHint: t.Hint, MaxAge: t.MaxAge,
 	}, now)
 	if err != nil {
 		e, hint := s.providerRefused(a, t.Organization, err)

@@ -317,3 +317,32 @@ func TestALinkOfAnotherSiteToAnyPageLeadsNobodyToAnotherAccount(t *testing.T) {
 		t.Error("whoever was signed in is another now")
 	}
 }
+
+func TestALinkTellsNoOrganizationWhoIsSignedIn(t *testing.T) {
+	w := newWorld(t)
+	w.organization("acme", nil, person("alice", "acme.test"))
+	w.organization("evil", func(o *tenancy.Organization) {
+		o.OrganizationPolicy = &policy.Policy{Methods: policy.MethodsOf(policy.SSO)}
+	}, person("eve", "evil.test"))
+	elsewhere := w.browser()
+	elsewhere.to("evil", "/", "x@evil.test") // a page of evil's provider
+	u := elsewhere.tab().to("acme", "/", "alice@acme.test").as("alice").inApp("acme", "alice@acme.test")
+	hint := func() string {
+		t.Helper()
+		p, err := u.Follow(t.Context(), elsewhere.p, w.signIn(w.request("evil", "/")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p.URL.Path != "/authorize" {
+			t.Fatalf("it led to %s (%s)", p.URL, p.Title)
+		}
+		return p.URL.Query().Get("login_hint")
+	}
+	if got := hint(); got != "" {
+		t.Errorf("evil's provider is told that it is %s", got)
+	}
+	w.member("evil", "alice@acme.test", policy.Active)
+	if got := hint(); got != "alice@acme.test" {
+		t.Errorf("the provider of an organization that knows her is told %q", got)
+	}
+}

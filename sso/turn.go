@@ -41,6 +41,10 @@ type turn struct {
 	Outcome      string
 	Organization tenancy.Organization
 	Email        string // of whoever is signed in, else as they say
+	// Hint is what the connections that are asked are told of the address: it is none of the
+	// business of an organization that does not know the person, and to whose host a link may
+	// have brought them.
+	Hint string
 	// Open: the person's address, once known, may name another provider, or there are
 	// other ways than a provider.
 	Open bool
@@ -127,6 +131,9 @@ func (s *Server) askable(tx store.Tx, a aim, who session.Session, v session.View
 			return err
 		}
 		t.Ask = conns
+		if who.ID == "" || string(v.DomainOrganization) == d.Organization || string(v.Membership.Organization) == d.Organization {
+			t.Hint = t.Email
+		}
 	}
 	t.Local = d.Methods &^ policy.MethodsOf(policy.SSO)
 	if len(s.socials(d.MaxAge)) == 0 {
