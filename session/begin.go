@@ -105,7 +105,11 @@ func AddProof(tx Tx, id ID, p policy.Proof, up *UpstreamSession, confined tenanc
 			return o.Connection == up.Connection
 		}), *up)
 	}
-	if s.ConfinedTo != "" && isFirst(p.Method) {
+	if s.ConfinedTo != "" && s.ConfinedTo != confined && isFirst(p.Method) {
+		// From now on it is counted among others.
+		if err := makeRoom(tx, s.User, confined, now); err != nil {
+			return Session{}, Token{}, err
+		}
 		s.ConfinedTo = confined
 	}
 	token := NewToken()

@@ -588,3 +588,35 @@ func TestNobodyHasMoreSessionsThanCanBeEnded(t *testing.T) {
 	}
 	w.must(func(tx store.Tx) error { return session.Deactivate(tx, w.acme.ID, jo.User, operator, w.now) })
 }
+
+// A session that was good in one organization takes its place among the others when it is good
+// everywhere: else whoever begins them there has as many as they like here.
+func TestLiftingAConfinementLeavesNobodyMoreSessionsThanCanBeEnded(t *testing.T) {
+	w := newWorld(t)
+	flo := w.invite("flo@else.test", w.acme.ID)
+	for range 70 {
+		w.now = w.now.Add(time.Second)
+		l := w.sso(w.okta, "flo@else.test")
+		if l.ConfinedTo != w.acme.ID {
+			t.Fatalf("confined to %q", l.ConfinedTo)
+		}
+		w.add(&l, policy.Proof{Method: policy.EmailCode, At: w.now}, nil, "")
+		w.wantLive(l.token, "", "the one that was lifted")
+	}
+	live := 0
+	w.must(func(tx store.Tx) error {
+		live = 0
+		for s, err := range tx.SessionsOf(flo) {
+			if err != nil {
+				return err
+			}
+			if s.Alive(limits, w.now) == nil {
+				live++
+			}
+		}
+		return nil
+	})
+	if live > 64 {
+		t.Errorf("%d sessions are good everywhere, the most is 64", live)
+	}
+}
