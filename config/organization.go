@@ -80,7 +80,8 @@ type Policy struct {
 // A DomainPolicy is the policy of the verified domains.
 type DomainPolicy struct {
 	Policy `yaml:",inline"`
-	// Makes a member of whoever proves an address at a verified domain.
+	// Makes a member of whoever proves an address at a verified domain: since it was verified, as it may have been
+	// another's before.
 	AutoJoin bool `yaml:"auto_join" default:"false"`
 }
 

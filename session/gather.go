@@ -68,6 +68,8 @@ type gathering struct {
 	q    Query
 	view View
 	orgs map[tenancy.OrgID]known
+	// domainSince is since when the person's domain has been DomainOrganization's.
+	domainSince time.Time
 }
 
 // known is an organization and its active connections, read once. The zero known is an
@@ -175,7 +177,7 @@ func (g *gathering) domain() error {
 	if err != nil || !k.exists {
 		return err
 	}
-	g.view.DomainOrganization = k.ID
+	g.view.DomainOrganization, g.domainSince = k.ID, d.VerifiedAt
 	g.view.Facts.Domain = k.bound(k.DomainPolicy, d.Name)
 	return nil
 }
@@ -255,10 +257,11 @@ func (g *gathering) confinement() error {
 }
 
 // proved reports whether the session has proved the person's address: by the identity
-// provider of the organization whose domain it is on, or by a code sent to it.
+// provider of the organization whose domain it is on, or by a code sent to it since it is that
+// organization's: before, it may have been another's, whose people are not its own (attack 79).
 func (g *gathering) proved() bool {
 	return slices.ContainsFunc(g.view.Facts.Proofs, func(p policy.Proof) bool {
-		return p.Method == policy.EmailCode ||
+		return p.Method == policy.EmailCode && !p.At.Before(g.domainSince) ||
 			p.Method == policy.SSO && p.Organization != "" && p.Organization == string(g.view.DomainOrganization)
 	})
 }

@@ -273,6 +273,46 @@ func TestADomainThatMovesTakesItsPeopleWithIt(t *testing.T) {
 	}
 }
 
+func TestACodeThatCameBeforeADomainMovedJoinsNobodyToItsNewOwner(t *testing.T) {
+	for name, prove := range map[string]func(tx store.Tx, w *world) error{
+		"said": func(tx store.Tx, w *world) error {
+			return tenancy.SetDomains(tx, w.globex.ID, []tenancy.DomainClaim{{Name: "globex.com", Verified: true}, {Name: "acme.com", Verified: true}}, operator, w.now)
+		},
+		"by DNS": func(tx store.Tx, w *world) error {
+			if _, err := tenancy.AddDomain(tx, w.globex.ID, "acme.com", tenancy.StrategyDNS, operator, w.now); err != nil {
+				return err
+			}
+			c, err := tenancy.StartCheck(tx, w.globex.ID, "acme.com", operator, w.now)
+			if err != nil {
+				return err
+			}
+			_, _, err = tenancy.Conclude(tx, c, tenancy.Present, "found", operator, w.now)
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			jo := w.mailed("jo@acme.com")
+			w.change(w.globex.ID, func(o *tenancy.Organization) { o.AutoJoin = true })
+			w.now = w.now.Add(time.Minute)
+			w.must(func(tx store.Tx) error {
+				if err := tenancy.RemoveDomain(tx, w.acme.ID, "acme.com", operator, w.now); err != nil {
+					return err
+				}
+				return prove(tx, w)
+			})
+			if f := w.in(w.globex.ID, jo).Facts; f.MayJoin {
+				t.Error("a code that was sent to Acme's mailbox makes a member of Globex, whose address it is now")
+			}
+			w.now = w.now.Add(time.Minute)
+			w.add(&jo, policy.Proof{Method: policy.EmailCode, At: w.now}, nil, "")
+			if f := w.in(w.globex.ID, jo).Facts; !f.MayJoin {
+				t.Error("with a code to what is Globex's mailbox now: may not join")
+			}
+		})
+	}
+}
+
 func TestWhoeverProvesAnAddressMayJoinWhereItsDomainMay(t *testing.T) {
 	w := newWorld(t)
 	w.change(w.acme.ID, func(o *tenancy.Organization) { o.AutoJoin, o.JITSSO = true, false })
@@ -315,6 +355,20 @@ func TestAPasswordProvesNoAddress(t *testing.T) {
 			t.Errorf("%s by %s: may join is %v", tt.who, tt.method, f.MayJoin)
 		}
 	}
+}
+
+// mailed signs somebody in by a code to the address, and begins a session.
+func (w *world) mailed(email string) (l login) {
+	w.t.Helper()
+	w.must(func(tx store.Tx) error {
+		in, err := tenancy.SignInByAddress(tx, tenancy.Rules{}, tenancy.Proven{Email: email}, w.now)
+		if err != nil {
+			return err
+		}
+		l.Session, l.token, err = session.Begin(tx, in.User.ID, policy.Proof{Method: policy.EmailCode, At: w.now}, nil, "", session.Browser{}, limits, w.now)
+		return err
+	})
+	return l
 }
 
 func TestABoundSaysWhichConnectionCanBeAsked(t *testing.T) {

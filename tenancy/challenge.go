@@ -236,7 +236,7 @@ func (c conclusion) ofPending(seen Sighting) (Domain, Change, error) {
 		case err != nil && !errors.Is(err, ErrNotFound):
 			return c.d, NoChange, err
 		}
-		c.d.State = DomainVerified
+		c.d.State, c.d.VerifiedAt = DomainVerified, c.now
 		c.d.Checks = Checks{Next: c.now.Add(RecheckPause), LastAt: c.now, LastReason: c.d.Checks.LastReason}
 		return c.put(ChangeVerified, audit.DomainVerified)
 	case !c.now.Before(expires):

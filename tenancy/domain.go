@@ -67,6 +67,8 @@ func VerifyDomain(tx Tx, org OrgID, name, strategy string, by audit.Actor, now t
 	event := audit.DomainVerified
 	if d.State == DomainVerified {
 		event = audit.DomainUpdated // proved twice
+	} else {
+		d.VerifiedAt = now.UTC()
 	}
 	d.State, d.Strategy, d.Checks = DomainVerified, strategy, Checks{}
 	if strategy == StrategyDNS {

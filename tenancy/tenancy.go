@@ -145,7 +145,9 @@ type Domain struct {
 	Token     string    `json:"verification_token,omitzero"`
 	Checks    Checks    `json:"checks,omitzero"`
 	CreatedAt time.Time `json:"created_at"`
-	UpdatedAt time.Time `json:"updated_at"`
+	// VerifiedAt is since when a verified domain has been the organization's.
+	VerifiedAt time.Time `json:"verified_at,omitzero"`
+	UpdatedAt  time.Time `json:"updated_at"`
 }
 
 // A Connection is one SSO set-up of one organization.
