@@ -3,6 +3,7 @@ package session
 import (
 	"errors"
 	"iter"
+	"slices"
 	"time"
 
 	"github.com/orgate/orgate/audit"
@@ -66,6 +67,15 @@ func EndAll(tx Tx, user tenancy.UserID, keep ID, by audit.Actor, now time.Time) 
 	}
 	return endWhere(tx, tx.SessionsOf(user), by, now, func(s Session) bool {
 		return kept.ID == "" || s.ID != kept.ID && s.Parent != kept.ID && s.ID != kept.Parent
+	})
+}
+
+// EndProvedBy ends every session of the user that has a proof by the method, with its children,
+// but for keep: the factor was taken away, and whoever has it may be somebody else. (Which of
+// several passkeys it was, a proof does not say.)
+func EndProvedBy(tx Tx, user tenancy.UserID, m policy.Method, keep ID, by audit.Actor, now time.Time) error {
+	return endWhere(tx, tx.SessionsOf(user), by, now, func(s Session) bool {
+		return s.ID != keep && slices.ContainsFunc(s.Proofs, func(p policy.Proof) bool { return p.Method == m })
 	})
 }
 

@@ -126,3 +126,43 @@ func TestOneMailTellsOfOneChange(t *testing.T) {
 		t.Errorf("%d mails of two changes", s.mails)
 	}
 }
+
+// A lost device is what a factor is taken away for: what was signed in with it ends too, as it
+// does with an old password.
+func TestAFactorThatIsRemovedTakesWhatItHasSignedIn(t *testing.T) {
+	s := newSite(t)
+	s.who = s.session("user_alice", "Firefox/140.0 Linux", "")
+	passkey := s.furnish("user_alice")
+	begun := func(first policy.Method, second ...policy.Method) session.ID {
+		x := session.Session{}
+		err := s.store.Update(t.Context(), func(tx store.Tx) (err error) {
+			now := time.Now()
+			x, _, err = session.Begin(tx, "user_alice", policy.Proof{Method: first, UserVerified: first == policy.Passkey, At: now}, nil, "", session.Browser{}, limits, now)
+			for _, m := range second {
+				if err == nil {
+					x, _, err = session.AddProof(tx, x.ID, policy.Proof{Method: m, At: now}, nil, "", now)
+				}
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return x.ID
+	}
+	stolen, app, other := begun(policy.Passkey), begun(policy.EmailCode, policy.TOTP), begun(policy.EmailCode)
+	s.post("/account/passkeys/remove", url.Values{"passkey": {passkey}})
+	if s.alive(stolen) {
+		t.Error("whoever signed in by the passkey that was removed is signed in still")
+	}
+	if !s.alive(app) || !s.alive(other) || !s.alive(s.who.ID) {
+		t.Error("a session without a passkey ended with one")
+	}
+	s.post("/account/app/remove", nil)
+	if s.alive(app) {
+		t.Error("whoever signed in by the app that was removed is signed in still")
+	}
+	if !s.alive(other) || !s.alive(s.who.ID) {
+		t.Error("a session without an app ended with it")
+	}
+}

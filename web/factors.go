@@ -158,7 +158,10 @@ func (s *Server) removePasskey(tx store.Tx, who session.Session, field func(stri
 	if err != nil {
 		return nil, err
 	}
-	return mail.FactorRemoved{Host: s.host, Factor: mail.Passkey}, factor.RemovePasskey(tx, who.User, p.ID, by(who), now)
+	if err := factor.RemovePasskey(tx, who.User, p.ID, by(who), now); err != nil {
+		return nil, err
+	}
+	return mail.FactorRemoved{Host: s.host, Factor: mail.Passkey}, session.EndProvedBy(tx, who.User, policy.Passkey, who.ID, by(who), now)
 }
 
 func (s *Server) removeApp(tx store.Tx, who session.Session, _ func(string) string, now time.Time) (mail.Composer, error) {
@@ -167,7 +170,10 @@ func (s *Server) removeApp(tx store.Tx, who session.Session, _ func(string) stri
 	} else if err != nil {
 		return nil, err
 	}
-	return mail.FactorRemoved{Host: s.host, Factor: mail.AuthenticatorApp}, factor.RemoveTOTP(tx, who.User, by(who), now)
+	if err := factor.RemoveTOTP(tx, who.User, by(who), now); err != nil {
+		return nil, err
+	}
+	return mail.FactorRemoved{Host: s.host, Factor: mail.AuthenticatorApp}, session.EndProvedBy(tx, who.User, policy.TOTP, who.ID, by(who), now)
 }
 
 func (s *Server) rename(tx store.Tx, who session.Session, field func(string) string, now time.Time) (mail.Composer, error) {
