@@ -101,6 +101,8 @@ func TestDecide(t *testing.T) {
 		// No policy.
 		{"nobody signed in, no policies", at().with(func(f *Facts) { f.Offered = MethodsOf(EmailCode, TOTP) }), prove(NotSignedIn, BySession, EmailCode)},
 		{"no policies, any first proof", at(ago(Social, 100*hour)), allow},
+		{"a proof by a method that is not offered", at(ago(EmailCode, 0)).with(func(f *Facts) { f.Offered = MethodsOf(Passkey) }), prove(MethodMissing, BySession, Passkey)},
+		{"nor where a policy names it", at(ago(EmailCode, 0)).own(Policy{Methods: MethodsOf(EmailCode, Passkey)}).with(func(f *Facts) { f.Offered = MethodsOf(Passkey) }), prove(MethodMissing, ByOrganizationPolicy, Passkey)},
 		{"a second factor is no first proof", at(ago(TOTP, 0), ago(RecoveryCode, 0)).with(func(f *Facts) { f.Offered = MethodsOf(EmailCode) }), prove(MethodMissing, BySession, EmailCode)},
 		{"nothing offered", at().with(func(f *Facts) { f.Offered = 0 }), deny(NoMethod, BySession)},
 		{"only second factors offered", at().with(func(f *Facts) { f.Offered = second &^ MethodsOf(Passkey) }), deny(NoMethod, BySession)},
@@ -203,7 +205,7 @@ func TestDecide(t *testing.T) {
 		{"undated, nothing is set up on it", at(undated(0)).own(Policy{Methods: MethodsOf(Social), MFA: true}), aged(prove(TooOldToEnroll, ByOrganizationPolicy, Social), EnrollWithin)},
 		{"undated, beside a proof with a date", at(ago(EmailCode, 0), undated(0)).own(Policy{Methods: MethodsOf(Social, EmailCode), MaxAge: hour}), until(allow, noon.Add(hour))},
 		{"at max_age it is too old", at(ago(EmailCode, hour)).own(Policy{Methods: MethodsOf(EmailCode), MaxAge: hour}), aged(prove(TooOld, ByOrganizationPolicy, EmailCode), hour)},
-		{"the second factor grows old too", at(ago(EmailCode, 0), ago(TOTP, hour)).own(Policy{MFA: true, MaxAge: hour}).with(func(f *Facts) { f.Enrolled, f.Offered = second&^(1<<Passkey), MethodsOf(TOTP) }), aged(Decision{Verdict: SecondFactor, Reason: TooOld, Source: ByOrganizationPolicy, Methods: MethodsOf(TOTP)}, hour)},
+		{"the second factor grows old too", at(ago(EmailCode, 0), ago(TOTP, hour)).own(Policy{MFA: true, MaxAge: hour}).with(func(f *Facts) { f.Enrolled, f.Offered = second&^(1<<Passkey), MethodsOf(EmailCode, TOTP) }), aged(Decision{Verdict: SecondFactor, Reason: TooOld, Source: ByOrganizationPolicy, Methods: MethodsOf(TOTP)}, hour)},
 		{"valid until the older factor is too old", at(ago(EmailCode, 10*minute), ago(TOTP, 20*minute)).own(Policy{MFA: true, MaxAge: hour}), until(allow, noon.Add(40*minute))},
 		{"the youngest proof counts", at(ago(EmailCode, 50*minute), ago(EmailCode, 10*minute)).own(Policy{MaxAge: hour}), until(allow, noon.Add(50*minute))},
 		{"the earlier end of two policies", at(ago(EmailCode, 10*minute)).domain(Policy{MaxAge: 20 * minute}).own(Policy{MaxAge: hour}), until(allow, noon.Add(10*minute))},

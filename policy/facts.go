@@ -76,7 +76,8 @@ type Facts struct {
 	// with nothing known of its connections.
 	Own *Bound
 	// Offered are the methods that this installation can ask for now, second
-	// factors included. What is not offered is never asked for.
+	// factors included. What is not offered is never asked for, and no first proof by
+	// it meets a policy.
 	Offered Methods
 	// Enrolled are the local factors that the person has set up: of password, passkey,
 	// TOTP and recovery code. Whoever has TOTP is asked for a second factor wherever a

@@ -60,7 +60,7 @@ func standFirst(f *Facts, b *Bound) (ps []Proof) {
 				ok = (b.Methods == 0 || b.Methods.Has(SSO)) && byOwnProvider(p)
 			}
 		case EmailCode, Password, Passkey, Social:
-			ok = b.Methods == 0 || b.Methods.Has(p.Method)
+			ok = f.Offered.Has(p.Method) && (b.Methods == 0 || b.Methods.Has(p.Method))
 		default: // never
 		}
 		if ok && isYoung(f, b, p) {
@@ -432,7 +432,10 @@ func TestMoreProofsAndFewerPoliciesNeverHurt(t *testing.T) {
 		still("no confinement", g)
 		g = *f
 		g.Offered, g.Enrolled = 0, 0
-		still("nothing offered, nothing set up", g)
+		for _, p := range f.Proofs {
+			g.Offered |= MethodsOf(p.Method)
+		}
+		still("nothing offered but what was proved, nothing set up", g)
 	})
 }
 

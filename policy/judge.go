@@ -106,6 +106,8 @@ func accepts(f *Facts, b *Bound, p *Proof) bool {
 		return false
 	case b.Methods != 0 && !b.Methods.Has(p.Method):
 		return false
+	case p.Method != SSO && !f.Offered.Has(p.Method):
+		return false // a code that was mailed to set something up, or a method that was given up
 	case p.Method != SSO:
 		return true
 	case p.Connection == "" || p.Organization == "":

@@ -357,6 +357,33 @@ func TestAPasswordProvesNoAddress(t *testing.T) {
 	}
 }
 
+func TestAProofByAMethodThatIsNotOfferedAnyMoreIsNone(t *testing.T) {
+	w := newWorld(t)
+	var l login
+	jo := w.mailed("jo@else.test")
+	w.must(func(tx store.Tx) (err error) {
+		l.Session, l.token, err = session.Begin(tx, jo.User, policy.Proof{Method: policy.Password, At: w.now}, nil, "", session.Browser{}, limits, w.now)
+		return err
+	})
+	q := session.Query{Session: w.reload(l.ID), Now: w.now}
+	for _, tt := range []struct {
+		offered policy.Methods
+		want    policy.Verdict
+	}{{policy.MethodsOf(policy.SSO, policy.EmailCode, policy.Password), policy.Allow}, {policy.MethodsOf(policy.SSO, policy.EmailCode), policy.Prove}} {
+		q.Offered = tt.offered
+		err := w.s.View(t.Context(), func(tx store.Tx) error {
+			v, err := session.Gather(tx, q)
+			if d := policy.Decide(&v.Facts); err == nil && d.Verdict != tt.want {
+				t.Errorf("with %s: %s", tt.offered, d.Verdict)
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // mailed signs somebody in by a code to the address, and begins a session.
 func (w *world) mailed(email string) (l login) {
 	w.t.Helper()

@@ -271,3 +271,25 @@ func TestAConnectionThatIsSwitchedOffLeavesNoEasierWay(t *testing.T) {
 		t.Error("whoever reads the mail is in the app of acme")
 	}
 }
+
+// The code that whoever comes for the first time is sent is to set something up on, and no
+// way in by itself: not where no policy says so, either, but the installation.
+func TestTheMailboxIsNoWayInWhereNoCodesAreOffered(t *testing.T) {
+	box, offer := local(policy.Passkey)
+	w := newWorld(t, offer)
+	w.startup("hooli", func(*tenancy.Organization) {})
+	w.member("hooli", casey, policy.Active)
+	u := w.browser().to("hooli", "/", casey).press("First time here? Set up a passkey")
+	u.submit(map[string]string{"code": box.code(t, casey)}).sees(http.StatusOK, "Set up a passkey")
+	u.create(w.device())
+	u.press(u.p.Forms[0].Buttons[0].Label).inApp("hooli", casey)
+
+	thief := w.browser().to("hooli", "/", casey).press("First time here? Set up a passkey")
+	thief.submit(map[string]string{"code": box.code(t, casey)})
+	if thief.get(w.at("hooli", "/")); strings.Contains(thief.p.Body, "app of") {
+		t.Error("whoever reads the mail is in")
+	}
+	if thief.get(w.login("/account")); thief.p.Status == http.StatusOK {
+		t.Errorf("whoever reads the mail sees the account: %s", thief.p.Text)
+	}
+}
