@@ -27,6 +27,8 @@ const (
 type Condition struct {
 	source  string
 	program cel.Program
+	// readsMethod: it says request.method.
+	readsMethod bool
 }
 
 // A ConditionError says what is wrong with an expression, and where.
@@ -91,7 +93,11 @@ func ParseCondition(expr string) (*Condition, error) {
 	if err != nil {
 		return nil, &ConditionError{Text: err.Error()}
 	}
-	return &Condition{expr, program}, nil
+	c := &Condition{source: expr, program: program}
+	for _, name := range ast.NativeRep().ReferenceMap() {
+		c.readsMethod = c.readsMethod || name.Name == "request.method"
+	}
+	return c, nil
 }
 
 // newEnvironment declares what an expression can name. The variables have dots in

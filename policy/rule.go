@@ -68,6 +68,12 @@ func (r *Rule) speaksOf(method string) bool {
 		method == "HEAD" && slices.Contains(r.Methods, "GET")
 }
 
+// AboutMethods reports whether it makes a difference to the rule which HTTP method a request
+// has: because the rule names some, or its condition looks.
+func (r *Rule) AboutMethods() bool {
+	return len(r.Methods) > 0 || r.When != nil && r.When.readsMethod
+}
+
 // A RuleSpec is a route rule as configured.
 type RuleSpec struct {
 	Path       string

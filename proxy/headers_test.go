@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/orgate/orgate/policy"
 )
 
 // spellings of a header name that some server reads as that name.
@@ -77,6 +79,25 @@ func TestAMethodOverrideGoesWhereRulesAreAboutMethods(t *testing.T) {
 		(&app{managed: newManagedNames(nil), methodRules: rules}).scrub(h)
 		if (len(h) == 0) != rules {
 			t.Errorf("rules about methods: %v, and left is %v", rules, h)
+		}
+	}
+}
+
+func TestAMethodOverrideGoesWhereAConditionIsAboutMethods(t *testing.T) {
+	for when, about := range map[string]bool{
+		`request.method != "DELETE" || member.role == "admin"`:       true,
+		`["GET", "HEAD"].exists(m, m == request . method)`:           true,
+		`member.role == "admin" || request.path != "request.method"`: false,
+	} {
+		rule, err := policy.RuleSpec{Path: "/**", When: when}.Compile()
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := newWorld(t, func(o *Options) { o.Apps[0].Rules = policy.Rules{rule} })
+		_, c := w.jo()
+		got := w.do("GET", acmeHost, "/reports/1", "Cookie", c, "X-Http-Method-Override", "DELETE").echo(t)
+		if _, said := got.Header["X-Http-Method-Override"]; said == about {
+			t.Errorf("%s: judged as a GET, and the app is told: %q", when, got.Header["X-Http-Method-Override"])
 		}
 	}
 }

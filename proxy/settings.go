@@ -202,7 +202,7 @@ func (in App) compile() (*app, error) {
 	if a.names, err = in.Headers.compile(); err != nil {
 		faults = append(faults, err)
 	}
-	a.methodRules = slices.ContainsFunc(in.Rules, func(r policy.Rule) bool { return len(r.Methods) > 0 })
+	a.methodRules = slices.ContainsFunc(in.Rules, func(r policy.Rule) bool { return r.AboutMethods() })
 	a.Timeouts.Connect = cmp.Or(a.Timeouts.Connect, 5*time.Second)
 	a.Timeouts.Idle = cmp.Or(a.Timeouts.Idle, 90*time.Second)
 	return a, errors.Join(faults...)
