@@ -61,6 +61,22 @@ func (rs Rules) MatchFold(method, path string) *Rule {
 	return nil
 }
 
+// Unnamed returns the rules about certain methods whose path matches without regard to case, if
+// method is one that no rule can name; else none. Many an app takes such a method for a GET, so
+// what those rules ask for is asked for too; what they grant is not granted.
+func (rs Rules) Unnamed(method, path string) (named []*Rule) {
+	if slices.Contains(methodsKnown(), method) {
+		return nil
+	}
+	path = strings.ToLower(path)
+	for i := range rs {
+		if r := &rs[i]; len(r.Methods) > 0 && r.Pattern.matchLower(path) {
+			named = append(named, r)
+		}
+	}
+	return named
+}
+
 // speaksOf reports whether the rule is about the HTTP method. An app answers HEAD by
 // the handler of GET, so a rule about GET that left HEAD out would leave a side door.
 func (r *Rule) speaksOf(method string) bool {

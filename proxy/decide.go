@@ -30,8 +30,8 @@ func (x *exchange) decide(g *grant, now time.Time) policy.Decision {
 // judge is decide by rules that may be newer than the request; rule is the one of them that
 // matches its path.
 //
-// The app may take the path for one in another case, and an ambiguous path in one of several
-// ways. Then no rule that grants applies, and each that asks for more than membership does.
+// The app may take the path for one in another case, an ambiguous path in one of several
+// ways, and a method that it does not know for a GET. Then no rule that grants applies, and each that asks for more than membership does.
 func (x *exchange) judge(rules policy.Rules, rule *policy.Rule, g *grant, now time.Time) policy.Decision {
 	f := g.facts
 	f.Now = now
@@ -42,6 +42,9 @@ func (x *exchange) judge(rules policy.Rules, rule *policy.Rule, g *grant, now ti
 		if other := rules.MatchFold(x.method, x.target.path); other != rule {
 			d = alsoBy(other, &f, d)
 		}
+		for _, other := range rules.Unnamed(x.method, x.target.path) {
+			d = alsoBy(other, &f, d)
+		}
 		return d
 	}
 	d := policy.Decide(&f)
@@ -49,6 +52,9 @@ func (x *exchange) judge(rules policy.Rules, rule *policy.Rule, g *grant, now ti
 		f.Request.Path = path
 		d = alsoBy(rules.Match(x.method, path), &f, d)
 		d = alsoBy(rules.MatchFold(x.method, path), &f, d)
+		for _, other := range rules.Unnamed(x.method, path) {
+			d = alsoBy(other, &f, d)
+		}
 	}
 	return d
 }

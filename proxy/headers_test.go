@@ -102,6 +102,38 @@ func TestAMethodOverrideGoesWhereAConditionIsAboutMethods(t *testing.T) {
 	}
 }
 
+func TestAMethodThatNoRuleCanNameIsNoWayAroundThoseThatAreNamed(t *testing.T) {
+	var rs policy.Rules
+	for _, spec := range []policy.RuleSpec{
+		{Path: "/admin/**", Methods: []string{"OPTIONS"}, Access: "public"},
+		{Path: "/admin/**", Methods: []string{"GET"}},
+		{Path: "/admin/**", Methods: []string{"GET", "POST"}, Role: "admin"},
+		{Path: "/reports/**", Methods: []string{"GET"}, Role: "admin"},
+	} {
+		rule, err := spec.Compile()
+		if err != nil {
+			t.Fatal(err)
+		}
+		rs = append(rs, rule)
+	}
+	w := newWorld(t, func(o *Options) { o.Apps[0].Rules = rs; o.Apps[0].AmbiguousPaths = true })
+	_, c := w.jo()
+	for _, tt := range []struct {
+		method, path string
+		status       int
+	}{
+		{"JEFF", "/reports/1", http.StatusForbidden}, {"JEFF", "/Reports/1", http.StatusForbidden}, {"JEFF", "/reports;x/1", http.StatusForbidden},
+		{"JEFF", "/admin/x", http.StatusForbidden}, {"JEFF", "/other", http.StatusOK}, {"DELETE", "/reports/1", http.StatusOK}, {"GET", "/admin/x", http.StatusOK},
+	} {
+		if got := w.do(tt.method, acmeHost, tt.path, "Cookie", c).StatusCode; got != tt.status {
+			t.Errorf("%s %s: %d, want %d", tt.method, tt.path, got, tt.status)
+		}
+	}
+	if got := w.do("JEFF", acmeHost, "/admin/x").StatusCode; got != http.StatusUnauthorized {
+		t.Errorf("of nobody: %d", got)
+	}
+}
+
 func TestAnAppCantSetOurCookies(t *testing.T) {
 	h := http.Header{
 		"Set-Cookie":       {"a=1", "__Host-orgate_session=x; Path=/; Secure", "__host-ORGATE_session=x", "orgate_login=x", "=__Host-orgate_session=x", " = orgate_session=x", "b=orgate_session"},

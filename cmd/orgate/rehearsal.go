@@ -313,7 +313,8 @@ func (r *rehearsal) keep(tx store.Tx, user tenancy.UserID, p policy.Proof, up *s
 }
 
 // decide judges the request, if there is one, as the proxy would at the first app: by the rule
-// that matches, and by the one that would if the app took the path for one in another case.
+// that matches, and by those that would if the app took the path for one in another case, or a
+// method that no rule can name for another.
 func (r *rehearsal) decide(f *policy.Facts, o tenancy.Organization) (policy.Decision, error) {
 	if r.path == "" {
 		return policy.Decide(f), nil
@@ -326,12 +327,14 @@ func (r *rehearsal) decide(f *policy.Facts, o tenancy.Organization) (policy.Deci
 	f.Request = policy.Request{Method: strings.ToUpper(r.method), Path: path, Host: string(app.Host.Host(o.Slug))}
 	f.Rule = app.Rules.Match(f.Request.Method, path)
 	d := policy.Decide(f)
-	other := app.Rules.MatchFold(f.Request.Method, path)
-	if d.Verdict != policy.Allow || other == nil || other == f.Rule || other.Access == policy.Public {
-		return d, nil
+	for _, other := range append(app.Rules.Unnamed(f.Request.Method, path), app.Rules.MatchFold(f.Request.Method, path)) {
+		if d.Verdict != policy.Allow || other == nil || other == f.Rule || other.Access == policy.Public {
+			continue
+		}
+		f.Rule = other
+		d = policy.Decide(f)
 	}
-	f.Rule = other
-	return policy.Decide(f), nil
+	return d, nil
 }
 
 func (r *rehearsal) say(what, why string) { r.said = append(r.said, saying{what, why}) }
