@@ -72,6 +72,13 @@ func (x *exchange) forwardAuth(r *http.Request, host tenancy.Host, port string) 
 			Text: text.T("The path is one of ours, or can be read in two ways.")})
 		return
 	}
+	if pl.app.overridden(r.Header) {
+		// The proxy that asks hands it on to the app: we can take nothing out.
+		x.code = "bad_original_request"
+		x.fail(r, &endpoint.Error{Status: http.StatusForbidden, Code: x.code, Title: text.T("This request can't be judged"),
+			Err: errUntrusted("forward-auth: a header of the original request changes its method, and route rules are about methods")})
+		return
+	}
 	if err := x.authorize(r); err != nil {
 		x.fail(r, err)
 		return

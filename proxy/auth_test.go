@@ -75,6 +75,7 @@ func TestForwardAuthJudgesTheOriginalRequest(t *testing.T) {
 		{"a role that is missing", member, acmeHost, []string{"X-Forwarded-Uri", "/admin/x"}, 403},
 		{"a role that is there", admin, acmeHost, []string{"X-Forwarded-Uri", "/admin/x"}, 200},
 		{"a method that is missing a permission", member, acmeHost, []string{"X-Forwarded-Uri", "/reports/1", "X-Forwarded-Method", "DELETE"}, 403},
+		{"the same, with what has the app take it for a DELETE", member, acmeHost, []string{"X-Forwarded-Uri", "/reports/1", "X-Forwarded-Method", "GET", "X_http_method_override", "DELETE"}, 403},
 		{"the same with another method", member, acmeHost, []string{"X-Forwarded-Uri", "/reports/1", "X-Forwarded-Method", "GET"}, 200},
 		{"another tenant's host", member, globexHost, []string{"X-Forwarded-Uri", "/x"}, 401},
 		{"an unknown host", member, "nobody.example.com", []string{"X-Forwarded-Uri", "/x"}, 403},

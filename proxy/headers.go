@@ -112,6 +112,19 @@ func (a *app) unsayable(name string) bool {
 	return a.managed.has(name) || a.methodRules && isOverride(name)
 }
 
+// overridden reports whether h changes the method of a request where a rule is about methods.
+func (a *app) overridden(h http.Header) bool {
+	if !a.methodRules {
+		return false
+	}
+	for name := range h {
+		if isOverride(name) {
+			return true
+		}
+	}
+	return false
+}
+
 // scrub removes from h whatever a client may not say to an app: managed headers in every
 // spelling, our cookies, and credentials that are for us.
 func (a *app) scrub(h http.Header) {
