@@ -1,8 +1,10 @@
 package sso
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/orgate/orgate/internal/endpoint"
@@ -40,10 +42,13 @@ func (s *Server) wants(tx store.Tx, t turn, who session.Session, p policy.Proof,
 // something that they do take, or is known at another provider. (Of a provider that the operator
 // trusts, the word is as good as that of another.)
 //
+// What is linked is good wherever the person goes. So if they are known at a social provider, and
+// one of their organizations takes that and no code, it takes more than a code here, too.
+//
 // The error is [tenancy.ErrIdentityConflict] if the user is known at the provider under another
 // subject: the address was given to somebody else there, who reads its mail now.
 func (s *Server) mayLink(tx store.Tx, t turn, who session.Session, user tenancy.UserID, p SocialProvider, subject string, byCode bool) error {
-	known := false
+	known, social := false, false
 	for i, err := range tx.Identities(user) {
 		if err != nil {
 			return err
@@ -55,6 +60,12 @@ func (s *Server) mayLink(tx store.Tx, t turn, who session.Session, user tenancy.
 			continue // what is to be linked
 		}
 		known = byCode
+		social = social || byCode && i.Organization == ""
+	}
+	if social && (who.User != user || !s.provedBeyondMail(who)) {
+		if elsewhere, err := socialAlone(tx, user); err != nil || elsewhere {
+			return cmp.Or(err, errLinkFirst)
+		}
 	}
 	if who.User == user {
 		if fresh, err := s.provedFreshly(tx, who); err != nil || fresh {
@@ -71,6 +82,33 @@ func (s *Server) mayLink(tx store.Tx, t turn, who session.Session, user tenancy.
 		return errLinkFirst
 	}
 	return nil
+}
+
+// provedBeyondMail reports whether a session has proved a moment ago what whoever reads the
+// person's mail can't: a code is sent there, and so is the way to another password.
+func (s *Server) provedBeyondMail(who session.Session) bool {
+	now := s.now()
+	return slices.ContainsFunc(who.Proofs, func(p policy.Proof) bool {
+		return p.Method != policy.EmailCode && p.Method != policy.Password && !p.Undated && now.Sub(p.At) < policy.EnrollWithin
+	})
+}
+
+// socialAlone reports whether an organization that the person is a member of takes the word of a
+// social provider and no code by mail.
+func socialAlone(tx store.Tx, user tenancy.UserID) (bool, error) {
+	for m, err := range tx.Memberships(user) {
+		if err != nil {
+			return false, err
+		}
+		o, err := tx.Organization(m.Organization)
+		if err != nil {
+			return false, err
+		}
+		if p := o.OrganizationPolicy; p != nil && p.Methods.Has(policy.Social) && !p.Methods.Has(policy.EmailCode) {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // linkIdentity is POST /account/identities/link: who is signed in wants an account at a

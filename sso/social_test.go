@@ -1236,3 +1236,36 @@ func TestACodeIsForTheVeryAccountThatItWasSentFor(t *testing.T) {
 		})
 	}
 }
+
+// Hooli takes the word of a social provider and nothing else, and jo is known at one. Whoever reads
+// jo's mail is in at the login host by a code, as the installation takes those; and has an account of
+// their own at another provider.
+func TestTheLoginHostIsNoWayAroundAnOrganizationThatTakesNoCodes(t *testing.T) {
+	const jo = "jo@elsewhere.test"
+	for name, link := range map[string]func(*world, *user, *postbox) *user{
+		"at the sign-in": func(w *world, thief *user, box *postbox) *user {
+			return thief.get(w.login("/sign-in")).press("Continue with Google").as("thief").
+				sees(http.StatusOK, "We sent a code").submit(map[string]string{"code": box.code(t, jo)})
+		},
+		"on the account page": func(w *world, thief *user, box *postbox) *user {
+			thief.get(w.login("/sign-in?next=account")).submit(map[string]string{"email": jo}).press("E-mail me a code").submit(map[string]string{"code": box.code(t, jo)})
+			return thief.get(w.login("/account")).press("Link Google").as("thief").
+				sees(http.StatusOK, "We sent a code").submit(map[string]string{"code": box.code(t, jo)})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m, box, offer := social(nil, []ssotest.Person{verifiedPerson("thief", jo)}, nil, policy.EmailCode)
+			w := newWorld(t, offer)
+			w.startup("hooli", func(o *tenancy.Organization) {
+				o.OrganizationPolicy = &policy.Policy{Methods: policy.MethodsOf(policy.Social)}
+			})
+			w.member("hooli", jo, policy.Active)
+			w.update(func(tx store.Tx) error { return withOther(tx, tenancy.UserID("user_"+jo), m, w.clock.Now()) })
+			before := w.linked(jo)
+			link(w, w.browser(), box).sees(http.StatusConflict, "Google is not linked to your account yet")
+			if !slices.Equal(w.linked(jo), before) {
+				t.Errorf("linked: %v", w.linked(jo))
+			}
+		})
+	}
+}
