@@ -276,6 +276,8 @@ func (s *Server) passwordNew(w http.ResponseWriter, r *http.Request) error {
 		return s.setPassword(tx, r, v, user, hash, now)
 	})
 	switch {
+	case errors.Is(err, tenancy.ErrIdentityConflict):
+		return s.anothersAddress(r, v, err)
 	case errors.Is(err, tenancy.ErrNotMember):
 		return s.noAccount(v, err)
 	case err != nil:
