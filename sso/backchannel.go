@@ -11,7 +11,7 @@ import (
 	"github.com/orgate/orgate/audit"
 	"github.com/orgate/orgate/internal/endpoint"
 	"github.com/orgate/orgate/session"
-	"github.com/orgate/orgate/sso/oauth"
+	"github.com/orgate/orgate/sso/idp"
 	"github.com/orgate/orgate/store"
 	"github.com/orgate/orgate/tenancy"
 )
@@ -28,7 +28,7 @@ const (
 func (s *Server) backchannelLogout(w http.ResponseWriter, r *http.Request) error {
 	ended, err := s.logout(w, r)
 	if err != nil {
-		if e, ok := errors.AsType[*oauth.Error](err); ok && (e.Code == oauth.CodeUnreachable || e.Code == oauth.CodeSlow || e.Code == oauth.CodeUnavailable) {
+		if e, ok := errors.AsType[*idp.Error](err); ok && (e.Code == idp.CodeUnreachable || e.Code == idp.CodeSlow || e.Code == idp.CodeUnavailable) {
 			return s.answerLogout(w, r, http.StatusServiceUnavailable, string(e.Code), err)
 		} else if ok {
 			return s.answerLogout(w, r, http.StatusBadRequest, string(e.Code), err)

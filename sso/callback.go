@@ -13,7 +13,7 @@ import (
 	"github.com/orgate/orgate/internal/text"
 	"github.com/orgate/orgate/policy"
 	"github.com/orgate/orgate/session"
-	"github.com/orgate/orgate/sso/oauth"
+	"github.com/orgate/orgate/sso/idp"
 	"github.com/orgate/orgate/sso/oidc"
 	"github.com/orgate/orgate/store"
 	"github.com/orgate/orgate/tenancy"
@@ -245,7 +245,7 @@ func (s *Server) failed(r *http.Request, f flow, org tenancy.Organization, email
 	}
 	s.logFailure(r, tenancy.Connection{ID: f.Connection, Organization: f.Owner}, e.Code, hint, cause)
 	s.count(e.Code)
-	if x, ok := errors.AsType[*oauth.Error](cause); ok && x.Code == oauth.CodeCodeRefused {
+	if x, ok := errors.AsType[*idp.Error](cause); ok && x.Code == idp.CodeCodeRefused {
 		// Most likely a second click: then the first one is on its way, and needs the
 		// state. That the code is used once is the provider's promise.
 		return e
@@ -272,7 +272,7 @@ func (s *Server) failed(r *http.Request, f flow, org tenancy.Organization, email
 
 // explain finds the words; e is nil if the fault is our own.
 func (s *Server) explain(f flow, org tenancy.Organization, email string, cause error) (e *endpoint.Error, hint string) {
-	if _, ok := errors.AsType[*oauth.Error](cause); ok {
+	if _, ok := errors.AsType[*idp.Error](cause); ok {
 		return s.providerRefused(f.Aim, org, cause)
 	}
 	switch {

@@ -13,7 +13,7 @@ import (
 	"github.com/orgate/orgate/internal/endpoint"
 	"github.com/orgate/orgate/internal/text"
 	"github.com/orgate/orgate/session"
-	"github.com/orgate/orgate/sso/oauth"
+	"github.com/orgate/orgate/sso/idp"
 	"github.com/orgate/orgate/sso/oidc"
 	"github.com/orgate/orgate/store"
 	"github.com/orgate/orgate/tenancy"
@@ -83,7 +83,7 @@ func (s *Server) client(c tenancy.Connection) (oidc.Connection, error) {
 		if err != nil {
 			return oidc.Connection{}, fmt.Errorf("client secret of connection %s: %w", c.ID, err)
 		}
-		conn.ClientSecret = oauth.Secret(plain)
+		conn.ClientSecret = idp.Secret(plain)
 	}
 	return conn, nil
 }
@@ -161,7 +161,7 @@ func (s *Server) providerRefused(a aim, org tenancy.Organization, err error) (e 
 		Text: text.T("Your identity provider's answer could not be accepted."), Hint: text.T("Tell the people who look after your sign-in the id below."),
 		ActionURL: s.again(a, a.Another), ActionText: text.T("Try again"), Err: err,
 	}
-	cause, ok := errors.AsType[*oauth.Error](err)
+	cause, ok := errors.AsType[*idp.Error](err)
 	if !ok {
 		e.Status = http.StatusInternalServerError
 		return e, ""
@@ -171,13 +171,13 @@ func (s *Server) providerRefused(a aim, org tenancy.Organization, err error) (e 
 		e.Hint = text.T("Try again. If it goes on, tell the people who look after your sign-in the id below.")
 	}
 	switch cause.Code {
-	case oauth.CodeUnreachable, oauth.CodeUnavailable:
+	case idp.CodeUnreachable, idp.CodeUnavailable:
 		e.Status = http.StatusBadGateway
-	case oauth.CodeSlow:
+	case idp.CodeSlow:
 		e.Status = http.StatusGatewayTimeout
-	case oauth.CodeCallback, oauth.CodeState, oauth.CodeFlowExpired:
+	case idp.CodeCallback, idp.CodeState, idp.CodeFlowExpired:
 		e.Status = http.StatusBadRequest
-	case oauth.CodeDenied:
+	case idp.CodeDenied:
 		e.Title = text.T("You were not let in")
 	default: // it answered, and what it said is no good
 	}

@@ -17,7 +17,7 @@ import (
 	"github.com/orgate/orgate/policy"
 	"github.com/orgate/orgate/session"
 	"github.com/orgate/orgate/sso/github"
-	"github.com/orgate/orgate/sso/oauth"
+	"github.com/orgate/orgate/sso/idp"
 	"github.com/orgate/orgate/sso/oidc"
 	"github.com/orgate/orgate/tenancy"
 )
@@ -61,7 +61,7 @@ type SocialProvider struct {
 	Issuer string
 
 	ClientID     string
-	ClientSecret oauth.Secret
+	ClientSecret idp.Secret
 	// TrustEmail: that it says it has verified an address is a proof of the address, where
 	// [tenancy.SocialSignIn] lets it be.
 	TrustEmail bool

@@ -23,7 +23,7 @@ import (
 	"github.com/orgate/orgate/sso"
 	"github.com/orgate/orgate/sso/factor"
 	"github.com/orgate/orgate/sso/github"
-	"github.com/orgate/orgate/sso/oauth"
+	"github.com/orgate/orgate/sso/idp"
 	"github.com/orgate/orgate/sso/oidc"
 	"github.com/orgate/orgate/sso/ssotest"
 	"github.com/orgate/orgate/store"
@@ -58,7 +58,7 @@ func social(edit func(*sso.SocialProvider), people []ssotest.Person, accounts []
 		start := func(name string) *ssotest.Provider {
 			p := ssotest.Start(w.t, ssotest.Options{Name: name, People: people, Now: w.clock.Now, Clients: []ssotest.Client{{ID: "orgate-at-" + name, Secret: "secret-of-" + name, RedirectURIs: all}}})
 			m.providers = append(m.providers, sso.SocialProvider{
-				Name: name, Label: strings.ToUpper(name[:1]) + name[1:], Issuer: p.Issuer(), ClientID: "orgate-at-" + name, ClientSecret: oauth.Secret("secret-of-" + name),
+				Name: name, Label: strings.ToUpper(name[:1]) + name[1:], Issuer: p.Issuer(), ClientID: "orgate-at-" + name, ClientSecret: idp.Secret("secret-of-" + name),
 			})
 			return p
 		}

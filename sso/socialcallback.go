@@ -13,7 +13,7 @@ import (
 	"github.com/orgate/orgate/internal/text"
 	"github.com/orgate/orgate/policy"
 	"github.com/orgate/orgate/session"
-	"github.com/orgate/orgate/sso/oauth"
+	"github.com/orgate/orgate/sso/idp"
 	"github.com/orgate/orgate/store"
 	"github.com/orgate/orgate/tenancy"
 )
@@ -204,7 +204,7 @@ func (s *Server) socialFailed(r *http.Request, f socialFlow, p SocialProvider, e
 	}
 	s.logSocial(r, p, e.Code, hint, cause)
 	s.count(e.Code)
-	if x, ok := errors.AsType[*oauth.Error](cause); ok && x.Code == oauth.CodeCodeRefused {
+	if x, ok := errors.AsType[*idp.Error](cause); ok && x.Code == idp.CodeCodeRefused {
 		// Most likely a second click: then the first one is on its way, and needs the state.
 		return e
 	}
@@ -229,7 +229,7 @@ func (s *Server) socialFailed(r *http.Request, f socialFlow, p SocialProvider, e
 func (s *Server) explainSocial(a aim, p SocialProvider, email string, cause error) (e *endpoint.Error, hint string) {
 	email = clip(email, maxEmail)
 	v := visit{aim: a, step: step{Email: email}}
-	if _, ok := errors.AsType[*oauth.Error](cause); ok {
+	if _, ok := errors.AsType[*idp.Error](cause); ok {
 		return s.providerRefused(a, tenancy.Organization{}, cause)
 	}
 	e = &endpoint.Error{Status: http.StatusForbidden, ActionURL: s.again(a, true), ActionText: text.T("Use another account"), Err: cause}

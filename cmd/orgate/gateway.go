@@ -31,7 +31,7 @@ import (
 	"github.com/orgate/orgate/session"
 	"github.com/orgate/orgate/sso"
 	"github.com/orgate/orgate/sso/github"
-	"github.com/orgate/orgate/sso/oauth"
+	"github.com/orgate/orgate/sso/idp"
 	"github.com/orgate/orgate/sso/oidc"
 	"github.com/orgate/orgate/sso/passkey"
 	"github.com/orgate/orgate/store"
@@ -287,7 +287,7 @@ func socialProviders(c *config.Config) (in []sso.SocialProvider, shown []web.Soc
 	for _, p := range c.SignIn.Social {
 		x := sso.SocialProvider{
 			Name: p.Name, Label: p.Label, GitHub: p.Type == "github", Site: string(p.URL), Issuer: string(p.Issuer),
-			ClientID: p.ClientID, ClientSecret: oauth.Secret(p.ClientSecret.Reveal()), TrustEmail: p.TrustEmail,
+			ClientID: p.ClientID, ClientSecret: idp.Secret(p.ClientSecret.Reveal()), TrustEmail: p.TrustEmail,
 		}
 		in, shown = append(in, x), append(shown, web.Social{Connection: x.Connection(), Name: p.Name, Label: p.Label})
 	}

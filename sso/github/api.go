@@ -13,6 +13,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/orgate/orgate/sso/idp"
 	"github.com/orgate/orgate/sso/oauth"
 )
 
@@ -66,7 +67,7 @@ type user struct {
 func (u user) subject() string { return strconv.FormatInt(u.ID, 10) }
 
 func (u user) name() string {
-	return oauth.Printable(strings.TrimSpace(cmp.Or(u.Name, u.Login)), maxText)
+	return idp.Printable(strings.TrimSpace(cmp.Or(u.Name, u.Login)), maxText)
 }
 
 // user asks whose token it is.
@@ -81,7 +82,7 @@ func (c *Client) user(ctx context.Context, a App, token string) (u user, err err
 	case u.ID <= 0:
 		return user{}, fail(CodeUser, nil, "id is missing")
 	case u.Type != "User":
-		return user{}, fail(CodeUser, nil, "this account is no person's: "+oauth.Printable(u.Type, 40))
+		return user{}, fail(CodeUser, nil, "this account is no person's: "+idp.Printable(u.Type, 40))
 	}
 	return u, nil
 }
@@ -126,7 +127,7 @@ func primaryOf(all []address) (string, error) {
 		return "", fail(CodeUser, nil, what+": more than one address is the primary one")
 	case primary == "":
 		return "", fail(CodeNoEmail, nil, what+": no primary address that is verified")
-	case len(primary) > maxText || !oauth.Plain(primary):
+	case len(primary) > maxText || !idp.Plain(primary):
 		return "", fail(CodeUser, nil, what+": the address is not plain text of at most 255 bytes")
 	case isNoReply(primary):
 		return "", fail(CodeNoEmail, nil, what+": the primary address takes no mail")
@@ -172,7 +173,7 @@ func (c *Client) do(req *http.Request, what string, code Code, into any) (status
 		return resp.StatusCode, nil
 	}
 	if kind, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type")); err != nil || kind != "application/json" {
-		return 0, fail(code, nil, what+": content type "+oauth.Printable(resp.Header.Get("Content-Type"), 60))
+		return 0, fail(code, nil, what+": content type "+idp.Printable(resp.Header.Get("Content-Type"), 60))
 	}
 	b, err := io.ReadAll(io.LimitReader(resp.Body, maxDocument+1))
 	switch {

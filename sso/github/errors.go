@@ -2,54 +2,54 @@ package github
 
 import (
 	"github.com/orgate/orgate/internal/text"
-	"github.com/orgate/orgate/sso/oauth"
+	"github.com/orgate/orgate/sso/idp"
 )
 
 // A Code names what went wrong: one of the constants below, so it can label a metric.
-type Code = oauth.Code
+type Code = idp.Code
 
 // An Error is why a sign-in did not happen.
-type Error = oauth.Error
+type Error = idp.Error
 
 // What goes wrong.
 const (
 	// GitHub can't be asked.
-	CodeUnreachable = oauth.CodeUnreachable
-	CodeSlow        = oauth.CodeSlow
-	CodeForbidden   = oauth.CodeForbidden // egress rules: not https, an address inside, a redirect
-	CodeTooLarge    = oauth.CodeTooLarge
-	CodeUnavailable = oauth.CodeUnavailable // it says so itself: 5xx, too many requests
+	CodeUnreachable = idp.CodeUnreachable
+	CodeSlow        = idp.CodeSlow
+	CodeForbidden   = idp.CodeForbidden // egress rules: not https, an address inside, a redirect
+	CodeTooLarge    = idp.CodeTooLarge
+	CodeUnavailable = idp.CodeUnavailable // it says so itself: 5xx, too many requests
 
 	// The settings are not good.
-	CodeConnection         = oauth.CodeConnection
-	CodeInvalidClient      = oauth.CodeInvalidClient // wrong client id or secret
-	CodeRequest            = oauth.CodeRequest
+	CodeConnection         = idp.CodeConnection
+	CodeInvalidClient      = idp.CodeInvalidClient // wrong client id or secret
+	CodeRequest            = idp.CodeRequest
 	CodeScope         Code = "scope_missing"
 
 	// What the browser brought back.
-	CodeCallback       = oauth.CodeCallback
-	CodeState          = oauth.CodeState
-	CodeFlowExpired    = oauth.CodeFlowExpired
-	CodeResponseIssuer = oauth.CodeResponseIssuer // RFC 9207
-	CodeDenied         = oauth.CodeDenied
-	CodeCodeRefused    = oauth.CodeCodeRefused // the code was used, is old, or another's
+	CodeCallback       = idp.CodeCallback
+	CodeState          = idp.CodeState
+	CodeFlowExpired    = idp.CodeFlowExpired
+	CodeResponseIssuer = idp.CodeResponseIssuer // RFC 9207
+	CodeDenied         = idp.CodeDenied
+	CodeCodeRefused    = idp.CodeCodeRefused // the code was used, is old, or another's
 
 	// What GitHub says.
-	CodeTokenAnswer = oauth.CodeTokenAnswer
-	CodeUser        = oauth.CodeUserinfo
-	CodeNoEmail     = oauth.CodeNoEmail
+	CodeTokenAnswer = idp.CodeTokenAnswer
+	CodeUser        = idp.CodeUserinfo
+	CodeNoEmail     = idp.CodeNoEmail
 )
 
 // fail makes an Error. detail may hold what a stranger wrote: it is made printable and
 // bounded here.
 func fail(code Code, cause error, detail string) *Error {
 	said, hint, retry := describe(code)
-	return &Error{Protocol: "github", Code: code, Text: said, Hint: hint, Detail: oauth.Printable(detail, oauth.MaxDetail), Retry: retry, Err: cause}
+	return &Error{Protocol: "github", Code: code, Text: said, Hint: hint, Detail: idp.Printable(detail, idp.MaxDetail), Retry: retry, Err: cause}
 }
 
 // call explains why a call to GitHub failed. what names it: "/user".
 func call(what string, err error) *Error {
-	code, detail := oauth.CallFailed(what, err)
+	code, detail := idp.CallFailed(what, err)
 	return fail(code, err, detail)
 }
 

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/orgate/orgate/sso/idp"
 	"github.com/orgate/orgate/sso/oauth"
 )
 
@@ -17,7 +18,7 @@ import (
 // The caller lets a flow be finished once, successful or not. (GitHub lets a code be used
 // once, too.)
 func (c *Client) Finish(ctx context.Context, a App, f Flow, callback url.Values, now time.Time) (Assertion, error) {
-	ctx, cancel := context.WithTimeout(ctx, oauth.FinishLimit)
+	ctx, cancel := context.WithTimeout(ctx, idp.FinishLimit)
 	defer cancel()
 	// The state comes first: before it is right, nothing else of the request means anything.
 	if err := f.check(a, callback, now); err != nil {
@@ -53,7 +54,7 @@ func (f Flow) check(a App, callback url.Values, now time.Time) error {
 	case f.App != a.ID || f.Site != a.site() || f.ClientID != a.ClientID:
 		return fail(CodeState, nil, "the flow was started for another app")
 	}
-	if fault := oauth.CheckAge(f.StartedAt, now); fault != "" {
+	if fault := idp.CheckAge(f.StartedAt, now); fault != "" {
 		return fail(CodeFlowExpired, nil, fault)
 	}
 	return nil
@@ -64,7 +65,7 @@ func answer(a App, callback url.Values) (string, error) {
 	// RFC 9207. github.com says it; older servers do not, and an address that is no other
 	// provider's has to do.
 	if want := a.site() + "/login/oauth"; callback.Has("iss") && callback.Get("iss") != want {
-		return "", fail(CodeResponseIssuer, nil, fmt.Sprintf("expected %q, got %q", want, oauth.Printable(callback.Get("iss"), 100)))
+		return "", fail(CodeResponseIssuer, nil, fmt.Sprintf("expected %q, got %q", want, idp.Printable(callback.Get("iss"), 100)))
 	}
 	if e := callback.Get("error"); e != "" {
 		return "", fail(refusal(e), nil, oauth.Refused("authorization", e, callback.Get("error_description")))

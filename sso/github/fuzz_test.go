@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 	"testing"
 
-	"github.com/orgate/orgate/sso/oauth"
+	"github.com/orgate/orgate/sso/idp"
 )
 
 // FuzzEmails: whatever list there is, the address that is taken is the one primary one, and
@@ -34,7 +34,7 @@ func FuzzEmails(f *testing.F) {
 				}
 			}
 		}
-		if n != 1 || got == "" || !oauth.Plain(got) || isNoReply(got) {
+		if n != 1 || got == "" || !idp.Plain(got) || isNoReply(got) {
 			t.Errorf("%q of %s", got, body)
 		}
 	})

@@ -21,7 +21,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/orgate/orgate/internal/egress"
-	"github.com/orgate/orgate/sso/oauth"
+	"github.com/orgate/orgate/sso/idp"
 )
 
 // An App is an OAuth app, or a GitHub App, that is registered at a GitHub.
@@ -38,12 +38,12 @@ type App struct {
 const Site = "https://github.com"
 
 // A Secret does not print itself.
-type Secret = oauth.Secret
+type Secret = idp.Secret
 
 // Limits of what may be sent to us, beside those of package egress, and of time.
 const (
 	// FlowLife is how long a person may take at GitHub, whose codes live as long.
-	FlowLife = oauth.FlowLife
+	FlowLife = idp.FlowLife
 
 	maxDocument = 256 << 10 // one answer
 	maxText     = 255       // a name, an address
@@ -101,7 +101,7 @@ func (c *Client) Start(a App, r StartRequest, now time.Time) (string, Flow, erro
 		return "", Flow{}, fail(CodeForbidden, err, to+": "+err.Error())
 	}
 	f := Flow{
-		State: oauth.Random(), Verifier: oauth2.GenerateVerifier(), App: a.ID, Site: a.site(), ClientID: a.ClientID,
+		State: idp.Random(), Verifier: oauth2.GenerateVerifier(), App: a.ID, Site: a.site(), ClientID: a.ClientID,
 		RedirectURI: r.RedirectURI, StartedAt: now.UTC().Truncate(time.Second),
 	}
 	q := url.Values{

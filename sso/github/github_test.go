@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/orgate/orgate/internal/egress"
-	"github.com/orgate/orgate/sso/oauth"
+	"github.com/orgate/orgate/sso/idp"
 	"github.com/orgate/orgate/sso/ssotest"
 )
 
@@ -284,7 +284,7 @@ func TestOnlyTheAnswerToThisFlowIsOne(t *testing.T) {
 	}{
 		"no flow":                 {func(_ *App, f *Flow, _ url.Values) { *f = Flow{} }, 0, CodeState},
 		"no flow, and no state":   {func(_ *App, f *Flow, q url.Values) { *f = Flow{}; q.Del("state") }, 0, CodeState},
-		"another state":           {func(_ *App, _ *Flow, q url.Values) { q.Set("state", oauth.Random()) }, 0, CodeState},
+		"another state":           {func(_ *App, _ *Flow, q url.Values) { q.Set("state", idp.Random()) }, 0, CodeState},
 		"no verifier":             {func(_ *App, f *Flow, _ url.Values) { f.Verifier = "" }, 0, CodeState},
 		"another app":             {func(a *App, _ *Flow, _ url.Values) { a.ID = "social:other" }, 0, CodeState},
 		"another client":          {func(a *App, _ *Flow, _ url.Values) { a.ClientID = "other" }, 0, CodeState},

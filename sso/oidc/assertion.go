@@ -10,7 +10,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/orgate/orgate/sso/oauth"
+	"github.com/orgate/orgate/sso/idp"
 )
 
 // An Assertion is what a provider says of a person, verified to be its word. Whether the
@@ -45,7 +45,7 @@ func (p *provider) assert(ctx context.Context, m metadata, c Connection, cs clai
 	a.Subject, _ = cs.subject() // checked
 	a.AuthTime, _, _ = cs.instant("auth_time")
 	sid, err := cs.text("sid")
-	if err != nil || len(sid) > maxSubject || !oauth.Plain(sid) {
+	if err != nil || len(sid) > maxSubject || !idp.Plain(sid) {
 		return Assertion{}, fail(CodeClaims, nil, "sid is not plain text of at most 255 bytes")
 	}
 	a.SID = sid
@@ -75,7 +75,7 @@ func (p *provider) assert(ctx context.Context, m metadata, c Connection, cs clai
 			a.HasGroups = true
 		}
 	}
-	a.Name = oauth.Printable(a.Name, maxSubject)
+	a.Name = idp.Printable(a.Name, maxSubject)
 	a.Attributes = attributes(c.GroupsClaim, cs, more)
 	return a, nil
 }
@@ -94,7 +94,7 @@ func (a *Assertion) readEmail(cs, more claims) error {
 	if a.Email == "" {
 		return fail(CodeNoEmail, nil, "")
 	}
-	if len(a.Email) > maxSubject || !oauth.Plain(a.Email) {
+	if len(a.Email) > maxSubject || !idp.Plain(a.Email) {
 		return fail(CodeClaims, nil, "email is not plain text of at most 255 bytes")
 	}
 	if a.EmailVerified, err = from.boolean("email_verified"); err != nil {
@@ -148,7 +148,7 @@ func (cs claims) groups(name string) ([]string, error) {
 	}
 	groups, seen := make([]string, 0, len(list)), make(map[string]bool, len(list))
 	for _, g := range list {
-		if len(g) > maxGroup || !oauth.Plain(g) {
+		if len(g) > maxGroup || !idp.Plain(g) {
 			return nil, fail(CodeGroups, nil, "a name is not plain text of at most 512 bytes")
 		}
 		if g != "" && !seen[g] {
@@ -167,7 +167,7 @@ func attributes(groupsClaim string, cs, more claims) map[string]any {
 	maps.Copy(all, cs)
 	out, left := map[string]any{}, maxTogether
 	for _, name := range slices.Sorted(maps.Keys(all)) {
-		if name == "" || name == groupsClaim || len(name) > maxSubject || !oauth.Plain(name) || slices.Contains(protocolClaims[:], name) {
+		if name == "" || name == groupsClaim || len(name) > maxSubject || !idp.Plain(name) || slices.Contains(protocolClaims[:], name) {
 			continue
 		}
 		size := len(name) + len(all[name])
@@ -187,7 +187,7 @@ func (cs claims) attribute(name string) (v any, ok bool) {
 	if !cs.has(name) {
 		return nil, false
 	}
-	fits := func(s string) bool { return len(s) <= maxAttribute && oauth.Plain(s) }
+	fits := func(s string) bool { return len(s) <= maxAttribute && idp.Plain(s) }
 	switch cs[name][0] {
 	case '"':
 		s, err := cs.text(name)

@@ -12,7 +12,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/orgate/orgate/sso/oauth"
+	"github.com/orgate/orgate/sso/idp"
 )
 
 // claims are the members of one JSON object: an ID token's payload, or userinfo. Names
@@ -44,10 +44,10 @@ func parseClaims(b []byte) (claims, error) {
 			return nil, errors.New("not a JSON object")
 		}
 		if _, twice := cs[name]; twice {
-			return nil, errors.New("claim " + oauth.Printable(name, 60) + " comes twice")
+			return nil, errors.New("claim " + idp.Printable(name, 60) + " comes twice")
 		}
 		if i := slices.IndexFunc(protocolClaims[:], func(p string) bool { return strings.EqualFold(p, name) }); i >= 0 && protocolClaims[i] != name {
-			return nil, errors.New("claim " + oauth.Printable(name, 60) + " is spelled like " + protocolClaims[i])
+			return nil, errors.New("claim " + idp.Printable(name, 60) + " is spelled like " + protocolClaims[i])
 		}
 		cs[name] = value
 	}
@@ -149,7 +149,7 @@ func (cs claims) subject() (string, error) {
 		return "", errors.New("sub is missing")
 	case len(sub) > maxSubject:
 		return "", errors.New("sub is longer than 255 bytes")
-	case !oauth.Plain(sub):
+	case !idp.Plain(sub):
 		return "", errors.New("sub is not plain text")
 	}
 	return sub, nil

@@ -10,7 +10,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
-	"github.com/orgate/orgate/sso/oauth"
+	"github.com/orgate/orgate/sso/idp"
 )
 
 func TestOneDocumentHasOneMeaning(t *testing.T) {
@@ -108,7 +108,7 @@ func FuzzClaims(f *testing.F) {
 			t.Errorf("%d groups", len(groups))
 		}
 		var a Assertion
-		if err := a.readEmail(cs, claims{}); err == nil && (a.Email == "" || !oauth.Plain(a.Email)) {
+		if err := a.readEmail(cs, claims{}); err == nil && (a.Email == "" || !idp.Plain(a.Email)) {
 			t.Errorf("e-mail %q", a.Email)
 		}
 		for name, v := range attributes("groups", cs, claims{}) {

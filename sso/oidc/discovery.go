@@ -13,7 +13,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/orgate/orgate/internal/egress"
-	"github.com/orgate/orgate/sso/oauth"
+	"github.com/orgate/orgate/sso/idp"
 )
 
 // A provider is what one connection knows of its provider.
@@ -83,7 +83,7 @@ func parseMetadata(b []byte, issuer string, check func(string) error) (metadata,
 		return metadata{}, fail(CodeDiscovery, nil, "not the JSON that it should be")
 	}
 	if d.Issuer != issuer {
-		return metadata{}, fail(CodeIssuerMismatch, nil, fmt.Sprintf("configured %q, discovered %q", issuer, oauth.Printable(d.Issuer, 100)))
+		return metadata{}, fail(CodeIssuerMismatch, nil, fmt.Sprintf("configured %q, discovered %q", issuer, idp.Printable(d.Issuer, 100)))
 	}
 	for name, u := range map[string]string{"authorization_endpoint": d.Authorization, "token_endpoint": d.Token, "jwks_uri": d.JWKS} {
 		if u == "" {

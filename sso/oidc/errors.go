@@ -4,23 +4,23 @@ import (
 	"errors"
 
 	"github.com/orgate/orgate/internal/text"
-	"github.com/orgate/orgate/sso/oauth"
+	"github.com/orgate/orgate/sso/idp"
 )
 
 // A Code names what went wrong: one of the constants below, so it can label a metric.
-type Code = oauth.Code
+type Code = idp.Code
 
 // An Error is why a sign-in or a logout did not happen.
-type Error = oauth.Error
+type Error = idp.Error
 
 // What goes wrong.
 const (
 	// The provider can't be asked.
-	CodeUnreachable = oauth.CodeUnreachable
-	CodeSlow        = oauth.CodeSlow
-	CodeForbidden   = oauth.CodeForbidden // egress rules: not https, an address inside, a redirect
-	CodeTooLarge    = oauth.CodeTooLarge
-	CodeUnavailable = oauth.CodeUnavailable // it says so itself: 5xx, temporarily_unavailable
+	CodeUnreachable = idp.CodeUnreachable
+	CodeSlow        = idp.CodeSlow
+	CodeForbidden   = idp.CodeForbidden // egress rules: not https, an address inside, a redirect
+	CodeTooLarge    = idp.CodeTooLarge
+	CodeUnavailable = idp.CodeUnavailable // it says so itself: 5xx, temporarily_unavailable
 
 	// What it publishes is not good.
 	CodeDiscovery      Code = "discovery_broken"
@@ -29,21 +29,21 @@ const (
 	CodeUnsupported    Code = "provider_unsupported"
 
 	// The connection's settings are not good.
-	CodeConnection    = oauth.CodeConnection
-	CodeInvalidClient = oauth.CodeInvalidClient // wrong client id or secret
-	CodeRequest       = oauth.CodeRequest
+	CodeConnection    = idp.CodeConnection
+	CodeInvalidClient = idp.CodeInvalidClient // wrong client id or secret
+	CodeRequest       = idp.CodeRequest
 
 	// What the browser brought back.
-	CodeCallback            = oauth.CodeCallback
-	CodeState               = oauth.CodeState
-	CodeFlowExpired         = oauth.CodeFlowExpired
-	CodeResponseIssuer      = oauth.CodeResponseIssuer // RFC 9207
-	CodeDenied              = oauth.CodeDenied
+	CodeCallback            = idp.CodeCallback
+	CodeState               = idp.CodeState
+	CodeFlowExpired         = idp.CodeFlowExpired
+	CodeResponseIssuer      = idp.CodeResponseIssuer // RFC 9207
+	CodeDenied              = idp.CodeDenied
 	CodeLoginRequired  Code = "login_required"
-	CodeCodeRefused         = oauth.CodeCodeRefused // the code was used, is old, or another's
+	CodeCodeRefused         = idp.CodeCodeRefused // the code was used, is old, or another's
 
 	// The token.
-	CodeTokenAnswer         = oauth.CodeTokenAnswer
+	CodeTokenAnswer         = idp.CodeTokenAnswer
 	CodeTokenMalformed Code = "token_malformed"
 	CodeAlgorithm      Code = "token_algorithm"
 	CodeUnknownKey     Code = "token_key_unknown"
@@ -57,8 +57,8 @@ const (
 	CodeSubject        Code = "token_subject"
 	CodeClaims         Code = "token_claims"
 	CodeGroups         Code = "groups_claim"
-	CodeUserinfo            = oauth.CodeUserinfo
-	CodeNoEmail             = oauth.CodeNoEmail
+	CodeUserinfo            = idp.CodeUserinfo
+	CodeNoEmail             = idp.CodeNoEmail
 	CodeLogoutToken    Code = "logout_token_invalid"
 )
 
@@ -66,7 +66,7 @@ const (
 // bounded here.
 func fail(code Code, cause error, detail string) *Error {
 	said, hint, retry := describe(code)
-	return &Error{Protocol: "oidc", Code: code, Text: said, Hint: hint, Detail: oauth.Printable(detail, oauth.MaxDetail), Retry: retry, Err: cause}
+	return &Error{Protocol: "oidc", Code: code, Text: said, Hint: hint, Detail: idp.Printable(detail, idp.MaxDetail), Retry: retry, Err: cause}
 }
 
 // call explains why a call to the provider failed. what names it: "discovery".
@@ -74,7 +74,7 @@ func call(what string, err error) *Error {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e
 	}
-	code, detail := oauth.CallFailed(what, err)
+	code, detail := idp.CallFailed(what, err)
 	return fail(code, err, detail)
 }
 

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/orgate/orgate/internal/egress"
+	"github.com/orgate/orgate/sso/idp"
 	"github.com/orgate/orgate/sso/oauth"
 )
 
@@ -23,7 +24,7 @@ import (
 // The caller lets a flow be finished once, successful or not. (The provider lets a code
 // be used once, too.)
 func (ps *Providers) Finish(ctx context.Context, c Connection, f Flow, callback url.Values, now time.Time) (Assertion, error) {
-	ctx, cancel := context.WithTimeout(ctx, oauth.FinishLimit)
+	ctx, cancel := context.WithTimeout(ctx, idp.FinishLimit)
 	defer cancel()
 
 	// The state comes first: before it is right, nothing else of the request means anything.
@@ -64,7 +65,7 @@ func (f Flow) check(c Connection, callback url.Values, now time.Time) error {
 	if f.ConnectionID != c.ID || f.Issuer != c.Issuer {
 		return fail(CodeState, nil, "the flow was started for another connection or issuer")
 	}
-	if fault := oauth.CheckAge(f.StartedAt, now); fault != "" {
+	if fault := idp.CheckAge(f.StartedAt, now); fault != "" {
 		return fail(CodeFlowExpired, nil, fault)
 	}
 	return nil
@@ -75,7 +76,7 @@ func answer(f Flow, m metadata, c Connection, callback url.Values) (string, erro
 	// RFC 9207: without this, a code of one provider can be fed to another's token endpoint
 	// (mix-up). It holds for error answers too.
 	if iss := callback.Get("iss"); callback.Has("iss") && iss != c.Issuer {
-		return "", fail(CodeResponseIssuer, nil, fmt.Sprintf("expected %q, got %q", c.Issuer, oauth.Printable(iss, 100)))
+		return "", fail(CodeResponseIssuer, nil, fmt.Sprintf("expected %q, got %q", c.Issuer, idp.Printable(iss, 100)))
 	} else if !callback.Has("iss") && (f.ResponseIssuer || m.ResponseIssuer) {
 		return "", fail(CodeResponseIssuer, nil, "the provider announces iss, and it is missing")
 	}

@@ -15,7 +15,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"github.com/orgate/orgate/internal/egress"
-	"github.com/orgate/orgate/sso/oauth"
+	"github.com/orgate/orgate/sso/idp"
 )
 
 // A keySet is the keys of one provider, those that can sign a token for us. A new one
@@ -143,7 +143,7 @@ func (r *keyRing) verify(ctx context.Context, jws *jose.JSONWebSignature, from s
 	}
 	kid := jws.Signatures[0].Header.KeyID
 	if !r.mayAsk(kid, from) {
-		return nil, fail(CodeUnknownKey, nil, "kid "+oauth.Printable(kid, 60)+"; keys were fetched a moment ago")
+		return nil, fail(CodeUnknownKey, nil, "kid "+idp.Printable(kid, 60)+"; keys were fetched a moment ago")
 	}
 	if set, err = r.set.renew(ctx); err != nil {
 		return nil, err
@@ -151,7 +151,7 @@ func (r *keyRing) verify(ctx context.Context, jws *jose.JSONWebSignature, from s
 	payload, err = set.verify(jws)
 	if errors.Is(err, errUnknownKey) {
 		r.noteMissing(kid, from)
-		return nil, fail(CodeUnknownKey, nil, "kid "+oauth.Printable(kid, 60))
+		return nil, fail(CodeUnknownKey, nil, "kid "+idp.Printable(kid, 60))
 	}
 	return payload, err
 }
@@ -203,5 +203,5 @@ func (s keySet) verify(jws *jose.JSONWebSignature) ([]byte, error) {
 	if tried == 0 || h.KeyID == "" {
 		return nil, errUnknownKey
 	}
-	return nil, fail(CodeSignature, nil, "kid "+oauth.Printable(h.KeyID, 60))
+	return nil, fail(CodeSignature, nil, "kid "+idp.Printable(h.KeyID, 60))
 }

@@ -7,7 +7,7 @@ import (
 	"net/url"
 	"time"
 
-	"github.com/orgate/orgate/sso/oauth"
+	"github.com/orgate/orgate/sso/idp"
 )
 
 // A LogoutRequest says how to come back from the provider's sign-out.
@@ -73,7 +73,7 @@ const backChannelEvent = "http://schemas.openid.net/event/backchannel-logout"
 // VerifyLogout reads a logout token that somebody posted to the back-channel logout URI of
 // the connection. Anybody can: what it costs to refuse one is bounded. The error is an [*Error].
 func (ps *Providers) VerifyLogout(ctx context.Context, c Connection, raw string, now time.Time) (Logout, error) {
-	ctx, cancel := context.WithTimeout(ctx, oauth.FinishLimit)
+	ctx, cancel := context.WithTimeout(ctx, idp.FinishLimit)
 	defer cancel()
 	p, err := ps.provider(c)
 	if err != nil {
@@ -128,13 +128,13 @@ func (cs claims) logout(now time.Time) (out Logout, reason string) {
 			return Logout{}, err.Error()
 		}
 	}
-	if out.SID, err = cs.text("sid"); err != nil || len(out.SID) > maxSubject || !oauth.Plain(out.SID) {
+	if out.SID, err = cs.text("sid"); err != nil || len(out.SID) > maxSubject || !idp.Plain(out.SID) {
 		return Logout{}, "sid is not plain text of at most 255 bytes"
 	}
 	if out.Subject == "" && out.SID == "" {
 		return Logout{}, "neither sub nor sid"
 	}
-	if out.JTI, err = cs.text("jti"); err != nil || out.JTI == "" || len(out.JTI) > maxSubject || !oauth.Plain(out.JTI) {
+	if out.JTI, err = cs.text("jti"); err != nil || out.JTI == "" || len(out.JTI) > maxSubject || !idp.Plain(out.JTI) {
 		return Logout{}, "jti is not plain text of 1 to 255 bytes"
 	}
 	// An old one may have been replayed since before we remember.

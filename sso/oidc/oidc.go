@@ -21,7 +21,7 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 
 	"github.com/orgate/orgate/internal/egress"
-	"github.com/orgate/orgate/sso/oauth"
+	"github.com/orgate/orgate/sso/idp"
 )
 
 // A Connection is the relying party's side of one provider.
@@ -40,7 +40,7 @@ type Connection struct {
 }
 
 // A Secret does not print itself.
-type Secret = oauth.Secret
+type Secret = idp.Secret
 
 func (c Connection) scopes() []string {
 	more := c.Scopes
@@ -74,9 +74,9 @@ const (
 // Limits of time.
 const (
 	// FlowLife is how long a person may take at the provider.
-	FlowLife = oauth.FlowLife
+	FlowLife = idp.FlowLife
 
-	skew         = oauth.Skew
+	skew         = idp.Skew
 	maxTokenLife = 24 * time.Hour
 	logoutLife   = 10 * time.Minute // age of a logout token
 	fetchLimit   = 5 * time.Second  // one discovery or key fetch

@@ -7,7 +7,7 @@ import (
 
 	"golang.org/x/oauth2"
 
-	"github.com/orgate/orgate/sso/oauth"
+	"github.com/orgate/orgate/sso/idp"
 )
 
 // A StartRequest says what to ask of the provider.
@@ -62,7 +62,7 @@ func (ps *Providers) Start(ctx context.Context, c Connection, r StartRequest, no
 		r.RedirectURI = r.OwnRedirectURI
 	}
 	f := Flow{
-		State: oauth.Random(), Nonce: oauth.Random(), Verifier: oauth2.GenerateVerifier(),
+		State: idp.Random(), Nonce: idp.Random(), Verifier: oauth2.GenerateVerifier(),
 		ConnectionID: c.ID, Issuer: c.Issuer, RedirectURI: r.RedirectURI, ResponseIssuer: m.ResponseIssuer,
 		MaxAge: r.MaxAge, ForceLogin: r.ForceLogin, StartedAt: now.UTC().Truncate(time.Second),
 	}
@@ -70,7 +70,7 @@ func (ps *Providers) Start(ctx context.Context, c Connection, r StartRequest, no
 		oauth2.SetAuthURLParam("nonce", f.Nonce),
 		oauth2.S256ChallengeOption(f.Verifier), // whatever discovery says of it: who does not know PKCE ignores it
 	}
-	if r.LoginHint != "" && len(r.LoginHint) <= maxSubject && oauth.Plain(r.LoginHint) {
+	if r.LoginHint != "" && len(r.LoginHint) <= maxSubject && idp.Plain(r.LoginHint) {
 		options = append(options, oauth2.SetAuthURLParam("login_hint", r.LoginHint))
 	}
 	switch {

@@ -12,7 +12,7 @@ import (
 	gooidc "github.com/coreos/go-oidc/v3/oidc"
 	"github.com/go-jose/go-jose/v4"
 
-	"github.com/orgate/orgate/sso/oauth"
+	"github.com/orgate/orgate/sso/idp"
 )
 
 // A verification is the key set that go-oidc verifies one token with. It keeps what
@@ -72,12 +72,12 @@ func precheck(raw string, algorithms []string, types ...string) error {
 		return fail(CodeTokenMalformed, nil, "header is not JSON")
 	}
 	if !slices.Contains(algorithms, h.Algorithm) {
-		return fail(CodeAlgorithm, nil, fmt.Sprintf("alg %q, want one of %s", oauth.Printable(h.Algorithm, 30), strings.Join(algorithms, ", ")))
+		return fail(CodeAlgorithm, nil, fmt.Sprintf("alg %q, want one of %s", idp.Printable(h.Algorithm, 30), strings.Join(algorithms, ", ")))
 	}
 	// RFC 8725, 3.11: a token of one kind must not pass for another.
 	typ := strings.TrimPrefix(strings.ToLower(h.Type), "application/")
 	if typ != "" && !slices.Contains(types, typ) {
-		return fail(CodeTokenMalformed, nil, fmt.Sprintf("typ %q", oauth.Printable(h.Type, 30)))
+		return fail(CodeTokenMalformed, nil, fmt.Sprintf("typ %q", idp.Printable(h.Type, 30)))
 	}
 	return nil
 }
@@ -120,24 +120,24 @@ func (p *provider) verifyIDToken(ctx context.Context, m metadata, c Connection, 
 func (cs claims) check(c Connection, now time.Time) error {
 	iss, err := cs.text("iss")
 	if err != nil || iss != c.Issuer {
-		return fail(CodeIssuer, nil, fmt.Sprintf("expected %q, got %q", c.Issuer, oauth.Printable(iss, 100)))
+		return fail(CodeIssuer, nil, fmt.Sprintf("expected %q, got %q", c.Issuer, idp.Printable(iss, 100)))
 	}
 	aud, err := cs.texts("aud")
 	if err != nil || !slices.Contains(aud, c.ClientID) {
-		return fail(CodeAudience, nil, "aud "+oauth.Printable(string(cs["aud"]), 100))
+		return fail(CodeAudience, nil, "aud "+idp.Printable(string(cs["aud"]), 100))
 	}
 	azp, err := cs.text("azp")
 	switch {
 	case err != nil, cs.has("azp") && azp != c.ClientID:
-		return fail(CodeAudience, nil, "azp "+oauth.Printable(string(cs["azp"]), 100))
+		return fail(CodeAudience, nil, "azp "+idp.Printable(string(cs["azp"]), 100))
 	case len(aud) > 1 && azp == "":
-		return fail(CodeAudience, nil, "several audiences and no azp: "+oauth.Printable(string(cs["aud"]), 100))
+		return fail(CodeAudience, nil, "several audiences and no azp: "+idp.Printable(string(cs["aud"]), 100))
 	}
 
 	exp, hasExp, err := cs.instant("exp")
 	switch {
 	case err != nil || !hasExp:
-		return fail(CodeTime, nil, "exp "+oauth.Printable(string(cs["exp"]), 40))
+		return fail(CodeTime, nil, "exp "+idp.Printable(string(cs["exp"]), 40))
 	case !now.Before(exp.Add(skew)):
 		return fail(CodeExpired, nil, fmt.Sprintf("exp %s ago", now.Sub(exp).Round(time.Second)))
 	case exp.Sub(now) > maxTokenLife+skew:
@@ -145,10 +145,10 @@ func (cs claims) check(c Connection, now time.Time) error {
 	}
 	iat, hasIAT, err := cs.instant("iat")
 	if err != nil || !hasIAT || iat.Sub(now) > skew {
-		return fail(CodeTime, nil, "iat "+oauth.Printable(string(cs["iat"]), 40))
+		return fail(CodeTime, nil, "iat "+idp.Printable(string(cs["iat"]), 40))
 	}
 	if nbf, _, err := cs.instant("nbf"); err != nil || nbf.Sub(now) > skew {
-		return fail(CodeTime, nil, "nbf "+oauth.Printable(string(cs["nbf"]), 40))
+		return fail(CodeTime, nil, "nbf "+idp.Printable(string(cs["nbf"]), 40))
 	}
 	return nil
 }
