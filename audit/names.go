@@ -24,6 +24,17 @@ const (
 	ConnectionActivated   = "connection.activated"
 	ConnectionDeactivated = "connection.deactivated"
 	ConnectionDeleted     = "connection.deleted"
+	// The certificate that a SAML provider signs with ends soon, or has ended; a longer one
+	// has come.
+	SAMLCertificateRenewalRequired = "connection.saml_certificate_renewal_required"
+	SAMLCertificateRenewed         = "connection.saml_certificate_renewed"
+	// What a SAML provider publishes of itself has changed, or can't be had or believed any
+	// more: the last good version stays in force.
+	SAMLMetadataChanged = "orgate.connection.saml_metadata_changed"
+	SAMLMetadataFailed  = "orgate.connection.saml_metadata_failed"
+	// A key pair of ours was made for a SAML connection, or is no longer in its metadata.
+	SAMLKeyCreated = "orgate.connection.saml_key_created"
+	SAMLKeyRetired = "orgate.connection.saml_key_retired"
 
 	UserCreated     = "user.created"
 	UserUpdated     = "user.updated"

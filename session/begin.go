@@ -41,6 +41,7 @@ func Begin(tx Tx, user tenancy.UserID, p policy.Proof, up *UpstreamSession, conf
 	}
 	if up != nil {
 		s.Upstream = []UpstreamSession{*up}
+		s.endWith(*up)
 	}
 	if err := tx.PutSession(s); err != nil {
 		return Session{}, Token{}, err
@@ -104,6 +105,7 @@ func AddProof(tx Tx, id ID, p policy.Proof, up *UpstreamSession, confined tenanc
 		s.Upstream = append(slices.DeleteFunc(slices.Clone(s.Upstream), func(o UpstreamSession) bool {
 			return o.Connection == up.Connection
 		}), *up)
+		s.endWith(*up)
 	}
 	if s.ConfinedTo != "" && s.ConfinedTo != confined && isFirst(p.Method) {
 		// From now on it is counted among others.
@@ -118,6 +120,13 @@ func AddProof(tx Tx, id ID, p policy.Proof, up *UpstreamSession, confined tenanc
 		return Session{}, Token{}, err
 	}
 	return s, token, record(tx, audit.SessionProved, s, s.Proofs, personally(s.User), now)
+}
+
+// endWith has the session end no later than its provider says.
+func (s *Session) endWith(up UpstreamSession) {
+	if !up.EndsAt.IsZero() && up.EndsAt.Before(s.ExpiresAt) {
+		s.ExpiresAt = up.EndsAt.UTC()
+	}
 }
 
 // checkUpstream returns an error wrapping ErrForeign unless the provider's session is of

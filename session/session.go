@@ -135,10 +135,22 @@ type UpstreamSession struct {
 	Connection   tenancy.ConnectionID `json:"connection_id"`
 	Organization tenancy.OrgID        `json:"organization_id"`
 	Subject      string               `json:"subject"`
-	// SID is the provider's session id (OIDC sid), if it sends one.
+	// SID is the provider's session id (OIDC sid, SAML SessionIndex), if it sends one.
 	SID string `json:"sid,omitzero"`
 	// IDToken is sealed; it is the hint of RP-initiated logout.
 	IDToken []byte `json:"id_token,omitzero"`
+	// NameID is how a SAML provider names the subject beside its value, for single logout.
+	NameID *NameID `json:"name_id,omitzero"`
+	// EndsAt is when the provider says that a session made of its word must end at the
+	// latest; zero: it does not say.
+	EndsAt time.Time `json:"ends_at,omitzero"`
+}
+
+// A NameID is the qualifiers of a SAML subject (saml-core-2.0-os, 2.2.2).
+type NameID struct {
+	Format          string `json:"format,omitzero"`
+	NameQualifier   string `json:"name_qualifier,omitzero"`
+	SPNameQualifier string `json:"sp_name_qualifier,omitzero"`
 }
 
 // Limits are the lifetimes of sessions.
@@ -215,6 +227,9 @@ type Tx interface {
 
 	Handover(code Hash) (Handover, error)
 	PutHandover(Handover) error // the record outlives ExpiresAt by ten minutes, to notice reuse
+
+	Answer(id Hash) (Answer, error)
+	PutAnswer(Answer) error // the record goes at ExpiresAt
 
 	// Enrolled returns the local factors that the user has: of password, passkey, TOTP and
 	// recovery code (package sso/factor).

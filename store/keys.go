@@ -25,6 +25,8 @@ type kind byte
 //	'D'   next check, organization, domain name → 'd'
 //	'c'   organization, connection        Connection
 //	'n'   organization, connection name   → 'c'
+//	'S'   organization, connection        SAMLState
+//	'L'   when it is due, organization, connection → 'S'
 //	'u'   user                            User
 //	'e'   e-mail address                  → 'u'
 //	'i'   connection, subject             Identity
@@ -40,6 +42,7 @@ type kind byte
 //	'x'   connection, subject, sid, session → 's'         as the session
 //	'y'   connection, sid, session        → 's'           as the session
 //	'H'   code hash                       Handover        ExpiresAt + 10 min
+//	'W'   answer's id hash                Answer          ExpiresAt
 //	'1'   kind of thing, name             true (it was used)  as the caller says
 //	'k'   key id                          SigningKey
 //	'P'   user                            Password
@@ -66,6 +69,8 @@ const (
 	kindDomainDue            kind = 'D'
 	kindConnection           kind = 'c'
 	kindConnectionName       kind = 'n'
+	kindSAMLState            kind = 'S'
+	kindSAMLDue              kind = 'L'
 	kindUser                 kind = 'u'
 	kindEmail                kind = 'e'
 	kindIdentity             kind = 'i'
@@ -81,6 +86,7 @@ const (
 	kindSessionByUpstream    kind = 'x'
 	kindSessionByUpstreamSID kind = 'y'
 	kindHandover             kind = 'H'
+	kindAnswer               kind = 'W'
 	kindUsed                 kind = '1'
 	kindSigningKey           kind = 'k'
 	kindPassword             kind = 'P'
@@ -100,7 +106,7 @@ const (
 // ownedByOrganization reports whether keys of k begin with an organization that owns them.
 func (k kind) ownedByOrganization() bool {
 	switch k {
-	case kindDomain, kindConnection, kindConnectionName, kindMembership, kindRole:
+	case kindDomain, kindConnection, kindConnectionName, kindSAMLState, kindMembership, kindRole:
 		return true
 	default:
 		return false

@@ -172,7 +172,7 @@ func (s *Store) fillBatch(kv KV, batch []backupLine) error {
 // out.
 func revive(l backupLine, now time.Time) (value []byte, dead bool, err error) {
 	switch l.kind() {
-	case kindHandover, kindEmailCode, kindLiveEmailCode, kindRecoveryCodes, kindMail, kindMailPlace, kindMailDue:
+	case kindHandover, kindAnswer, kindEmailCode, kindLiveEmailCode, kindRecoveryCodes, kindMail, kindMailPlace, kindMailDue:
 		return nil, true, nil
 	case kindSession:
 		value, err = rewrite(l.Value, "session", func(s *session.Session) {

@@ -64,6 +64,16 @@ func connections() table[tenancy.Connection] {
 	}
 }
 
+func samlStates() table[tenancy.SAMLState] {
+	return table[tenancy.SAMLState]{
+		kind: kindSAMLState, name: "state of a SAML connection",
+		fields: func(s tenancy.SAMLState) []string { return []string{string(s.Organization), string(s.Connection)} },
+		indexes: func(s tenancy.SAMLState) []index {
+			return []index{{kindSAMLDue, []string{sortable(s.Next), string(s.Organization), string(s.Connection)}, false}}
+		},
+	}
+}
+
 func users() table[tenancy.User] {
 	return table[tenancy.User]{
 		kind: kindUser, name: "user",
@@ -131,6 +141,14 @@ func sessions() table[session.Session] {
 			return ixs
 		},
 		expires: func(s session.Session) time.Time { return s.ExpiresAt.Add(SessionRecordLife) },
+	}
+}
+
+func answers() table[session.Answer] {
+	return table[session.Answer]{
+		kind: kindAnswer, name: "answer",
+		fields:  func(a session.Answer) []string { return []string{a.ID.String()} },
+		expires: func(a session.Answer) time.Time { return a.ExpiresAt },
 	}
 }
 

@@ -93,6 +93,26 @@ func (t *tx) DeleteConnection(org tenancy.OrgID, id tenancy.ConnectionID) error 
 	return remove(t, connections(), string(org), string(id))
 }
 
+func (t *tx) SAMLState(org tenancy.OrgID, id tenancy.ConnectionID) (tenancy.SAMLState, error) {
+	return get(t, samlStates(), string(org), string(id))
+}
+
+func (t *tx) DueSAML(now time.Time) iter.Seq2[tenancy.SAMLState, error] {
+	return func(yield func(tenancy.SAMLState, error) bool) {
+		for s, err := range findAll(t, samlStates(), kindSAMLDue) {
+			if err == nil && s.Next.After(now) || !yield(s, err) {
+				return
+			}
+		}
+	}
+}
+
+func (t *tx) PutSAMLState(s tenancy.SAMLState) error { return put(t, samlStates(), s) }
+
+func (t *tx) DeleteSAMLState(org tenancy.OrgID, id tenancy.ConnectionID) error {
+	return remove(t, samlStates(), string(org), string(id))
+}
+
 func (t *tx) User(id tenancy.UserID) (tenancy.User, error) { return get(t, users(), string(id)) }
 
 func (t *tx) UserByEmail(email string) (tenancy.User, error) {
@@ -204,6 +224,20 @@ func (t *tx) PutSession(s session.Session) error {
 		return fmt.Errorf("session: %w", errNoToken)
 	}
 	return put(t, sessions(), s)
+}
+
+func (t *tx) Answer(id session.Hash) (session.Answer, error) {
+	if id == (session.Hash{}) {
+		return session.Answer{}, errNoToken
+	}
+	return get(t, answers(), id.String())
+}
+
+func (t *tx) PutAnswer(a session.Answer) error {
+	if a.ID == (session.Hash{}) {
+		return errNoToken
+	}
+	return put(t, answers(), a)
 }
 
 func (t *tx) Handover(code session.Hash) (session.Handover, error) {

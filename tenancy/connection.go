@@ -32,7 +32,10 @@ func SaveConnection(tx Tx, c Connection, by audit.Actor, now time.Time) (Connect
 		if c.Disabled {
 			event = audit.ConnectionCreated
 		}
-		return c, putConnection(tx, event, c, by, now)
+		if err := putConnection(tx, event, c, by, now); err != nil {
+			return Connection{}, err
+		}
+		return c, watchSAML(tx, c, now)
 	}
 	old, err := tx.Connection(c.Organization, c.ID)
 	if err != nil {
@@ -50,7 +53,10 @@ func SaveConnection(tx Tx, c Connection, by audit.Actor, now time.Time) (Connect
 	case !c.Disabled && old.Disabled:
 		event = audit.ConnectionActivated
 	}
-	return c, putConnection(tx, event, c, by, now)
+	if err := putConnection(tx, event, c, by, now); err != nil {
+		return Connection{}, err
+	}
+	return c, watchSAML(tx, c, now)
 }
 
 func putConnection(tx Tx, event string, c Connection, by audit.Actor, now time.Time) error {
@@ -72,7 +78,7 @@ func RemoveConnection(tx Tx, org OrgID, conn ConnectionID, by audit.Actor, now t
 	if err != nil {
 		return err
 	}
-	if err := tx.DeleteConnection(org, conn); err != nil {
+	if err := errors.Join(tx.DeleteConnection(org, conn), tx.DeleteSAMLState(org, conn)); err != nil {
 		return err
 	}
 	c.Disabled = true

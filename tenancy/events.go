@@ -208,3 +208,60 @@ func recordRole(tx Tx, names [2]string, r Role, by audit.Actor, now time.Time) e
 	e.Organization = string(r.Organization)
 	return audit.Record(tx, e, d)
 }
+
+// samlCertificateData is what the API sends when the certificate of a provider is to be renewed,
+// or was.
+type samlCertificateData struct {
+	Connection  samlConnectionRef `json:"connection"`
+	Certificate struct {
+		Type      string    `json:"certificate_type"`
+		ExpiresAt time.Time `json:"expiry_date"`
+		Expired   bool      `json:"is_expired"`
+	} `json:"certificate"`
+	Days      *int       `json:"days_until_expiry,omitempty"`
+	RenewedAt *time.Time `json:"renewed_at,omitempty"`
+}
+
+type samlConnectionRef struct {
+	ID           ConnectionID `json:"id"`
+	Organization OrgID        `json:"organization_id"`
+}
+
+func samlEvent(name string, c Connection, now time.Time) audit.Event {
+	e := audit.New(name, audit.System, now)
+	e.Organization, e.Connection = string(c.Organization), string(c.ID)
+	return e
+}
+
+func recordSAMLCertificate(tx Tx, name string, c Connection, ends time.Time, days int, now time.Time) error {
+	d := samlCertificateData{Connection: samlConnectionRef{c.ID, c.Organization}}
+	d.Certificate.Type, d.Certificate.ExpiresAt, d.Certificate.Expired = "ResponseSigning", ends, !now.Before(ends)
+	if name == audit.SAMLCertificateRenewed {
+		d.RenewedAt = &now
+	} else {
+		d.Days = &days
+	}
+	return audit.Record(tx, samlEvent(name, c, now), d)
+}
+
+// recordSAML says what a look at a provider's metadata has changed.
+func recordSAML(tx Tx, c Connection, s SAMLState, change SAMLChange, now time.Time) error {
+	data := struct {
+		Connection samlConnectionRef `json:"connection"`
+		EntityID   string            `json:"entity_id,omitzero"`
+		Ends       []time.Time       `json:"certificates_expire_at,omitzero"`
+		Reason     string            `json:"reason,omitzero"`
+	}{Connection: samlConnectionRef{c.ID, c.Organization}, Reason: s.Fault}
+	switch {
+	case change.Metadata:
+		data.EntityID = s.Provider.EntityID
+		for _, cert := range s.Provider.Certificates {
+			data.Ends = append(data.Ends, cert.NotAfter)
+		}
+		return audit.Record(tx, samlEvent(audit.SAMLMetadataChanged, c, now), data)
+	case change.Failed:
+		return audit.Record(tx, samlEvent(audit.SAMLMetadataFailed, c, now), data)
+	default:
+		return nil
+	}
+}

@@ -50,9 +50,25 @@ func Suspend(tx Tx, org OrgID, by audit.Actor, now time.Time) error {
 	return setSuspended(tx, org, true, by, now)
 }
 
-// Resume undoes [Suspend].
+// Resume undoes [Suspend]. Its SAML connections are looked after at once: what is known of their
+// providers may have ended meanwhile.
 func Resume(tx Tx, org OrgID, by audit.Actor, now time.Time) error {
-	return setSuspended(tx, org, false, by, now)
+	if err := setSuspended(tx, org, false, by, now); err != nil {
+		return err
+	}
+	var conns []Connection
+	for c, err := range tx.Connections(org) {
+		if err != nil {
+			return err
+		}
+		conns = append(conns, c)
+	}
+	for _, c := range conns {
+		if err := watchSAML(tx, c, now); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func setSuspended(tx Tx, org OrgID, suspended bool, by audit.Actor, now time.Time) error {

@@ -33,6 +33,8 @@ type Assertion struct {
 	// HasGroups: the provider sent a groups claim, even an empty one.
 	HasGroups  bool
 	Attributes map[string]any // for Membership.Attributes
+	// Unasked: the provider began, by a connection that lets it, and the person has said yes.
+	Unasked bool
 }
 
 // SignedIn is the outcome of [SignIn].
@@ -166,11 +168,18 @@ func (s *arrival) recognize() error {
 		return fmt.Errorf("address is on another organization's domain: %w", ErrNotVouched)
 	}
 	_, err = s.tx.Membership(s.org.ID, u.ID)
-	if errors.Is(err, ErrNotFound) {
+	if errors.Is(err, ErrNotFound) && !s.welcomes() {
 		return ErrNotVouched
+	}
+	if errors.Is(err, ErrNotFound) {
+		return nil
 	}
 	return err
 }
+
+// welcomes reports whether the organization takes whomever its provider sends by itself, whatever
+// their address is (SEMANTICS 1.3.2). They are in that organization alone.
+func (s *arrival) welcomes() bool { return s.a.Unasked && s.org.JITSSO }
 
 // meet is for a subject that is new: its user is found by the address, or made.
 func (s *arrival) meet() error {
@@ -188,14 +197,14 @@ func (s *arrival) meet() error {
 	switch {
 	case s.vouched:
 		s.trusted = true
-	case s.owner != "" || !known:
+	case s.owner != "", !known && !s.welcomes():
 		return ErrNotVouched
-	default:
+	case known:
 		m, err := s.tx.Membership(s.org.ID, u.ID)
 		if err != nil && !errors.Is(err, ErrNotFound) {
 			return err
 		}
-		if m.Status != policy.Pending && m.Status != policy.Active {
+		if m.Status != policy.Pending && m.Status != policy.Active && (m.Status != policy.NoMember || !s.welcomes()) {
 			return ErrNotVouched // nobody let this address in, or somebody put it out
 		}
 	}
@@ -207,6 +216,9 @@ func (s *arrival) meet() error {
 		return ErrNotMember
 	}
 	s.out.User, s.out.NewUser = newUser(s.email, s.a.Name, s.now), true
+	// One whom an organization takes at its provider's word alone has proved their address to nobody
+	// else: whose it is throws out, one day, what such a provider has made of it (attack 76).
+	s.out.User.EmailVerified = s.trusted
 	return nil
 }
 
@@ -279,7 +291,7 @@ func (s *arrival) admit() error {
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return err
 	}
-	jit := s.trusted && s.org.JITSSO
+	jit := s.trusted && s.org.JITSSO || s.welcomes()
 	switch m.Status {
 	case policy.NoMember:
 		if !jit {

@@ -160,6 +160,7 @@ type Connection struct {
 	// its end, and sessions that came by them no longer meet a policy.
 	Disabled  bool            `json:"disabled,omitzero"`
 	OIDC      *OIDCConnection `json:"oidc,omitzero"`
+	SAML      *SAMLConnection `json:"saml,omitzero"`
 	CreatedAt time.Time       `json:"created_at"`
 	UpdatedAt time.Time       `json:"updated_at"`
 }
@@ -265,6 +266,12 @@ type Tx interface {
 	Connections(OrgID) iter.Seq2[Connection, error] // by id
 	PutConnection(Connection) error                 // ErrTaken: the name
 	DeleteConnection(OrgID, ConnectionID) error
+
+	SAMLState(OrgID, ConnectionID) (SAMLState, error)
+	// DueSAML yields the SAML connections that are to be looked after by now, the longest due first.
+	DueSAML(now time.Time) iter.Seq2[SAMLState, error]
+	PutSAMLState(SAMLState) error
+	DeleteSAMLState(OrgID, ConnectionID) error
 
 	User(UserID) (User, error)
 	UserByEmail(email string) (User, error)

@@ -49,6 +49,8 @@ func furnish(t testing.TB, s *store.Store, now time.Time) {
 		session.Session{ID: "session_1", User: "user_1", Token: hash("1"), ExpiresAt: now.Add(time.Hour)},
 		session.Session{ID: "session_2", User: "user_1", Token: hash("2"), ExpiresAt: now.Add(time.Hour), EndedAt: now.Add(-time.Minute)},
 		session.Handover{Code: hash("code"), ExpiresAt: now.Add(time.Minute)},
+		session.Answer{ID: hash("answer"), Token: hash("token"), Connection: "conn_1", Organization: "org_a", Sealed: []byte{1}, ExpiresAt: now.Add(time.Minute)},
+		tenancy.SAMLState{Organization: "org_a", Connection: "conn_1", Next: now, Keys: []tenancy.SAMLKey{{ID: "key_1"}}},
 		session.SigningKey{ID: "kid"},
 		factor.EmailCode{ID: "code", Browser: hash("b"), Purpose: factor.ForSignIn, Email: "jo@acme.com", Sum: hash("sum"), ExpiresAt: now.Add(10 * time.Minute)},
 		factor.Counter{Scope: "guess", Name: "user_1", Level: 4, At: now, ExpiresAt: now.Add(24 * time.Hour)})
@@ -155,6 +157,12 @@ func restoredDead(t *testing.T, h Harness) {
 		}
 		if _, err := tx.Handover(hash("code")); !errors.Is(err, tenancy.ErrNotFound) {
 			t.Errorf("a code came back: %v", err)
+		}
+		if _, err := tx.Answer(hash("answer")); !errors.Is(err, tenancy.ErrNotFound) {
+			t.Errorf("an answer came back: %v", err)
+		}
+		if s, err := tx.SAMLState("org_a", "conn_1"); err != nil || len(s.Keys) != 1 || len(list(t, tx.DueSAML(noon), func(s tenancy.SAMLState) string { return string(s.Connection) })) != 1 {
+			t.Errorf("the state of a SAML connection: %+v, %v", s, err)
 		}
 	})
 	err := to.Update(t.Context(), func(tx store.Tx) error { return tx.Use("state", "spent", noon.Add(time.Hour)) })

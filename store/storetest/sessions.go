@@ -211,6 +211,81 @@ func typedExpiry(t *testing.T, h Harness) {
 	}
 }
 
+// answersWait holds that an answer is found by its id alone, until it is over.
+func answersWait(t *testing.T, h Harness) {
+	clock := NewClock(noon)
+	s := open(t, h, clock.Now)
+	a := session.Answer{ID: hash("id"), Token: hash("token"), Connection: "conn_1", Organization: "org_a", RelayState: "/\u2028", Sealed: []byte("\x00\xff"), ExpiresAt: noon.Add(session.AnswerLife)}
+	put(t, s, a)
+	there := func(id session.Hash) (got session.Answer, err error) {
+		look(t, s, func(tx store.Tx) { got, err = tx.Answer(id) })
+		return got, err
+	}
+	if got, err := there(hash("id")); err != nil || got.Token != a.Token || got.RelayState != a.RelayState || string(got.Sealed) != string(a.Sealed) || !got.ExpiresAt.Equal(a.ExpiresAt) {
+		t.Errorf("it is %+v, %v", got, err)
+	}
+	for _, id := range []session.Hash{hash("token"), hash("other")} {
+		if _, err := there(id); !errors.Is(err, tenancy.ErrNotFound) {
+			t.Errorf("another: %v", err)
+		}
+	}
+	if _, err := there(session.Hash{}); err == nil {
+		t.Error("the empty id finds something")
+	}
+	clock.Advance(session.AnswerLife)
+	if _, err := there(hash("id")); !errors.Is(err, tenancy.ErrNotFound) {
+		t.Errorf("an old one: %v", err)
+	}
+}
+
+// samlDue holds that states come when they are due, the longest overdue first, each once, whatever was before.
+func samlDue(t *testing.T, h Harness) {
+	s := open(t, h, nil)
+	state := func(org tenancy.OrgID, conn tenancy.ConnectionID, next time.Time) tenancy.SAMLState {
+		return tenancy.SAMLState{Organization: org, Connection: conn, Next: next}
+	}
+	due := func(now time.Time) (names []string) {
+		look(t, s, func(tx store.Tx) {
+			names = list(t, tx.DueSAML(now), func(s tenancy.SAMLState) string { return string(s.Organization) + " " + string(s.Connection) })
+		})
+		return names
+	}
+	want := func(now time.Time, names ...string) {
+		t.Helper()
+		if got := due(now); !slices.Equal(got, names) {
+			t.Errorf("%s after noon: %q are due, want %q", now.Sub(noon), got, names)
+		}
+	}
+	put(t, s, state("org_b", "c", noon.Add(2*time.Second)), state("org_a", "d", noon.Add(time.Second)), state("org_a", "c", noon), state("org_z", "c", time.Date(1999, 1, 1, 0, 0, 0, 0, time.UTC)))
+	want(noon.Add(-time.Second), "org_z c")
+	want(noon, "org_z c", "org_a c")
+	want(noon.Add(time.Hour), "org_z c", "org_a c", "org_a d", "org_b c")
+	put(t, s, state("org_a", "c", noon.Add(time.Minute)), state("org_z", "c", noon.AddDate(1, 0, 0)))
+	want(noon.Add(time.Hour), "org_a d", "org_b c", "org_a c")
+	do(t, s, func(tx store.Tx) error { return tx.DeleteSAMLState("org_b", "c") })
+	do(t, s, func(tx store.Tx) error { return tx.DeleteSAMLState("org_b", "never") })
+	want(noon.Add(time.Hour), "org_a d", "org_a c")
+	look(t, s, func(tx store.Tx) {
+		for _, other := range []tenancy.OrgID{"org_b", "org_", "org_a\x00", "org_aa"} {
+			if _, err := tx.SAMLState(other, "c"); !errors.Is(err, tenancy.ErrNotFound) {
+				t.Errorf("as %q: %v", other, err)
+			}
+		}
+		if got, err := tx.SAMLState("org_a", "c"); err != nil || !got.Next.Equal(noon.Add(time.Minute)) {
+			t.Errorf("it is %+v, %v", got, err)
+		}
+	})
+	do(t, s, func(tx store.Tx) error {
+		_, get := tx.SAMLState("", "c")
+		for name, err := range map[string]error{"SAMLState": get, "PutSAMLState": tx.PutSAMLState(state("", "c", noon)), "DeleteSAMLState": tx.DeleteSAMLState("", "c")} {
+			if err == nil || errors.Is(err, tenancy.ErrNotFound) {
+				t.Errorf("%s of no organization: %v, want an error that is not ErrNotFound", name, err)
+			}
+		}
+		return nil
+	})
+}
+
 func events(t *testing.T, h Harness) {
 	s := open(t, h, nil)
 	do(t, s, func(tx store.Tx) error { return tx.Append(event(1, time.Now())) })

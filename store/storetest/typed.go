@@ -37,6 +37,8 @@ func runTyped(t *testing.T, h Harness) {
 		{"ALoopMayEndTheSessionsThatItFinds", endWhileListing},
 		{"AOneTimeThingIsUsedOnce", useOnce},
 		{"DomainsAreDueInTheOrderOfTheirTimes", dueDomains},
+		{"StatesOfSAMLConnectionsAreDueInTheOrderOfTheirTimes", samlDue},
+		{"AnAnswerWaitsUntilItIsOver", answersWait},
 		{"RecordsOutliveWhatTheyAreAboutAndNoMore", typedExpiry},
 		{"FactorsAreTheirUsersAlone", factorRows},
 		{"OfOneRequestOneCodeIsLive", liveCodes},
@@ -107,6 +109,10 @@ func putAll(tx store.Tx, objects ...any) error {
 			err = tx.PutRole(o)
 		case session.Session:
 			err = tx.PutSession(o)
+		case session.Answer:
+			err = tx.PutAnswer(o)
+		case tenancy.SAMLState:
+			err = tx.PutSAMLState(o)
 		case session.Handover:
 			err = tx.PutHandover(o)
 		case session.SigningKey:
