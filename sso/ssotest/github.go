@@ -5,13 +5,11 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"html/template"
-	"net"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 	"sync"
-	"time"
 )
 
 // A GitHubAccount is somebody that a GitHub knows.
@@ -63,11 +61,8 @@ type githubCode struct {
 // StartGitHub serves a GitHub on a free port of loopback until the test ends.
 func StartGitHub(t TB, o GitHubOptions) *GitHub {
 	t.Helper()
-	ln, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatalf("ssotest: %v", err)
-	}
-	g := &GitHub{Site: "http://" + ln.Addr().String(), options: o, codes: map[string]githubCode{}, tokens: map[string]GitHubAccount{}, hits: map[string]int{}}
+	ln, at := listen(t)
+	g := &GitHub{Site: at, options: o, codes: map[string]githubCode{}, tokens: map[string]GitHubAccount{}, hits: map[string]int{}}
 	mux := http.NewServeMux()
 	for _, e := range []struct {
 		name, pattern string
@@ -91,9 +86,7 @@ func StartGitHub(t TB, o GitHubOptions) *GitHub {
 			e.handle(w, r)
 		})
 	}
-	srv := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
-	go func() { _ = srv.Serve(ln) }()
-	t.Cleanup(func() { _ = srv.Close() })
+	serve(t, ln, mux)
 	return g
 }
 

@@ -47,21 +47,8 @@ func StartNodeProvider(t TB, c NodeConfig) *NodeProvider {
 	if c.Kind == "oauth2-mock-server" {
 		script = "mock.mjs"
 	}
-	node, err := exec.LookPath("node")
-	if err != nil {
-		missing(t, "node", "install Node.js 20 or later")
-	}
+	node, modules := nodeWith(t, c.Kind)
 	source := filepath.Join(moduleRoot(t), "sso", "ssotest", "node")
-	modules := os.Getenv("ORGATE_NODE_MODULES")
-	if modules == "" {
-		modules = filepath.Join(source, "node_modules")
-	}
-	if modules, err = filepath.Abs(modules); err != nil {
-		t.Fatalf("ssotest: %v", err)
-	}
-	if _, err := os.Stat(filepath.Join(modules, c.Kind)); err != nil {
-		missing(t, "npm's "+c.Kind, "make tools, or set ORGATE_NODE_MODULES")
-	}
 
 	// Node finds packages beside the script alone, so script and packages are put side by side.
 	dir, err := os.MkdirTemp("", "orgate-node-")
@@ -107,6 +94,26 @@ func StartNodeProvider(t TB, c NodeConfig) *NodeProvider {
 	}
 	go func() { _, _ = io.Copy(io.Discard, stdout) }()
 	return &NodeProvider{Issuer: started.Issuer}
+}
+
+// nodeWith returns the program node and the directory that has an npm package, or skips the test.
+func nodeWith(t TB, pkg string) (node, modules string) {
+	t.Helper()
+	node, err := exec.LookPath("node")
+	if err != nil {
+		missing(t, "node", "install Node.js 20 or later")
+	}
+	modules = os.Getenv("ORGATE_NODE_MODULES")
+	if modules == "" {
+		modules = filepath.Join(moduleRoot(t), "sso", "ssotest", "node", "node_modules")
+	}
+	if modules, err = filepath.Abs(modules); err != nil {
+		t.Fatalf("ssotest: %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(modules, pkg)); err != nil {
+		missing(t, "npm's "+pkg, "make tools, or set ORGATE_NODE_MODULES")
+	}
+	return node, modules
 }
 
 // settings are what the scripts read.

@@ -66,6 +66,10 @@ func (p *Provider) refuse(w http.ResponseWriter, status int, text string) {
 }
 
 func (p *Provider) render(w http.ResponseWriter, status int, name string, data any) {
+	render(w, status, name, data)
+}
+
+func render(w http.ResponseWriter, status int, name string, data any) {
 	var b bytes.Buffer
 	if err := templates.ExecuteTemplate(&b, name, data); err != nil {
 		http.Error(w, "template failed", http.StatusInternalServerError)
@@ -76,7 +80,7 @@ func (p *Provider) render(w http.ResponseWriter, status int, name string, data a
 	_, _ = b.WriteTo(w)
 }
 
-func (p *Provider) style(w http.ResponseWriter, r *http.Request) {
+func style(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "max-age=3600")
 	http.ServeFileFS(w, r, pages, "page/style.css")
 }

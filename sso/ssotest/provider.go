@@ -1,10 +1,10 @@
-// Package ssotest has identity providers to try orgate with: one of its own, in process,
-// for tests and for `orgate demo`, and real ones from npm for tests; and a browser that
-// drives their forms.
+// Package ssotest has identity providers to try orgate with: two of its own, in process, for
+// tests and for `orgate demo`, one of OpenID Connect and one of SAML, and real ones from npm
+// for tests; and a browser that drives their forms.
 //
-// It owns no part of the product: `orgate serve` does not reach it. The provider has no
-// passwords, so whoever reaches it may be anybody it knows; and a test can have it lie in
-// every way that a hostile provider could ([Faults]).
+// It owns no part of the product: `orgate serve` does not reach it. Its providers have no
+// passwords, so whoever reaches them may be anybody they know; and a test can have them lie
+// in every way that a hostile provider could ([Faults], [SAMLFaults], [SAMLAttacks]).
 package ssotest
 
 import (
@@ -148,7 +148,7 @@ func New(o Options) (*Provider, error) {
 	p.endpoint("userinfo", "GET", "/userinfo", p.userinfo)
 	p.endpoint("logout", "GET", "/logout", p.logout)
 	p.endpoint("sign-out", "POST", "/logout", p.signOut)
-	p.endpoint("style", "GET", "/style.css", p.style)
+	p.endpoint("style", "GET", "/style.css", style)
 	p.endpoint("home", "GET", "/{$}", p.home)
 	return p, nil
 }

@@ -23,19 +23,31 @@ type TB interface {
 // have no issuer, it is http://127.0.0.1:port.
 func Start(t TB, o Options) *Provider {
 	t.Helper()
-	ln, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatalf("ssotest: %v", err)
-	}
+	ln, at := listen(t)
 	if o.Issuer == "" {
-		o.Issuer = "http://" + ln.Addr().String()
+		o.Issuer = at
 	}
 	p, err := New(o)
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
-	srv := &http.Server{Handler: p, ReadHeaderTimeout: 10 * time.Second}
+	serve(t, ln, p)
+	return p
+}
+
+// listen takes a free port of loopback, and says at what URL that is.
+func listen(t TB) (ln net.Listener, at string) {
+	t.Helper()
+	ln, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatalf("ssotest: %v", err)
+	}
+	return ln, "http://" + ln.Addr().String()
+}
+
+// serve serves until the test ends.
+func serve(t TB, ln net.Listener, h http.Handler) {
+	srv := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
 	go func() { _ = srv.Serve(ln) }()
 	t.Cleanup(func() { _ = srv.Close() })
-	return p
 }
