@@ -1,0 +1,283 @@
+package saml
+
+import (
+	"bytes"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/beevik/etree"
+	validator "github.com/mattermost/xml-roundtrip-validator"
+
+	"github.com/orgate/orgate/sso/idp"
+)
+
+// A document is a message as a tree, and where in it is what there may be only so many of.
+type document struct {
+	root *etree.Element
+	// Of each, all that there are, wherever they are.
+	responses, assertions, encrypted, signatures []*etree.Element
+	ids                                          map[string]bool
+}
+
+// parse reads a document, or says why not. It takes far less than XML: whatever two readers may
+// see differently is refused, and so is whatever costs more to read than to send. Comments are
+// left out of the tree if they are allowed; in a message they are not, as they cut a name in two
+// for some readers and not for others.
+func parse(b []byte, comments bool) (document, error) {
+	if !utf8.Valid(b) {
+		return document{}, errors.New("not UTF-8")
+	}
+	if err := measure(b, comments); err != nil {
+		return document{}, err
+	}
+	r := reader{doc: document{ids: map[string]bool{}}, tried: map[string]bool{}}
+	d := xml.NewDecoder(bytes.NewReader(b))
+	for {
+		token, err := d.RawToken()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return document{}, errors.New("not well-formed") // the error quotes the document
+		}
+		if err := r.take(token); err != nil {
+			return document{}, err
+		}
+	}
+	if r.doc.root == nil || r.at != nil {
+		return document{}, errors.New("not well-formed: no root, or one that does not end")
+	}
+	return r.doc, nil
+}
+
+// A reader makes a document of tokens.
+type reader struct {
+	doc    document
+	at     *etree.Element // nil: outside the root
+	scopes []scope
+	tried  map[string]bool // by the validator
+}
+
+// A scope is a prefix that is declared, and at which depth.
+type scope struct {
+	prefix, namespace string
+	depth             int
+}
+
+func (r *reader) take(token xml.Token) error {
+	switch t := token.(type) {
+	case xml.StartElement:
+		return r.start(t)
+	case xml.EndElement:
+		// RawToken leaves it to us that names match.
+		if r.at == nil || r.at.Space != t.Name.Space || r.at.Tag != t.Name.Local {
+			return errors.New("not well-formed: an end that ends nothing")
+		}
+		depth := r.depth()
+		for len(r.scopes) > 0 && r.scopes[len(r.scopes)-1].depth == depth {
+			r.scopes = r.scopes[:len(r.scopes)-1]
+		}
+		r.at = r.at.Parent()
+	case xml.CharData:
+		if r.at != nil {
+			r.at.CreateText(string(t))
+		} else if len(bytes.TrimSpace(t)) > 0 {
+			return errors.New("not well-formed: text outside the root")
+		}
+	case xml.ProcInst:
+		// measure has seen to it that it is the first thing there is. The decoder refuses an
+		// encoding that is not UTF-8, and a version that is not 1.0.
+		if t.Target != "xml" || r.doc.root != nil {
+			return errors.New("a processing instruction")
+		}
+	case xml.Comment: // measure refuses those that are not allowed
+	default:
+		return errors.New("a directive")
+	}
+	return nil
+}
+
+func (r *reader) depth() int {
+	n := 0
+	for el := r.at; el != nil; el = el.Parent() {
+		n++
+	}
+	return n
+}
+
+// start takes an element: its names first, as bytes, then what they mean.
+func (r *reader) start(t xml.StartElement) error {
+	if r.doc.root != nil && r.at == nil {
+		return errors.New("not well-formed: a second root")
+	}
+	if err := r.declare(t); err != nil {
+		return err
+	}
+	namespace, ok := r.lookup(t.Name.Space)
+	if !ok {
+		return fmt.Errorf("prefix %q is not declared", idp.Printable(t.Name.Space, 40))
+	}
+	el := etree.NewElement(t.Name.Local)
+	el.Space = t.Name.Space
+	if r.at != nil {
+		r.at.AddChild(el)
+	}
+	for i, a := range t.Attr {
+		if err := r.attribute(el, namespace, t.Attr[:i], a); err != nil {
+			return err
+		}
+	}
+	if r.doc.root == nil {
+		r.doc.root = el
+	}
+	r.at = el
+	r.doc.note(el, namespace)
+	return nil
+}
+
+// declare checks all names of an element, and takes the prefixes that it declares.
+func (r *reader) declare(t xml.StartElement) error {
+	prefixed := t.Name.Space != ""
+	if !isName(t.Name.Local) || prefixed && !isName(t.Name.Space) || t.Name.Space == "xmlns" || t.Name.Space == "xml" {
+		return errors.New("an element's name is none")
+	}
+	depth := r.depth() + 1
+	for _, a := range t.Attr {
+		if !isName(a.Name.Local) || a.Name.Space != "" && !isName(a.Name.Space) {
+			return errors.New("an attribute's name is none")
+		}
+		prefixed = prefixed || a.Name.Space != ""
+		var prefix string
+		switch {
+		case a.Name.Space == "xmlns":
+			// What these two mean is fixed, and nothing else may mean the same.
+			if prefix = a.Name.Local; prefix == "xml" || prefix == "xmlns" || a.Value == "" {
+				return errors.New("a prefix is declared that must not be")
+			}
+		case a.Name.Space == "" && a.Name.Local == "xmlns":
+		default:
+			continue
+		}
+		if a.Value == nsXML || a.Value == nsXMLNS || len(a.Value) > maxURL || strings.TrimSpace(a.Value) != a.Value || !idp.Plain(a.Value) {
+			return errors.New("a namespace is declared that must not be")
+		}
+		if r.scopes = append(r.scopes, scope{prefix, a.Value, depth}); len(r.scopes) > maxScopes {
+			return errors.New("too many prefixes at a time")
+		}
+	}
+	// Names are what encoding/xml may write otherwise than it read them (CVE-2020-29509 to
+	// -29511). It takes a colon: without one, isName has said all. A test has the validator
+	// look at every token.
+	if prefixed {
+		return r.roundTrip(t)
+	}
+	return nil
+}
+
+// roundTrip has the validator look at a tag, once for all that have the same names in them.
+func (r *reader) roundTrip(t xml.StartElement) error {
+	var names strings.Builder
+	names.WriteString(t.Name.Space + ":" + t.Name.Local)
+	for _, a := range t.Attr {
+		names.WriteString(" " + a.Name.Space + ":" + a.Name.Local)
+	}
+	if r.tried[names.String()] {
+		return nil
+	}
+	if err := validator.CheckToken(t); err != nil {
+		return errors.New("a tag that is not the same when it is written again")
+	}
+	r.tried[names.String()] = true
+	return nil
+}
+
+// lookup returns what a prefix means here.
+func (r *reader) lookup(prefix string) (namespace string, ok bool) {
+	for i := len(r.scopes) - 1; i >= 0; i-- {
+		if r.scopes[i].prefix == prefix {
+			return r.scopes[i].namespace, true
+		}
+	}
+	return "", prefix == "" // no default namespace: none
+}
+
+// attribute adds one to el. before are those of the same element that came before it.
+func (r *reader) attribute(el *etree.Element, namespace string, before []xml.Attr, a xml.Attr) error {
+	key := a.Name.Local
+	own := "" // its namespace
+	if a.Name.Space != "" {
+		key = a.Name.Space + ":" + a.Name.Local
+		switch a.Name.Space {
+		case "xmlns":
+		case "xml":
+			// xml:id is an id to those who know it; xml:base moves references.
+			if own = nsXML; a.Name.Local != "lang" && a.Name.Local != "space" {
+				return errors.New("an xml: attribute that may change what others mean")
+			}
+		default:
+			var ok bool
+			if own, ok = r.lookup(a.Name.Space); !ok {
+				return fmt.Errorf("prefix %q is not declared", idp.Printable(a.Name.Space, 40))
+			}
+		}
+	}
+	for _, b := range before {
+		if b.Name.Local != a.Name.Local {
+			continue
+		}
+		if b.Name.Space == a.Name.Space {
+			return errors.New("an attribute that is there twice")
+		}
+		if other, ok := r.lookup(b.Name.Space); ok && own != "" && other == own && b.Name.Space != "" {
+			return errors.New("an attribute that is there twice, by two prefixes")
+		}
+	}
+	if a.Name.Space != "xmlns" && strings.EqualFold(a.Name.Local, "id") {
+		// One id, as every reader sees it: ID in SAML, Id in signatures and ciphers.
+		plain := a.Name.Local == "ID" && namespace != nsSignature && namespace != nsEncryption
+		cipher := a.Name.Local == "Id" && (namespace == nsSignature || namespace == nsEncryption)
+		if a.Name.Space != "" || !plain && !cipher {
+			return errors.New("an attribute that some take for the id and others do not")
+		}
+		if !isName(a.Value) || len(a.Value) > maxID {
+			return errors.New("an id that is none")
+		}
+		if r.doc.ids[a.Value] {
+			return errors.New("an id that is there twice")
+		}
+		r.doc.ids[a.Value] = true
+	}
+	el.CreateAttr(key, a.Value)
+	return nil
+}
+
+// note remembers where an element is, if it is one that matters.
+func (d *document) note(el *etree.Element, namespace string) {
+	switch {
+	case namespace == nsProtocol && el.Tag == "Response":
+		d.responses = append(d.responses, el)
+	case namespace == nsAssertion && el.Tag == "Assertion":
+		d.assertions = append(d.assertions, el)
+	case namespace == nsAssertion && el.Tag == "EncryptedAssertion":
+		d.encrypted = append(d.encrypted, el)
+	case namespace == nsSignature && el.Tag == "Signature":
+		d.signatures = append(d.signatures, el)
+	}
+}
+
+// isName reports whether s is a name without a colon, of the letters that all readers agree on.
+func isName(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '_'
+		later := c >= '0' && c <= '9' || c == '-' || c == '.'
+		if !letter && (i == 0 || !later) {
+			return false
+		}
+	}
+	return s != ""
+}
