@@ -256,6 +256,16 @@ func gallery() []picture {
 		{"continue", func(w http.ResponseWriter, r *http.Request) error {
 			return page.Continue{Brand: acme, Title: text.T("Please sign in again"), Text: text.T("Your organization asks for more than you have proved so far."), Action: "/sso/continue", Hidden: hidden}.Render(w, r, 200)
 		}},
+		{"continue-idp", func(w http.ResponseWriter, r *http.Request) error {
+			return page.Continue{
+				Brand: globex, Title: text.T("Sign in to %s?", "Globex Corporation"),
+				Text:   text.T("The identity provider of %s says that you are %s. If you did not just come from there, close this page.", "Globex Corporation", "jo@a-subsidiary-with-quite-a-long-name.globex-corporation.example"),
+				Action: "/sso/saml/globex.adfs/finish", Hidden: hidden, Button: text.T("Sign in"),
+			}.Render(w, r, 200)
+		}},
+		{"notice-test", func(w http.ResponseWriter, r *http.Request) error {
+			return page.Notice{Brand: acme, Title: text.T("The test is finished"), Text: text.T("Nobody was signed in by it. What came of it is where you started it.")}.Render(w, r, 200)
+		}},
 		{"notice", func(w http.ResponseWriter, r *http.Request) error {
 			return page.Notice{Brand: acme, Title: text.T("Your invitation is waiting"), Text: text.T("You were invited to %s, and have not accepted yet.", "Acme Inc."), Hint: text.T("Open the link in the invitation that was sent to you. If you can't find it, ask for a new one."), ActionURL: "/organizations", ActionText: text.T("Your organizations")}.Render(w, r, 200)
 		}},
@@ -268,6 +278,10 @@ func gallery() []picture {
 		})},
 		{"error-expired-link", fail(endpoint.Error{
 			Status: 410, Code: "expired", Title: text.T("This sign-in can't be finished"), Text: text.T("The link has expired or was used already."), Hint: text.T("Sign in again: it takes no longer than the first time."), Organization: "Acme Inc.", ActionURL: "/sign-in", ActionText: text.T("Sign in again"),
+		})},
+		{"error-idp-setup", fail(endpoint.Error{
+			Status: 403, Code: "signature_wrong", Title: text.T("Signing in did not work"), Text: text.T("Your identity provider's answer could not be accepted."),
+			Hint: text.T("Tell the people who look after your sign-in the id below."), Organization: "Acme Inc.", ActionURL: "/sign-in", ActionText: text.T("Try again"),
 		})},
 		{"error-idp", fail(endpoint.Error{
 			Status: 502, Code: "idp_error", Title: text.T("Signing in did not work"), Text: text.T("Your identity provider did not let you in, or you cancelled."),

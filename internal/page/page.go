@@ -7,7 +7,8 @@
 // and it reads no store.
 //
 // A page is written whole or not at all, and carries a policy under which a browser
-// runs no script, or passkey.js alone on the pages that ask for a passkey: whatever a
+// runs no script, or one of our two files on the pages that can't do without: passkey.js where
+// a passkey is asked for, and carry.js where a form goes on by itself. Whatever a
 // person managed to type stays text.
 package page
 
@@ -102,6 +103,16 @@ type Leaving struct {
 	Name  string // what is there, such as "Acme Okta"; its host if empty
 }
 
+// Carrying has the browser post a message to a page of somebody else's, as some identity
+// providers want it (saml-bindings-2.0-os, 3.5). It does so by itself where scripts run, and by
+// a click where they don't.
+type Carrying struct {
+	Brand  Brand
+	Action string            // an http or https URL
+	Hidden map[string]string // the message
+	Name   string            // what is there, such as "Acme ADFS"
+}
+
 // Notice says something that is no error, such as that a mail is on its way.
 type Notice struct {
 	Brand             Brand
@@ -141,6 +152,12 @@ func (p Continue) Render(w http.ResponseWriter, r *http.Request, status int) err
 // Render writes the page.
 func (p Confirm) Render(w http.ResponseWriter, r *http.Request, status int) error {
 	return confirm.render(w, r, status, p, needs{brand: p.Brand})
+}
+
+// Render writes the page. What a provider answers the form with may redirect, to places that
+// nobody here knows: any host will do that is asked by https.
+func (p Carrying) Render(w http.ResponseWriter, r *http.Request, status int) error {
+	return carrying.render(w, r, status, p, needs{brand: p.Brand, formAction: []string{p.Action, "https:"}, script: true})
 }
 
 // Render writes the page.

@@ -40,6 +40,7 @@ var (
 	proceed       = parse[Continue]("continue.html")
 	confirm       = parse[Confirm]("confirm.html")
 	leaving       = parse[Leaving]("leaving.html")
+	carrying      = parse[Carrying]("carrying.html")
 	notice        = parse[Notice]("notice.html")
 	failure       = parse[failurePage]("error.html")
 )
@@ -93,7 +94,7 @@ func message(said any, args []any) (text.Message, error) {
 type needs struct {
 	brand      Brand
 	formAction []string
-	script     bool // passkey.js
+	script     bool // of ours
 }
 
 // A frame is what base.html shows around a page.

@@ -1,4 +1,4 @@
-// The only script of orgate. It hands the options in a form to the browser, and the browser's
+// One of the two scripts of orgate. It hands the options in a form to the browser, and the browser's
 // answer to the form, which it posts. It connects to nothing and writes no text: what it
 // has to say is in the page, and is shown. The page is whole without it.
 (() => {
