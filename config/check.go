@@ -182,8 +182,8 @@ func (g *reading) checkEgress() {
 	}
 	g.checkCA(g.at("egress", "ca_file"), e.CAFile)
 	for i, p := range g.config.SignIn.Social {
-		g.checkIssuer(g.at("sign_in", "social", i, "issuer"), p.Issuer)
-		g.checkIssuer(g.at("sign_in", "social", i, "url"), p.URL)
+		g.checkProviderURL(g.at("sign_in", "social", i, "issuer"), string(p.Issuer))
+		g.checkProviderURL(g.at("sign_in", "social", i, "url"), string(p.URL))
 	}
 }
 

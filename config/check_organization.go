@@ -114,36 +114,58 @@ func (g *reading) checkConnections(o *Organization) {
 		}
 		switch c.Type {
 		case "oidc":
-			if c.Issuer == "" {
-				g.missing(at, "issuer", "an oidc connection has no issuer", "add issuer: https://acme.okta.com")
-			}
-			if c.ClientID == "" {
-				g.missing(at, "client_id", "an oidc connection has no client_id", "add client_id: with the client's id at the provider")
-			}
-			for key, given := range map[string]bool{"metadata_url": c.MetadataURL != "", "idp_initiated": c.IDPInitiated, "groups_attribute": c.GroupsAttribute != ""} {
-				if given {
-					g.fault(at.at(key), key+" is for saml, and this connection is oidc", "take it out")
-				}
-			}
-			g.checkIssuer(at.at("issuer"), c.Issuer)
+			g.checkOIDC(at, c)
 		case "saml":
-			g.fault(at.at("type"), "saml is not available in this version of orgate", "oidc is; most providers speak both")
+			g.checkSAML(at, o, &o.Connections[i])
 		}
 	}
 }
 
-// missing notes that a key is not there.
+func (g *reading) checkOIDC(at place, c Connection) {
+	if c.Issuer == "" {
+		g.missing(at, "issuer", "an oidc connection has no issuer", "add issuer: https://acme.okta.com")
+	}
+	if c.ClientID == "" {
+		g.missing(at, "client_id", "an oidc connection has no client_id", "add client_id: with the client's id at the provider")
+	}
+	g.others(at, "saml", "oidc")
+	g.checkProviderURL(at.at("issuer"), string(c.Issuer))
+}
+
+// missing notes that a key is not there, or has nothing in it. One that could not be read has a
+// fault already, and gets no other.
 func (g *reading) missing(at place, key, message, hint string) {
-	if !g.given(at.at(key)) { // else it has a fault already
-		g.fault(at, message, hint)
+	if given := at.at(key); g.given(given) {
+		at = given
+	}
+	g.fault(at, message, hint)
+}
+
+// keysOf are the keys of a connection that only one protocol has.
+func keysOf(protocol string) []string {
+	if protocol == "oidc" {
+		return []string{"issuer", "client_id", "client_secret", "scopes", "groups_claim"}
+	}
+	return []string{
+		"metadata_url", "metadata_file", "entity_id", "sso_url", "slo_url", "binding", "certificates", "sign_requests", "idp_initiated", "name_id",
+		"email_attribute", "name_attribute", "first_name_attribute", "last_name_attribute", "groups_attribute",
 	}
 }
 
-// checkIssuer notes a provider that would be refused when it is asked: one at localhost, or on
+// others notes the keys of another protocol than the connection's.
+func (g *reading) others(at place, other, own string) {
+	for _, key := range keysOf(other) {
+		if g.given(at.at(key)) {
+			g.fault(at.at(key), key+" is for "+other+", and this connection is "+own, "take it out")
+		}
+	}
+}
+
+// checkProviderURL notes a provider that would be refused when it is asked: one at localhost, or on
 // a port that is not called. Where addresses are allowed by name, its own may be one of them.
-func (g *reading) checkIssuer(at place, issuer Issuer) {
+func (g *reading) checkProviderURL(at place, raw string) {
 	e := g.config.Egress
-	u, err := url.Parse(string(issuer))
+	u, err := url.Parse(raw)
 	switch {
 	case err != nil:
 	case isLoopback(u.Hostname()):

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/mail"
 	"net/netip"
+	"net/url"
 	"reflect"
 	"regexp"
 	"strconv"
@@ -15,6 +16,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/orgate/orgate/policy"
+	"github.com/orgate/orgate/sso/saml"
 	"github.com/orgate/orgate/tenancy"
 )
 
@@ -121,6 +123,8 @@ func newGrammars() grammars {
 	n("address", grammar{name: "host and port", parse: parseAddress, example: `":8080"`, never: true, pattern: `^.*:[0-9]{1,5}$`})
 	n("server", grammar{name: "host", parse: parseServer, never: true})
 	n("mailbox", grammar{name: "mail address", parse: parseMailbox, never: true})
+	n("endpoint", grammar{name: "URL", parse: parseEndpoint, quiet: true, never: true, pattern: `^https?://[^#@]+$`})
+	n("certificate", grammar{name: "certificate in PEM", parse: parseCertificate, never: true, example: `"${file:idp.pem}"`})
 	n("domain", grammar{name: "domain", parse: foreign("domain", tenancy.ParseDomain), never: true})
 	n("role", matching("role", roleSlug, "lower-case letters, digits, _ and -"))
 	n("permission", matching("permission", permission, "letters, digits and : . _ / * -"))
@@ -235,17 +239,42 @@ func parsePath(s string) (any, error) {
 }
 
 func parseIssuer(s string) (any, error) {
-	u, err := parseURL(s)
-	if err != nil {
+	if _, err := parseEndpoint(s); err != nil {
 		return nil, err
+	}
+	u, err := url.Parse(s)
+	if err != nil {
+		return nil, errors.New("is no URL")
 	}
 	if u.RawQuery != "" || u.ForceQuery || strings.Contains(s, "#") {
 		return nil, errors.New("has a query or a fragment: those do not belong here")
 	}
+	return Issuer(s), nil
+}
+
+// parseEndpoint reads the URL of a place at an identity provider, which may have a query.
+func parseEndpoint(s string) (any, error) {
+	u, err := parseURL(s)
+	if err != nil {
+		return nil, err
+	}
+	if strings.Contains(s, "#") {
+		return nil, errors.New("has a fragment: that does not belong here")
+	}
 	if u.Scheme == "http" && !isLoopback(u.Hostname()) {
 		return nil, errors.New("is http: an identity provider must be asked by https, but for one at localhost")
 	}
-	return Issuer(s), nil
+	return s, nil
+}
+
+func parseCertificate(s string) (any, error) {
+	if len(s) > 1<<16 {
+		return nil, errors.New("is longer than 64 KiB")
+	}
+	if _, err := saml.ParseCertificates([]byte(s)); err != nil {
+		return nil, errors.New("is no certificate in PEM that a provider may sign with: RSA of 2048 bits or more, or ECDSA")
+	}
+	return s, nil
 }
 
 // parseCustomHost reads a custom host. It must be written as hosts are compared, so

@@ -1,12 +1,19 @@
 package config
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/sha256"
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
+	"math/big"
 	"reflect"
 	"strings"
 	"testing"
 	"text/template"
+	"time"
 
 	"go.yaml.in/yaml/v4"
 )
@@ -118,6 +125,21 @@ func TestDocsConfigurationIsGenerated(t *testing.T) {
 	golden(t, "../docs/configuration.md", strings.TrimRight(b.String(), "\n")+"\n")
 }
 
+// aCertificate is what a file of an example holds: a certificate that a provider may sign with.
+func aCertificate(t *testing.T) []byte {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+}
+
 func TestEveryExampleAndDefaultIsRight(t *testing.T) {
 	ls := newLayouts()
 	seen := map[reflect.Type]bool{}
@@ -143,7 +165,9 @@ func TestEveryExampleAndDefaultIsRight(t *testing.T) {
 				}
 				var faults Faults
 				d := &decoder{layouts: ls, faults: &faults, file: &file{name: "x", data: []byte(text), root: doc.Content[0]}, expander: &expander{
-					env: func(string) (string, bool) { return strings.Repeat("key ", 10), true }, used: map[string][sha256.Size]byte{},
+					env:  func(string) (string, bool) { return strings.Repeat("key ", 10), true },
+					read: func(string, int) ([]byte, error) { return aCertificate(t), nil },
+					used: map[string][sha256.Size]byte{},
 				}}
 				v := reflect.New(f.typ).Elem()
 				n := doc.Content[0].Content[1]

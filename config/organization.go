@@ -112,7 +112,7 @@ type GroupRole struct {
 type Connection struct {
 	// Its name, unique in the organization.
 	Name string `yaml:"name,required" as:"name" example:"okta"`
-	// What it speaks. saml is not available in this version of orgate.
+	// What it speaks.
 	Type string `yaml:"type,required" enum:"oidc saml" example:"oidc"`
 	// Lets nobody in by it, and no session that came by it.
 	Disabled bool `yaml:"disabled" default:"false"`
@@ -126,10 +126,37 @@ type Connection struct {
 	Scopes []string `yaml:"scopes" default:"[email, profile]" as:"scope" example:"[email, profile, groups]"`
 	// OIDC: the claim with the person's groups; none given: groups are not read.
 	GroupsClaim string `yaml:"groups_claim" example:"groups"`
-	// SAML: where the provider's metadata is. Not available in this version of orgate.
-	MetadataURL Issuer `yaml:"metadata_url" example:"https://adfs.acme.com/metadata.xml"`
-	// SAML: lets a sign-in begin at the provider. Not available in this version of orgate.
+	// SAML: where the provider's metadata is fetched, every four hours. The last good one stays in force.
+	MetadataURL string `yaml:"metadata_url" as:"endpoint" example:"https://adfs.acme.com/FederationMetadata/2007-06/FederationMetadata.xml"`
+	// SAML: the provider's metadata as a file. One of metadata_url, metadata_file and sso_url is given.
+	MetadataFile Path `yaml:"metadata_file" example:"acme-adfs.xml"`
+	// SAML: the provider's entity id. With metadata, which of several is meant; with metadata_url, what it must stay.
+	EntityID string `yaml:"entity_id" example:"http://adfs.acme.com/adfs/services/trust"`
+	// SAML, without metadata: where people sign in at the provider.
+	SSOURL string `yaml:"sso_url" as:"endpoint" example:"https://adfs.acme.com/adfs/ls/"`
+	// SAML, without metadata: how the browser is sent to sso_url and slo_url; none given: redirect.
+	Binding string `yaml:"binding" enum:"redirect post" example:"redirect"`
+	// SAML, without metadata: where people sign out at the provider, if it has such a place.
+	SLOURL string `yaml:"slo_url" as:"endpoint" example:"https://adfs.acme.com/adfs/ls/"`
+	// SAML, without metadata: the certificates that the provider signs with, in PEM. Several while one takes over from another.
+	Certificates []string `yaml:"certificates" as:"certificate" example:"[\"${file:adfs.pem}\"]"`
+	// SAML: signs the requests to the provider, even if its metadata does not ask for it.
+	SignRequests bool `yaml:"sign_requests" default:"false"`
+	// SAML: lets a sign-in begin at the provider. The person is asked before it counts.
 	IDPInitiated bool `yaml:"idp_initiated" default:"false"`
-	// SAML: the attribute with the person's groups. Not available in this version of orgate.
+	// SAML: which name of a person is asked for; none given: the provider chooses. A transient one is never taken.
+	NameID string `yaml:"name_id" enum:"persistent email unspecified" example:"persistent"`
+	// SAML: the attribute with the person's address; none given: the usual ones.
+	EmailAttribute string `yaml:"email_attribute" example:"mail"`
+	// SAML: the attribute with the person's name; none given: the usual ones.
+	NameAttribute string `yaml:"name_attribute" example:"displayName"`
+	// SAML: the attribute with the person's first name, read if there is no whole one; none given: the usual ones.
+	FirstNameAttribute string `yaml:"first_name_attribute" example:"givenName"`
+	// SAML: the attribute with the person's last name; none given: the usual ones.
+	LastNameAttribute string `yaml:"last_name_attribute" example:"sn"`
+	// SAML: the attribute with the person's groups; none given: the usual ones.
 	GroupsAttribute string `yaml:"groups_attribute" example:"groups"`
+
+	// Provider is what metadata_file or sso_url and the keys beside it say; nil: it is fetched.
+	Provider *tenancy.SAMLProvider `yaml:"-"`
 }

@@ -2,6 +2,7 @@ package apply
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -143,7 +144,7 @@ func setPolicies(o *tenancy.Organization, c *config.Organization, ids map[string
 // ids by name.
 //
 // One that left is disabled, not removed: the people who came by it are found again when it comes
-// back. One whose issuer changed is another: the subjects of the new
+// back. One whose issuer or entity id changed is another: the subjects of the new
 // provider are not those of the old one, and must not be taken for them.
 func (r *run) connections(tx store.Tx, org tenancy.OrgID, want []config.Connection) (map[string]tenancy.ConnectionID, error) {
 	have := map[string]tenancy.Connection{}
@@ -162,7 +163,14 @@ func (r *run) connections(tx store.Tx, org tenancy.OrgID, want []config.Connecti
 			if _, err := tenancy.SaveConnection(tx, c, actor, r.now); err != nil {
 				return nil, err
 			}
-		case c.Type != want[i].Type || c.OIDC == nil || c.OIDC.Issuer != string(want[i].Issuer):
+		default:
+			same, err := sameProvider(tx, c, want[i])
+			if err != nil {
+				return nil, err
+			}
+			if same {
+				continue
+			}
 			if err := tenancy.RemoveConnection(tx, org, c.ID, actor, r.now); err != nil {
 				return nil, err
 			}
@@ -180,15 +188,36 @@ func (r *run) connections(tx store.Tx, org tenancy.OrgID, want []config.Connecti
 	return ids, nil
 }
 
+// sameProvider reports whether a connection stays one to the provider that it was to.
+func sameProvider(tx store.Tx, c tenancy.Connection, w config.Connection) (bool, error) {
+	switch {
+	case c.Type != w.Type:
+		return false, nil
+	case c.OIDC != nil:
+		return c.OIDC.Issuer == string(w.Issuer), nil
+	case c.SAML != nil:
+		s, err := tx.SAMLState(c.Organization, c.ID)
+		if err != nil && !errors.Is(err, tenancy.ErrNotFound) {
+			return false, err
+		}
+		return tenancy.SameSAMLProvider(*c.SAML, s, *w.SAML()), nil
+	}
+	return false, nil
+}
+
 // connection makes c, which is zero if it is new, what the YAML says.
 func (r *run) connection(tx store.Tx, org tenancy.OrgID, c tenancy.Connection, w config.Connection) (tenancy.Connection, error) {
+	c.Organization, c.Name, c.Type, c.Disabled = org, w.Name, w.Type, w.Disabled
+	if w.Type == "saml" {
+		c.OIDC, c.SAML = nil, w.SAML()
+		return tenancy.SaveConnection(tx, c, actor, r.now)
+	}
 	var sealed []byte
 	if c.OIDC != nil {
 		sealed = c.OIDC.ClientSecret
 	}
 	secret := []byte(w.ClientSecret.Reveal())
 	same := r.sealsSame(c.ID, sealed, secret)
-	c.Organization, c.Name, c.Type, c.Disabled = org, w.Name, w.Type, w.Disabled
 	c.OIDC = &tenancy.OIDCConnection{Issuer: string(w.Issuer), ClientID: w.ClientID, ClientSecret: sealed, Scopes: w.Scopes, GroupsClaim: w.GroupsClaim}
 	if !same && c.ID != "" {
 		c.OIDC.ClientSecret = r.seal(c.ID, secret)
