@@ -69,7 +69,7 @@ func (s *Server) logout(w http.ResponseWriter, r *http.Request) (ended int, err 
 	if err != nil {
 		return 0, err
 	}
-	if conn == nil {
+	if conn == nil || conn.OIDC == nil {
 		return 0, errBadLogout
 	}
 	// Every token costs a signature to check, and a good one a write.

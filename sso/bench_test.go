@@ -2,16 +2,19 @@ package sso_test
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/netip"
 	"runtime"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/orgate/orgate/policy"
 	"github.com/orgate/orgate/sso"
+	"github.com/orgate/orgate/store"
 	"github.com/orgate/orgate/tenancy"
 )
 
@@ -69,13 +72,6 @@ func BenchmarkStartedSignIns(b *testing.B) {
 	_, offer := local(policy.EmailCode)
 	w := newWorld(b, offer, fromEverywhere())
 	w.startup("hooli", func(o *tenancy.Organization) { o.AutoJoin = true })
-	heap := func() uint64 {
-		runtime.GC()
-		runtime.GC()
-		var m runtime.MemStats
-		runtime.ReadMemStats(&m)
-		return m.HeapAlloc
-	}
 	const people = 10_000
 	for b.Loop() {
 		before := heap()
@@ -84,5 +80,50 @@ func BenchmarkStartedSignIns(b *testing.B) {
 			w.browser().to("hooli", "/", fmt.Sprintf("p%d.%d@hooli.test", b.N, i)).sees(http.StatusOK, "Enter the code")
 		}
 		b.ReportMetric((float64(heap())-float64(before))/people, "heap-B/sign-in")
+	}
+}
+
+// heap is what this process has in use.
+func heap() uint64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
+// BenchmarkSAMLConnections is what 1,000 SAML connections cost that are in use, with what their
+// providers publish and a key pair of ours each: memory of this process, with the store in it.
+func BenchmarkSAMLConnections(b *testing.B) {
+	const connections = 1000
+	for b.Loop() {
+		b.StopTimer()
+		w := newWorld(b, fromEverywhere())
+		first := w.saml("first", nil)
+		state := w.samlState("first")
+		plain, err := w.box.Open(tenancy.SAMLKeyPurpose, tenancy.SAMLKeyAbout(state.Connection, state.Keys[0].ID), state.Keys[0].Private)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+		before := heap()
+		for i := range connections {
+			slug := fmt.Sprintf("o%d", i)
+			s := state
+			s.Organization, s.Connection = org(slug), conn(slug)
+			s.Keys = slices.Clone(state.Keys)
+			s.Keys[0].Private = w.box.Seal(tenancy.SAMLKeyPurpose, tenancy.SAMLKeyAbout(s.Connection, s.Keys[0].ID), plain)
+			w.update(func(tx store.Tx) error {
+				return errors.Join(
+					tx.PutOrganization(tenancy.Organization{ID: org(slug), Slug: tenancy.Slug(slug), Name: slug}),
+					tx.PutConnection(tenancy.Connection{ID: conn(slug), Organization: org(slug), Name: "adfs", Type: "saml", SAML: &tenancy.SAMLConnection{MetadataURL: first.EntityID() + "/metadata"}}),
+					tx.PutSAMLState(s),
+				)
+			})
+			if p := w.browser().get(w.login("/sso/saml/" + slug + ".adfs/metadata")).p; p.Status != http.StatusOK {
+				b.Fatal(p.Status, p.Text)
+			}
+		}
+		b.ReportMetric((float64(heap())-float64(before))/connections, "heap-B/connection")
 	}
 }

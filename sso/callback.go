@@ -15,6 +15,7 @@ import (
 	"github.com/orgate/orgate/session"
 	"github.com/orgate/orgate/sso/idp"
 	"github.com/orgate/orgate/sso/oidc"
+	"github.com/orgate/orgate/sso/saml"
 	"github.com/orgate/orgate/store"
 	"github.com/orgate/orgate/tenancy"
 )
@@ -76,9 +77,43 @@ func (s *Server) callback(w http.ResponseWriter, r *http.Request) error {
 		return s.failed(r, f, org, in.Email, err)
 	}
 
-	done, err := s.prove(r, f, in)
+	return s.answered(w, r, f, *conn, org, s.saidByOIDC(f, in))
+}
+
+// A saying is what a provider says of a person, whatever it was said in.
+type saying struct {
+	tenancy.Assertion
+	// AuthTime is when the person signed in there; zero: it does not say.
+	AuthTime time.Time
+	// up is the provider's session.
+	up *session.UpstreamSession
+	// use uses the answer up, in the transaction of the proof.
+	use func(tx store.Tx, now time.Time) error
+}
+
+func (s *Server) saidByOIDC(f flow, a oidc.Assertion) saying {
+	up := &session.UpstreamSession{Connection: f.Connection, Organization: f.Owner, Subject: a.Subject, SID: a.SID}
+	if a.IDToken != "" && len(a.IDToken) <= maxIDToken {
+		up.IDToken = s.box.Seal(idTokenPurpose, idTokenAbout(*up), []byte(a.IDToken))
+	}
+	return saying{
+		Assertion: tenancy.Assertion{
+			Connection: f.Connection, Organization: f.Owner, Subject: a.Subject,
+			Email: a.Email, EmailVerified: a.EmailVerified, Name: a.Name,
+			Groups: a.Groups, HasGroups: a.HasGroups, Attributes: a.Attributes,
+		},
+		AuthTime: a.AuthTime, up: up,
+		use: func(tx store.Tx, _ time.Time) error {
+			return tx.Use(stateUse, stateName(f), f.ExpiresAt.Add(time.Hour))
+		},
+	}
+}
+
+// answered makes a proof of what a provider says, and goes on.
+func (s *Server) answered(w http.ResponseWriter, r *http.Request, f flow, conn tenancy.Connection, org tenancy.Organization, said saying) error {
+	done, err := s.prove(r, f, said)
 	if err != nil {
-		return s.failed(r, f, org, in.Email, err)
+		return s.failed(r, f, org, said.Email, err)
 	}
 	s.setLogin(w, done.token)
 	s.count("proved")
@@ -133,40 +168,35 @@ type proved struct {
 	turn  turn
 }
 
-// prove turns an assertion into a proof in a session, in one transaction: the state is
+// prove turns what was said into a proof in a session, in one transaction: the answer is
 // used up, the person found or made, the session begun or added to, and what comes next
-// found out. Of two that race with one state, one does all of it and the other nothing.
-func (s *Server) prove(r *http.Request, f flow, a oidc.Assertion) (done proved, err error) {
-	up := &session.UpstreamSession{Connection: f.Connection, Organization: f.Owner, Subject: a.Subject, SID: a.SID}
-	if a.IDToken != "" && len(a.IDToken) <= maxIDToken {
-		up.IDToken = s.box.Seal(idTokenPurpose, idTokenAbout(*up), []byte(a.IDToken))
-	}
+// found out. Of two that race with one answer, one does all of it and the other nothing.
+func (s *Server) prove(r *http.Request, f flow, said saying) (done proved, err error) {
 	err = s.store.Update(r.Context(), func(tx store.Tx) error {
 		now := s.now()
 		done = proved{aim: f.Aim}
-		if err := tx.Use(stateUse, stateName(f), f.ExpiresAt.Add(time.Hour)); err != nil {
+		if err := said.use(tx, now); err != nil {
 			return err
 		}
 		if _, _, err := s.asked(tx, f); err != nil {
 			return err
 		}
 		var err error
-		done.in, err = tenancy.SignIn(tx, s.rules, tenancy.Assertion{
-			Connection: f.Connection, Organization: f.Owner, Subject: a.Subject,
-			Email: a.Email, EmailVerified: a.EmailVerified, Name: a.Name,
-			Groups: a.Groups, HasGroups: a.HasGroups, Attributes: a.Attributes,
-		}, now)
-		if err != nil {
+		if done.in, err = tenancy.SignIn(tx, s.rules, said.Assertion, now); err != nil {
 			return err
 		}
-		p := policy.Proof{Method: policy.SSO, Connection: string(f.Connection), Organization: string(f.Owner), At: provedAt(f, a.AuthTime, now)}
-		if err := s.enter(tx, r, f.Aim.Another, p, up, &done, now); err != nil {
+		p := policy.Proof{Method: policy.SSO, Connection: string(f.Connection), Organization: string(f.Owner), At: provedAt(f, said.AuthTime, now)}
+		if err := s.enter(tx, r, f.Aim.Another, p, said.up, &done, now); err != nil {
 			return err
 		}
 		if err := s.recordSuccess(tx, r, f, done, now); err != nil {
 			return err
 		}
 		done.aim.Steps, done.aim.Last, done.aim.Another = f.Aim.Steps+1, f.Connection, false
+		if f.Aim.Home != "" && f.Aim.Steps == 0 && f.MaxAge == 0 {
+			// They began at the provider, which nobody has asked yet how fresh it is.
+			done.aim.Last = ""
+		}
 		done.turn, err = s.next(tx, done.aim, done.who, "", now)
 		return err
 	})
@@ -224,14 +254,14 @@ func provedAt(f flow, authTime, now time.Time) time.Time {
 
 // stateName is what a state is remembered by.
 func stateName(f flow) string {
-	sum := sha256.Sum256([]byte(f.OIDC.State))
+	sum := sha256.Sum256([]byte(f.state()))
 	return hex.EncodeToString(sum[:])
 }
 
 // failed tells three audiences of a sign-in that did not succeed: the person, in words;
 // the operator, in the log, with the check that failed and what to do; and the
 // organization, as an event. email is whom the provider spoke of, if it came to that.
-func (s *Server) failed(r *http.Request, f flow, org tenancy.Organization, email string, cause error) error {
+func (s *Server) failed(r *http.Request, f flow, org tenancy.Organization, email string, cause error, steps ...saml.Step) error {
 	if errors.Is(cause, session.ErrUsed) {
 		// The back button, or a second click: the first one did it all.
 		s.count("unknown_sign_in")
@@ -243,7 +273,7 @@ func (s *Server) failed(r *http.Request, f flow, org tenancy.Organization, email
 	if e == nil {
 		return unavailable(cause)
 	}
-	s.logFailure(r, tenancy.Connection{ID: f.Connection, Organization: f.Owner}, e.Code, hint, cause)
+	s.logFailure(r, tenancy.Connection{ID: f.Connection, Organization: f.Owner}, e.Code, hint, cause, steps...)
 	s.count(e.Code)
 	if x, ok := errors.AsType[*idp.Error](cause); ok && x.Code == idp.CodeCodeRefused {
 		// Most likely a second click: then the first one is on its way, and needs the
@@ -256,8 +286,10 @@ func (s *Server) failed(r *http.Request, f flow, org tenancy.Organization, email
 	}
 	err := s.store.Update(r.Context(), func(tx store.Tx) error {
 		now := s.now()
-		if err := tx.Use(stateUse, stateName(f), f.ExpiresAt.Add(time.Hour)); err != nil {
-			return err
+		if f.state() != "" { // else what came was no answer to a flow of this browser
+			if err := tx.Use(stateUse, stateName(f), f.ExpiresAt.Add(time.Hour)); err != nil {
+				return err
+			}
 		}
 		if !heard || org.ID == "" {
 			return nil
@@ -285,7 +317,12 @@ func (s *Server) explain(f flow, org tenancy.Organization, email string, cause e
 }
 
 // logFailure is the line that an operator finds by the id on the person's page.
-func (s *Server) logFailure(r *http.Request, c tenancy.Connection, check, hint string, cause error) {
-	s.log.WarnContext(r.Context(), "sign-in failed", "request_id", endpoint.RequestID(r.Context()),
+// With steps, it says all that was looked at before.
+func (s *Server) logFailure(r *http.Request, c tenancy.Connection, check, hint string, cause error, steps ...saml.Step) {
+	log := s.log.With("request_id", endpoint.RequestID(r.Context()),
 		"organization_id", c.Organization, "connection_id", c.ID, "check", check, "hint", hint, "cause", cause.Error())
+	if len(steps) > 0 {
+		log = log.With("steps", lines(steps))
+	}
+	log.WarnContext(r.Context(), "sign-in failed")
 }

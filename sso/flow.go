@@ -7,6 +7,7 @@ import (
 	"github.com/orgate/orgate/internal/seal"
 	"github.com/orgate/orgate/session"
 	"github.com/orgate/orgate/sso/oidc"
+	"github.com/orgate/orgate/sso/saml"
 	"github.com/orgate/orgate/tenancy"
 )
 
@@ -31,6 +32,10 @@ type aim struct {
 	Next next `json:"next,omitzero"`
 	// Fresh: what was proved must be no older than [policy.EnrollWithin].
 	Fresh bool `json:"fresh,omitzero"`
+	// Home is the organization whose app the person is on the way to, at Path, without one of
+	// its hosts having asked: they began at the provider. Empty: it is not said.
+	Home tenancy.OrgID `json:"home,omitzero"`
+	Path string        `json:"path,omitzero"`
 	// Steps counts the identity providers visited, and Last is the one before.
 	Steps int                  `json:"steps,omitzero"`
 	Last  tenancy.ConnectionID `json:"last,omitzero"`
@@ -39,8 +44,11 @@ type aim struct {
 // A flow is a sign-in that was begun: what we asked of an identity provider, and why.
 // It lives in a sealed cookie of the browser that began it, so that nobody else can
 // finish it and that strangers leave nothing with us.
+//
+// It is either of OIDC or of SAML, and in a jar of that protocol's own.
 type flow struct {
-	OIDC oidc.Flow `json:"oidc"`
+	OIDC oidc.Flow `json:"oidc,omitzero"`
+	SAML saml.Flow `json:"saml,omitzero"`
 	Aim  aim       `json:"aim"`
 	// Connection was asked, of Owner, as it was Configured then.
 	Connection tenancy.ConnectionID `json:"connection"`
@@ -49,16 +57,28 @@ type flow struct {
 	// MaxAge is how fresh the proof was asked to be; 0: it was not.
 	MaxAge    time.Duration `json:"max_age,omitzero"`
 	ExpiresAt time.Time     `json:"expires_at"`
+	// Test is the trial that this is, by its id; empty: it is none.
+	Test string `json:"test,omitzero"`
 }
 
 func newFlows(box *seal.Box, jar cookie.Jar) flowJar[flow] {
 	return flowJar[flow]{purpose: "sign-in flow", prefix: cookie.Flow + "_", box: box, jar: jar}
 }
 
-func (f flow) state() string      { return f.OIDC.State }
+func newSAMLFlows(box *seal.Box, jar cookie.Jar) flowJar[flow] {
+	return flowJar[flow]{purpose: "SAML flow", prefix: cookie.Flow + "_saml_", box: box, jar: jar}
+}
+
+func (f flow) state() string {
+	if f.SAML.State != "" {
+		return f.SAML.State
+	}
+	return f.OIDC.State
+}
+
 func (f flow) expires() time.Time { return f.ExpiresAt }
 
 func (f flow) withoutPath() flow {
-	f.Aim.Request.ReturnTo = "/"
+	f.Aim.Request.ReturnTo, f.Aim.Path = "/", ""
 	return f
 }

@@ -108,26 +108,33 @@ func (j flowJar[F]) keep(w http.ResponseWriter, r *http.Request, f F, now time.T
 // clear takes the flow of a state from the browser.
 func (j flowJar[F]) clear(w http.ResponseWriter, state string) { j.jar.Clear(w, j.name(state)) }
 
-// tidy makes room for one more flow.
-func (j flowJar[F]) tidy(w http.ResponseWriter, r *http.Request, now time.Time) {
-	type begun struct {
-		name    string
-		expires time.Time
-	}
-	var live []begun
-	var over []string
+// A begun is a flow in a cookie.
+type begun[F pending[F]] struct {
+	name string
+	flow F
+}
+
+// begun returns the flows that this browser has, those that end last first, and the names of
+// cookies that are too old or broken.
+func (j flowJar[F]) begun(r *http.Request, now time.Time) (live []begun[F], over []string) {
 	for _, name := range j.jar.Names(r.Header, j.prefix) {
 		if strings.Trim(strings.TrimPrefix(name, j.prefix), "0123456789abcdef") != "" {
 			continue // not a name that we give
 		}
 		value, _ := j.jar.Read(r.Header, name)
 		if f, ok := j.open(name, value, now); ok {
-			live = append(live, begun{name, f.expires()})
+			live = append(live, begun[F]{name, f})
 		} else {
 			over = append(over, name)
 		}
 	}
-	slices.SortFunc(live, func(a, b begun) int { return b.expires.Compare(a.expires) })
+	slices.SortFunc(live, func(a, b begun[F]) int { return b.flow.expires().Compare(a.flow.expires()) })
+	return live, over
+}
+
+// tidy makes room for one more flow.
+func (j flowJar[F]) tidy(w http.ResponseWriter, r *http.Request, now time.Time) {
+	live, over := j.begun(r, now)
 	for i := maxFlows - 1; i < len(live); i++ {
 		over = append(over, live[i].name)
 	}

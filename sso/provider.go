@@ -40,7 +40,9 @@ func idTokenAbout(up session.UpstreamSession) string {
 
 // usable reports whether a connection may answer anybody: at the start of a sign-in, at
 // its end, and at logout alike.
-func usable(c tenancy.Connection) bool { return !c.Disabled && c.Type == "oidc" && c.OIDC != nil }
+func usable(c tenancy.Connection) bool {
+	return !c.Disabled && (c.Type == "oidc" && c.OIDC != nil || c.Type == "saml" && c.SAML != nil)
+}
 
 // connection returns a usable connection of an organization that is there and not
 // suspended, and nil if it is none.
@@ -65,15 +67,27 @@ func connection(tx store.Tx, org tenancy.OrgID, id tenancy.ConnectionID) (*tenan
 	return &c, nil
 }
 
-// configured is a digest of what makes a connection the one that it is: another issuer or
-// client is another provider, whatever the connection is called.
+// configured is a digest of what makes a connection the one that it is: another issuer, client
+// or entity id is another provider, whatever the connection is called.
 func configured(c tenancy.Connection) string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q", c.OIDC.Issuer, c.OIDC.ClientID))
+	var what []byte
+	switch {
+	case c.OIDC != nil:
+		what = fmt.Appendf(nil, "%q %q", c.OIDC.Issuer, c.OIDC.ClientID)
+	case c.SAML != nil && c.SAML.Provider != nil:
+		what = fmt.Appendf(nil, "saml %q", c.SAML.Provider.EntityID)
+	case c.SAML != nil:
+		what = fmt.Appendf(nil, "saml %q %q", c.SAML.MetadataURL, c.SAML.EntityID)
+	}
+	sum := sha256.Sum256(what)
 	return hex.EncodeToString(sum[:16])
 }
 
-// client returns a connection as package oidc wants it.
+// client returns a connection of OIDC as package oidc wants it.
 func (s *Server) client(c tenancy.Connection) (oidc.Connection, error) {
+	if c.OIDC == nil {
+		return oidc.Connection{}, fmt.Errorf("connection %s is not of OIDC", c.ID)
+	}
 	conn := oidc.Connection{
 		ID: string(c.ID), Issuer: c.OIDC.Issuer, ClientID: c.OIDC.ClientID,
 		Scopes: c.OIDC.Scopes, GroupsClaim: c.OIDC.GroupsClaim,
@@ -95,6 +109,23 @@ func (s *Server) leave(w http.ResponseWriter, r *http.Request, a aim, t turn) er
 		s.count("sign_in_loop")
 		return s.looping(a, fmt.Errorf("connection %s is asked again after %d identity providers", c.ID, a.Steps))
 	}
+	f := flow{Aim: a, Connection: c.ID, Owner: c.Organization, Configured: configured(c), MaxAge: t.MaxAge, ExpiresAt: s.now().Add(flowLife)}
+	begin := s.leaveByOIDC
+	if c.SAML != nil {
+		begin = s.leaveBySAML
+	}
+	err := begin(w, r, f, c, t)
+	if _, ok := errors.AsType[*idp.Error](err); ok {
+		e, hint := s.providerRefused(a, t.Organization, err)
+		s.logFailure(r, c, e.Code, hint, err)
+		s.count(e.Code)
+		return e
+	}
+	return err
+}
+
+// leaveByOIDC sends the browser to an OpenID provider. The flow lacks what is OIDC's own.
+func (s *Server) leaveByOIDC(w http.ResponseWriter, r *http.Request, f flow, c tenancy.Connection, t turn) error {
 	conn, err := s.client(c)
 	if err != nil {
 		return err
@@ -108,22 +139,16 @@ func (s *Server) leave(w http.ResponseWriter, r *http.Request, a aim, t turn) er
 		RedirectURI: s.url(pathCallback), OwnRedirectURI: own, LoginHint: t.Hint, MaxAge: t.MaxAge,
 	}, now)
 	if err != nil {
-		e, hint := s.providerRefused(a, t.Organization, err)
-		s.logFailure(r, c, e.Code, hint, err)
-		s.count(e.Code)
-		return e
+		return err
 	}
-	if a.Another {
+	if f.Aim.Another {
 		// Else the provider would sign in whoever it has, at once and without a word.
 		// It is a courtesy, so nothing is made of an answer that ignores it.
 		if to, err = withPrompt(to, "login"); err != nil {
 			return err
 		}
 	}
-	f := flow{
-		OIDC: started, Aim: a, Connection: c.ID, Owner: c.Organization, Configured: configured(c),
-		MaxAge: t.MaxAge, ExpiresAt: now.Add(flowLife),
-	}
+	f.OIDC = started
 	if err := s.flows.keep(w, r, f, now); err != nil {
 		return err
 	}
@@ -153,7 +178,7 @@ func withPrompt(to, prompt string) (string, error) {
 	return u.String(), nil
 }
 
-// providerRefused says what package oidc found, in words for the person; hint is for the
+// providerRefused says what package oidc or saml found, in words for the person; hint is for the
 // operator's log.
 func (s *Server) providerRefused(a aim, org tenancy.Organization, err error) (e *endpoint.Error, hint string) {
 	e = &endpoint.Error{

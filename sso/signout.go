@@ -13,6 +13,7 @@ import (
 	"github.com/orgate/orgate/internal/page"
 	"github.com/orgate/orgate/session"
 	"github.com/orgate/orgate/sso/oidc"
+	"github.com/orgate/orgate/sso/saml"
 	"github.com/orgate/orgate/store"
 	"github.com/orgate/orgate/tenancy"
 )
@@ -82,14 +83,18 @@ func (s *Server) signOut(w http.ResponseWriter, r *http.Request) error {
 	s.jar.Clear(w, cookie.Login)
 	s.count(map[bool]string{true: "signed_out_everywhere", false: "signed_out"}[everywhere])
 
-	away := ""
+	away, there := saml.Message{}, false
 	if upstream != nil {
-		away = s.logoutURL(r.Context(), *upstream, hint)
+		away, there = s.upstreamLogout(r.Context(), *upstream, hint)
 	}
-	if away != "" && !everywhere {
-		return page.Leaving{To: away, Name: upstream.Name}.Render(w, r, http.StatusOK)
+	if there && !everywhere {
+		return s.carry(w, r, away, tenancy.Organization{}, upstream.Name)
 	}
-	return page.SignedOut{Everywhere: everywhere, SignIn: s.url(pathSignIn), Upstream: away}.Render(w, r, http.StatusOK)
+	p := page.SignedOut{Everywhere: everywhere, SignIn: s.url(pathSignIn)}
+	if there && away.Binding == saml.Redirect { // a form can't be linked to
+		p.Upstream = away.URL
+	}
+	return p.Render(w, r, http.StatusOK)
 }
 
 // lastUpstream returns the provider's session behind the newest proof whose connection is
@@ -108,13 +113,29 @@ func lastUpstream(tx store.Tx, who session.Session) (*tenancy.Connection, sessio
 	return nil, session.UpstreamSession{}, nil
 }
 
-// logoutURL returns the provider's page for signing out there, or "" if it has none.
-// Whatever goes wrong here, our own sessions have ended already.
-func (s *Server) logoutURL(ctx context.Context, c tenancy.Connection, up session.UpstreamSession) string {
-	conn, err := s.client(c)
+// upstreamLogout returns what has the person sign out at the provider; ok is false if it has no
+// place for that. Whatever goes wrong here, our own sessions have ended already.
+func (s *Server) upstreamLogout(ctx context.Context, c tenancy.Connection, up session.UpstreamSession) (m saml.Message, ok bool) {
+	var err error
+	if c.SAML != nil {
+		m, ok, err = s.logoutBySAML(ctx, c, up)
+	} else {
+		m.Binding = saml.Redirect
+		m.URL, err = s.logoutURL(ctx, c, up)
+		ok = m.URL != ""
+	}
 	if err != nil {
 		s.log.WarnContext(ctx, "no logout at the identity provider", "request_id", endpoint.RequestID(ctx), "connection", c.ID, "cause", err)
-		return ""
+		return saml.Message{}, false
+	}
+	return m, ok
+}
+
+// logoutURL returns the OpenID provider's page for signing out there, or "" if it has none.
+func (s *Server) logoutURL(ctx context.Context, c tenancy.Connection, up session.UpstreamSession) (string, error) {
+	conn, err := s.client(c)
+	if err != nil {
+		return "", err
 	}
 	var idToken string
 	if len(up.IDToken) > 0 {
@@ -122,12 +143,21 @@ func (s *Server) logoutURL(ctx context.Context, c tenancy.Connection, up session
 			idToken = string(plain)
 		}
 	}
-	to, err := s.oidc.LogoutURL(ctx, conn, oidc.LogoutRequest{IDToken: idToken, RedirectURI: s.url(pathSignedOut), State: rand.Text()})
-	if err != nil {
-		s.log.WarnContext(ctx, "no logout at the identity provider", "request_id", endpoint.RequestID(ctx), "connection", c.ID, "cause", err)
-		return ""
+	return s.oidc.LogoutURL(ctx, conn, oidc.LogoutRequest{IDToken: idToken, RedirectURI: s.url(pathSignedOut), State: rand.Text()})
+}
+
+// logoutBySAML returns the LogoutRequest for the provider.
+func (s *Server) logoutBySAML(ctx context.Context, c tenancy.Connection, up session.UpstreamSession) (m saml.Message, ok bool, err error) {
+	var p samlParty
+	err = s.store.View(ctx, func(tx store.Tx) (err error) {
+		p, err = s.samlParty(tx, c, s.now())
+		return err
+	})
+	if err != nil || p.known() != nil || up.NameID == nil {
+		return saml.Message{}, false, err
 	}
-	return to
+	n := saml.NameID{Value: up.Subject, Format: up.NameID.Format, NameQualifier: up.NameID.NameQualifier, SPNameQualifier: up.NameID.SPNameQualifier}
+	return p.StartLogout(n, up.SID, "", s.now())
 }
 
 // signedOut is GET /signed-out: where an identity provider sends the browser back to, and

@@ -6,7 +6,7 @@
 // whatever goes wrong, the picker and signing out. It does not own what a policy means
 // (package policy: every step here is what [policy.Decide] asked for, and the proxy asks
 // again), who a person is (tenancy), what a session is (session), or how an identity
-// provider is spoken to (sso/oidc).
+// provider is spoken to (sso/oidc, sso/saml).
 //
 // The invariants: strangers cost no memory, for a sign-in that was begun is kept by the
 // browser, sealed; an answer is accepted once, in the browser that asked and from the
@@ -24,12 +24,15 @@ import (
 	"strings"
 	"time"
 
+	lru "github.com/hashicorp/golang-lru/v2"
+
 	"github.com/orgate/orgate/internal/cookie"
 	"github.com/orgate/orgate/internal/endpoint"
 	"github.com/orgate/orgate/internal/page"
 	"github.com/orgate/orgate/internal/seal"
 	"github.com/orgate/orgate/policy"
 	"github.com/orgate/orgate/session"
+	"github.com/orgate/orgate/sso/saml"
 	"github.com/orgate/orgate/store"
 	"github.com/orgate/orgate/tenancy"
 )
@@ -105,7 +108,10 @@ type Server struct {
 	box       *seal.Box
 	publicURL *url.URL
 	jar       cookie.Jar
-	flows     flowJar[flow]
+	flows     flowJar[flow] // of OIDC
+	samlFlows flowJar[flow]
+	samlKeys  *lru.Cache[string, saml.Key] // ours, by connection and key
+	trials    *trials
 	limits    session.Limits
 	rules     tenancy.Rules
 	offered   policy.Methods
@@ -156,9 +162,13 @@ func New(o Options) (*Server, error) {
 	s := &Server{
 		store: o.Store, tenants: o.Tenants, oidc: o.OIDC, box: o.Box,
 		publicURL: &url.URL{Scheme: o.PublicURL.Scheme, Host: o.PublicURL.Host}, jar: o.Jar,
-		flows: newFlows(o.Box, o.Jar), socialFlows: newSocialFlows(o.Box, o.Jar),
+		flows: newFlows(o.Box, o.Jar), samlFlows: newSAMLFlows(o.Box, o.Jar), trials: newTrials(), socialFlows: newSocialFlows(o.Box, o.Jar),
 		limits: o.Limits, rules: o.Rules, offered: o.Offered, mail: o.Mail, passkeys: o.Passkeys, social: o.Social, github: o.GitHub, hashers: make(chan struct{}, maxHashing),
 		log: o.Logger, now: o.Now, count: o.Count, clientIP: o.ClientIP,
+	}
+	var err error
+	if s.samlKeys, err = lru.New[string, saml.Key](maxSAMLKeys); err != nil {
+		return nil, err
 	}
 	if s.brand = o.Brand; s.brand == nil {
 		s.brand = func(org tenancy.Organization) page.Brand { return page.Brand{Organization: org.Name} }
@@ -253,7 +263,7 @@ func (s *Server) Routes() []endpoint.Route {
 			endpoint.Route{Side: endpoint.Login, Pattern: "GET " + p.path, Access: endpoint.Public, Handle: s.polite(s.visits, p.handle)},
 			endpoint.Route{Side: endpoint.Login, Pattern: "POST " + p.path, Access: endpoint.Public, Handle: s.polite(s.strangers, p.handle)})
 	}
-	return append(append(routes, s.socialRoutes()...),
+	return append(append(append(routes, s.socialRoutes()...), s.samlRoutes()...),
 		endpoint.Route{Side: endpoint.Login, Pattern: "GET " + pathWays, Access: endpoint.Public, Handle: s.polite(s.visits, s.otherWay)},
 		endpoint.Route{Side: endpoint.Login, Pattern: "GET " + pathEnroll, Access: endpoint.Public, Handle: s.polite(s.visits, s.enroll)},
 		endpoint.Route{Side: endpoint.Login, Pattern: "POST " + pathResend, Access: endpoint.Public, Handle: s.polite(s.strangers, s.resend)},

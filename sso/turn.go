@@ -209,7 +209,7 @@ func freshly(f *policy.Facts, m policy.Method) bool {
 	})
 }
 
-// connections returns the active OIDC connections of an organization that is not
+// connections returns the active connections of an organization that is not
 // suspended, by name; only the one of id, if that is given.
 func connections(tx store.Tx, org tenancy.OrgID, id tenancy.ConnectionID) ([]tenancy.Connection, error) {
 	var found []tenancy.Connection
@@ -243,6 +243,11 @@ func (s *Server) handOver(tx store.Tx, a aim, who session.Session, t turn, now t
 // it begins its own, and is handed over to at once.
 func (s *Server) arrive(tx store.Tx, a aim, who session.Session, t turn) (turn, error) {
 	t.Refused, t.Ask, t.Local, t.AskEmail = nil, nil, 0, false
+	if home := s.tenants.Home(a.Home); a.Home != "" && home != "" {
+		// Whether they may enter there is said there.
+		t.To, t.Outcome = s.homePath(home, a.Path), "sent_home"
+		return t, nil
+	}
 	var homes []string
 	for m, err := range tx.Memberships(who.User) {
 		if err != nil {

@@ -50,6 +50,7 @@ type world struct {
 	outcomes map[string]int
 	options  sso.Options
 	handler  http.Handler // of the login host
+	running  *sso.Server
 }
 
 type clock struct {
@@ -187,7 +188,7 @@ func (w *world) load(edit func(*sso.Options)) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.handler = login
+	w.handler, w.running = login, s
 }
 
 func (w *world) login(path string) string    { return "http://login.localhost" + w.base + path }

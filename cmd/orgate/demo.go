@@ -8,20 +8,23 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/orgate/orgate/config"
 	"github.com/orgate/orgate/internal/demo"
+	"github.com/orgate/orgate/store"
+	"github.com/orgate/orgate/tenancy"
 )
 
 func demoCommand() *cobra.Command {
 	var port int
 	c := &cobra.Command{
 		Use:   "demo",
-		Short: "Run everything on *.localhost, with an identity provider and an app: nothing to set up",
-		Long: "Runs orgate on *.localhost with three organizations, identity providers that let you be anyone they\n" +
-			"know, and an app that shows what it is told. Data is kept in a fresh directory and removed at the end.",
+		Short: "Run everything on *.localhost, with identity providers and an app: nothing to set up",
+		Long: "Runs orgate on *.localhost with five organizations, identity providers (OpenID and SAML) that let you be anyone\n" +
+			"they know, and an app that shows what it is told. Data is kept in a fresh directory and removed at the end.",
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return runDemo(c, port) },
 	}
@@ -62,6 +65,9 @@ func runDemo(c *cobra.Command, port int) (err error) {
 		if err := admitGuests(c, g); err != nil {
 			return err
 		}
+		if err := introduceSAML(c, g, world); err != nil {
+			return err
+		}
 		_, err := fmt.Fprintln(c.OutOrStdout(), world.Guide())
 		return err
 	}})
@@ -76,6 +82,59 @@ func admitGuests(c *cobra.Command, g *gateway) error {
 		}
 	}
 	return nil
+}
+
+// introduceSAML waits until the SAML providers are known, which is a moment after the start, and gives
+// them our certificates.
+func introduceSAML(c *cobra.Command, g *gateway, world *demo.World) error {
+	for slug, name := range demo.SAMLConnections() {
+		for limit := time.Now().Add(20 * time.Second); ; {
+			certificate, err := knownSAML(c, g, slug, name)
+			if err != nil {
+				return err
+			}
+			if certificate != nil {
+				world.TrustKey(slug, certificate)
+				break
+			}
+			if time.Now().After(limit) {
+				return fmt.Errorf("the SAML provider of %s is not known after twenty seconds", slug)
+			}
+			select {
+			case <-c.Context().Done():
+				return nil
+			case <-time.After(20 * time.Millisecond):
+			}
+		}
+	}
+	return nil
+}
+
+// knownSAML returns the certificate that signs at a SAML provider; nil if there is none yet, or
+// the provider is not known yet.
+func knownSAML(c *cobra.Command, g *gateway, org, name string) (certificate []byte, err error) {
+	err = g.store.View(c.Context(), func(tx store.Tx) error {
+		certificate = nil
+		_, conn, err := samlConnection(tx, org, name)
+		if err != nil {
+			return err
+		}
+		s, err := tx.SAMLState(conn.Organization, conn.ID)
+		if errors.Is(err, tenancy.ErrNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		now := time.Now()
+		if _, ok := tenancy.KnownSAML(*conn.SAML, s, now); ok {
+			if keys := tenancy.SAMLKeys(s, now); len(keys) > 0 {
+				certificate = keys[0].Certificate
+			}
+		}
+		return nil
+	})
+	return certificate, err
 }
 
 func freePort(c *cobra.Command) (int, error) {

@@ -7,7 +7,8 @@
 //   - tenancy, session, audit: who belongs where, what was proved, what happened
 //   - store, store/badger, store/postgres: transactions over all of those
 //   - proxy: a request to a tenant host, from the host name to the app and back
-//   - sso, sso/oidc: a sign-in, from the e-mail address to the hand-over
+//   - sso, sso/oidc, sso/saml: a sign-in, from the e-mail address to the hand-over
+//   - sso/upkeep: metadata, keys and certificates of SAML connections
 //   - domain, internal/dnsproof: the proof of an e-mail domain, and its loss
 //   - config, config/apply: the YAML, and its way into the store
 //   - web, internal/page: what people see

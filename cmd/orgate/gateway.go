@@ -34,6 +34,7 @@ import (
 	"github.com/orgate/orgate/sso/idp"
 	"github.com/orgate/orgate/sso/oidc"
 	"github.com/orgate/orgate/sso/passkey"
+	"github.com/orgate/orgate/sso/upkeep"
 	"github.com/orgate/orgate/store"
 	"github.com/orgate/orgate/tenancy"
 	"github.com/orgate/orgate/web"
@@ -52,6 +53,7 @@ type gateway struct {
 	github    *github.Client
 	proxy     *proxy.Proxy
 	domains   *domain.Checker
+	saml      *upkeep.Keeper
 
 	// front is what each configuration makes anew. The proxy keeps its own part, as
 	// connections and grants outlive a reload.
@@ -67,8 +69,9 @@ type gateway struct {
 // A front is a configuration and what is built from it, in force together.
 type front struct {
 	config *config.Config
-	// login serves the login host.
-	login http.Handler
+	// login serves the login host, where signIn signs people in.
+	login  http.Handler
+	signIn *sso.Server
 	// certificate is that of the public listener; nil without TLS.
 	certificate *tls.Certificate
 	// mail is the mail server; nil without one.
@@ -100,6 +103,11 @@ func open(ctx context.Context, c *config.Config, log *slog.Logger) (g *gateway, 
 	}
 	out := egress.New(egress.Options{AllowLoopback: c.Egress.AllowLoopback, AllowPrefixes: c.Egress.Allow, Ports: c.Egress.PublicPorts(), RootCAs: roots})
 	g.providers, g.github = oidc.New(oidc.Options{Egress: out}), github.New(out)
+	g.saml = upkeep.New(upkeep.Options{
+		Store: g.store, Box: g.box, Logger: log, Count: g.metrics.SAML,
+		// Federations' metadata is longer than what else is asked for.
+		Egress: egress.New(egress.Options{AllowLoopback: c.Egress.AllowLoopback, AllowPrefixes: c.Egress.Allow, Ports: c.Egress.PublicPorts(), RootCAs: roots, MaxBody: upkeep.MaxMetadata, Timeout: upkeep.FetchTimeout}),
+	})
 	err = g.front.Reload(c, func(c *config.Config) (*front, error) {
 		f, err := g.build(c)
 		if err != nil {
@@ -188,10 +196,11 @@ func (g *gateway) put(ctx context.Context, c *config.Config) error {
 // build makes what c says of the login host and of TLS, and changes nothing.
 func (g *gateway) build(c *config.Config) (*front, error) {
 	f := &front{config: c}
-	routes, guards, err := g.loginRoutes(c)
+	routes, guards, signIn, err := g.loginRoutes(c)
 	if err != nil {
 		return nil, err
 	}
+	f.signIn = signIn
 	login, err := endpoint.New(routes, endpoint.Options{Guards: guards, Renderer: page.Errors{}, Logger: g.log})
 	if err != nil {
 		return nil, err
@@ -240,7 +249,7 @@ func (g *gateway) serveLogin(w http.ResponseWriter, r *http.Request) {
 }
 
 // loginRoutes are the sign-in flow and the pages of the login host.
-func (g *gateway) loginRoutes(c *config.Config) ([]endpoint.Route, map[endpoint.Access]endpoint.Guard, error) {
+func (g *gateway) loginRoutes(c *config.Config) ([]endpoint.Route, map[endpoint.Access]endpoint.Guard, *sso.Server, error) {
 	o := sso.Options{
 		Store: g.store, Tenants: tenants{g}, OIDC: g.providers, GitHub: g.github, Box: g.box,
 		PublicURL: c.PublicURL.URL, Jar: jar(c), Limits: limits(c), Rules: c.Rules(), Offered: c.Offered(), Logger: g.log,
@@ -254,16 +263,16 @@ func (g *gateway) loginRoutes(c *config.Config) ([]endpoint.Route, map[endpoint.
 	if c.Offered().Has(policy.Passkey) {
 		id, origin, err := passkey.FromURL(c.PublicURL.URL)
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
 		if o.Passkeys, err = passkey.New(passkey.Options{RPID: id, RPName: id, Origins: []string{origin}}); err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
 	}
 	o.Social, w.Social = socialProviders(c)
 	brands, err := brands(c)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	o.Brand = func(org tenancy.Organization) page.Brand {
 		b := brands[org.Slug]
@@ -272,14 +281,14 @@ func (g *gateway) loginRoutes(c *config.Config) ([]endpoint.Route, map[endpoint.
 	}
 	signIn, err := sso.New(o)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	pages, err := web.New(w)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	guards := map[endpoint.Access]endpoint.Guard{endpoint.SignedIn: signIn.Guard, endpoint.Confirmed: signIn.Confirm}
-	return append(signIn.Routes(), pages.Routes()...), guards, nil
+	return append(signIn.Routes(), pages.Routes()...), guards, signIn, nil
 }
 
 // socialProviders are those of sign_in.social, for signing in and for the account page.

@@ -14,6 +14,7 @@ import (
 	"github.com/orgate/orgate/internal/page"
 	"github.com/orgate/orgate/internal/telemetry"
 	"github.com/orgate/orgate/internal/text"
+	"github.com/orgate/orgate/store"
 )
 
 // managementRoutes are health, metrics and, if asked for, profiles.
@@ -116,6 +117,31 @@ func (g *gateway) gauges() []telemetry.Gauge {
 			}
 			return 1
 		}},
+		{Name: "orgate_saml_certificates_end_timestamp_seconds", Help: "When the first SAML provider is out of certificates that have not ended; 0: there is none. See orgate saml show.", Value: g.samlEnds},
 		{Name: "orgate_organizations", Help: "Organizations of the configuration.", Value: func() float64 { return float64(len(g.config().Organizations)) }},
 	}
+}
+
+// samlEnds is when the first of the SAML providers in use has no certificate any more that has not
+// ended.
+func (g *gateway) samlEnds() float64 {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	var first time.Time
+	err := g.store.View(ctx, func(tx store.Tx) error {
+		first = time.Time{}
+		for s, err := range tx.DueSAML(time.Now().Add(100 * 365 * 24 * time.Hour)) {
+			if err != nil {
+				return err
+			}
+			if !s.SignsUntil.IsZero() && (first.IsZero() || s.SignsUntil.Before(first)) {
+				first = s.SignsUntil
+			}
+		}
+		return nil
+	})
+	if err != nil || first.IsZero() {
+		return 0
+	}
+	return float64(first.Unix())
 }

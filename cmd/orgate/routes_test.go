@@ -34,7 +34,7 @@ apps: [{ name: app, host: "{org}.localhost", upstream: "http://127.0.0.1:3000" }
 			t.Error(err)
 		}
 	}()
-	login, _, err := g.loginRoutes(c)
+	login, _, _, err := g.loginRoutes(c)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -32,14 +32,15 @@ var allowed = map[string][]string{
 	"store/storetest":       {"policy", "audit", "tenancy", "session", "sso/factor", "store", "store/badger", "internal/id", "internal/outbox"},
 
 	// Above: edges. None imports another.
-	"config":       {"policy", "tenancy"},
+	"config":       {"policy", "tenancy", "sso/saml"},
 	"config/apply": {"audit", "config", "policy", "tenancy", "store", "internal/id", "internal/seal"},
 	"proxy":        {"policy", "audit", "tenancy", "session", "store", "internal/cookie", "internal/endpoint", "internal/id", "internal/page", "internal/seal", "internal/text"},
-	"sso":          {"policy", "audit", "tenancy", "session", "store", "sso/idp", "sso/oidc", "internal/cookie", "internal/endpoint", "internal/id", "internal/mail", "internal/outbox", "internal/page", "internal/seal", "internal/signedin", "internal/text", "sso/factor", "sso/github", "sso/passkey"},
+	"sso":          {"policy", "audit", "tenancy", "session", "store", "sso/idp", "sso/oidc", "sso/saml", "internal/cookie", "internal/endpoint", "internal/id", "internal/mail", "internal/outbox", "internal/page", "internal/seal", "internal/signedin", "internal/text", "sso/factor", "sso/github", "sso/passkey"},
 	"sso/idp":      {"internal/egress", "internal/text"},
 	"sso/oauth":    {"sso/idp"},
 	"sso/oidc":     {"internal/egress", "internal/text", "sso/idp", "sso/oauth"},
 	"sso/github":   {"internal/egress", "internal/text", "sso/idp", "sso/oauth"},
+	"sso/upkeep":   {"audit", "tenancy", "store", "sso/idp", "sso/saml", "internal/egress", "internal/id", "internal/seal"},
 	"sso/saml":     {"tenancy", "internal/text", "sso/idp"},
 	"web":          {"policy", "audit", "tenancy", "session", "store", "internal/endpoint", "internal/mail", "internal/outbox", "internal/page", "internal/signedin", "internal/text", "sso/factor"},
 	"sso/passkey":  {},

@@ -43,6 +43,7 @@ type World struct {
 
 	servers []*http.Server
 	mail    *smtp.Server
+	saml    map[string]*ssotest.SAMLProvider // by the organization's slug
 }
 
 // A Guest is somebody who is made a member beforehand, as an invitation would.
@@ -61,11 +62,12 @@ type company struct {
 	people     []ssotest.Person
 }
 
+func person(id, email, name, note string, groups ...string) ssotest.Person {
+	return ssotest.Person{Subject: id, Email: email, EmailVerified: new(true), Name: name, Groups: append([]string{}, groups...), Note: note}
+}
+
+// companies are those with OpenID providers.
 func companies() []company {
-	verified := true
-	person := func(id, email, name, note string, groups ...string) ssotest.Person {
-		return ssotest.Person{Subject: id, Email: email, EmailVerified: &verified, Name: name, Groups: append([]string{}, groups...), Note: note}
-	}
 	return []company{
 		{"acme", "Acme’s identity provider (demo)", []ssotest.Person{
 			person("a-1", "alice@acme.test", "Alice Ashby", "in the group Admins; also works at Globex", "Admins", "Engineering"),
@@ -83,6 +85,26 @@ func companies() []company {
 			person("p-1", "milton@initech.test", "Milton Waddams", "is known to both of Initech’s providers"),
 		}},
 	}
+}
+
+// federated are those with SAML providers: the path is the slug, too, and the connection is
+// called path-idp.
+func federated() []company {
+	return []company{
+		{"umbrella", "Umbrella’s identity provider (demo, SAML)", []ssotest.Person{
+			person("u-1", "ada@umbrella.test", "Ada Wong", "in the group Directors", "Directors", "Research"),
+			person("u-2", "albert@umbrella.test", "Albert Wesker", "in the group Research", "Research"),
+		}},
+	}
+}
+
+// SAMLConnections of the demo: the slugs of organizations, and the names of their connections.
+func SAMLConnections() map[string]string {
+	names := map[string]string{}
+	for _, c := range federated() {
+		names[c.path] = c.path + "-idp"
+	}
+	return names
 }
 
 // New starts the app, the providers and the mailbox on loopback. port is where orgate will listen.
@@ -120,7 +142,26 @@ func New(ctx context.Context, port, management int, dir string, log *slog.Logger
 		}
 		mux.Handle("/"+c.path+"/", p)
 	}
+	w.saml = map[string]*ssotest.SAMLProvider{}
+	for _, c := range federated() {
+		p, err := ssotest.NewSAML(ssotest.SAMLOptions{EntityID: w.IDP + "/" + c.path, Name: c.name, People: c.people, Log: log})
+		if err != nil {
+			return w, err
+		}
+		w.saml[c.path] = p
+		w.TrustKey(c.path, nil)
+		mux.Handle("/"+c.path+"/", p)
+	}
 	return w, w.takeMail(ctx, log)
+}
+
+// TrustKey gives an organization's SAML provider the certificate that orgate signs with there, as
+// an administrator would by our metadata; without one, signing in works and signing out there does not.
+func (w *World) TrustKey(slug string, certificate []byte) {
+	at := w.Login() + "/sso/saml/" + slug + "." + SAMLConnections()[slug]
+	w.saml[slug].Trust(ssotest.SAMLServiceProvider{
+		EntityID: at + "/metadata", Name: "the demo app", ACS: at + "/acs", SLO: at + "/slo", Certificate: certificate,
+	})
 }
 
 // takeMail starts the mailbox: the page beside orgate's port, if that is free, so that it
@@ -223,6 +264,11 @@ orgate demo is running. Open one of these in a browser:
       Initech. It has two identity providers to choose from (be peter@initech.test), and
       asks again after ten minutes.
 
+  %s
+      Umbrella. Its identity provider speaks SAML. Be Ada (role admin, as she is in the group
+      Directors) or Albert. Signing in can begin there, too: open %s/umbrella/
+      and click on the demo app. You are asked whether you mean it, and are in.
+
   %s/organizations
       The picker: every organization that you can enter, and signing out everywhere.
 
@@ -231,5 +277,5 @@ orgate demo is running. Open one of these in a browser:
 
 The configuration: %s/orgate.yaml (change it: it is reloaded)
 Everything is in %s and goes when you press Ctrl-C.
-`, w.Home("acme"), w.Home("globex"), w.Home("hooli"), w.Home("initech"), w.Login(), w.Mailbox, w.Dir, w.Dir)
+`, w.Home("acme"), w.Home("globex"), w.Home("hooli"), w.Home("initech"), w.Home("umbrella"), w.IDP, w.Login(), w.Mailbox, w.Dir, w.Dir)
 }

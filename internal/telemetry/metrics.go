@@ -20,6 +20,7 @@ type Metrics struct {
 	mails     *prometheus.CounterVec
 	looks     *prometheus.CounterVec
 	domains   *prometheus.CounterVec
+	saml      *prometheus.CounterVec
 	reloads   *prometheus.CounterVec
 	reloaded  prometheus.Gauge
 }
@@ -46,6 +47,8 @@ func NewMetrics(version, commit string) *Metrics {
 			Help: "Looks into the DNS for the records of domains, by what their servers answered (present, absent, unclear) and why."}, []string{"answer", "reason"}),
 		domains: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "orgate_domain_changes_total",
 			Help: "What looks into the DNS changed of domains (verified, taken, expired, lapsing, recovered, lapsed)."}, []string{"change"}),
+		saml: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "orgate_saml_upkeep_total",
+			Help: "Looks after SAML connections, by how they ended (unchanged, metadata_changed, metadata_failed, key_failed), and warnings of certificates that end (certificate_warning)."}, []string{"outcome"}),
 		reloads: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "orgate_config_reloads_total",
 			Help: "Configurations read since the start, by result (ok, refused)."}, []string{"result"}),
 		reloaded: prometheus.NewGauge(prometheus.GaugeOpts{Name: "orgate_config_last_reload_success_timestamp_seconds",
@@ -54,7 +57,7 @@ func NewMetrics(version, commit string) *Metrics {
 	build := prometheus.NewGauge(prometheus.GaugeOpts{Name: "orgate_build_info", Help: "1, with the version as labels.",
 		ConstLabels: prometheus.Labels{"version": version, "commit": commit}})
 	build.Set(1)
-	m.registry.MustRegister(m.requests, m.durations, m.signIns, m.mails, m.looks, m.domains, m.reloads, m.reloaded, build,
+	m.registry.MustRegister(m.requests, m.durations, m.signIns, m.mails, m.looks, m.domains, m.saml, m.reloads, m.reloaded, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -92,6 +95,9 @@ func (m *Metrics) DomainCheck(answer, reason, change string) {
 		m.domains.WithLabelValues(change).Inc()
 	}
 }
+
+// SAML counts a look after a SAML connection.
+func (m *Metrics) SAML(outcome string) { m.saml.WithLabelValues(outcome).Inc() }
 
 // Reload counts a reading of the configuration.
 func (m *Metrics) Reload(ok bool, now time.Time) {
