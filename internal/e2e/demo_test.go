@@ -65,7 +65,7 @@ func TestTheDemoDoesWhatItsGuideSays(t *testing.T) {
 		return strings.Contains(out.String(), "Ctrl-C")
 	})
 	guide := out.String()
-	for _, url := range []string{s.origin("acme"), s.origin("globex"), s.origin("hooli"), s.origin("initech"), s.origin("login") + "/organizations"} {
+	for _, url := range []string{s.origin("acme"), s.origin("globex"), s.origin("hooli"), s.origin("initech"), s.origin("umbrella"), s.origin("login") + "/organizations"} {
 		if !strings.Contains(guide, url) {
 			t.Errorf("the guide does not name %s:\n%s", url, guide)
 		}
@@ -146,6 +146,39 @@ func TestTheDemoDoesWhatItsGuideSays(t *testing.T) {
 		} else if role := p.told("initech").Get("X-Org-Role"); role != tt.role {
 			t.Errorf("%s by %s is %s", tt.email, tt.provider, role)
 		}
+	}
+
+	// Umbrella: a SAML provider, which may begin a sign-in by itself.
+	for _, tt := range []struct{ subject, email, role string }{{"u-1", "ada@umbrella.test", "admin"}, {"u-2", "albert@umbrella.test", "member"}} {
+		p := person(tt.subject, tt.email)
+		if pg := p.signIn(s.at("umbrella", "/reports")); pg.URL.String() != s.at("umbrella", "/reports") || pg.Status != http.StatusOK {
+			t.Fatalf("%s: %s %d %s", tt.email, pg.URL, pg.Status, pg.Text)
+		}
+		if role := p.told("umbrella").Get("X-Org-Role"); role != tt.role {
+			t.Errorf("%s is %s", tt.email, role)
+		}
+	}
+	provider := regexp.MustCompile(`http://idp\.localhost:\d+/umbrella/`).FindString(guide)
+	ada := person("u-1", "ada@umbrella.test")
+	pg = ada.get(provider)
+	if len(pg.Links) == 0 || !strings.Contains(pg.Text, "the demo app") {
+		t.Fatalf("Umbrella's provider, at %q: %d %s", provider, pg.Status, pg.Text)
+	}
+	for _, l := range pg.Links {
+		if strings.Contains(l.Href, "/start?") {
+			pg = ada.signIn(mustURL(t, provider).ResolveReference(mustURL(t, l.Href)).String())
+		}
+	}
+	if !strings.HasPrefix(pg.Title, "Sign in to Umbrella Corp?") || ada.isIn("umbrella") {
+		t.Fatalf("ada, from the provider: %s %d %s", pg.URL, pg.Status, pg.Text)
+	}
+	if pg = ada.proceed(ada.press(pg, "Sign in")); pg.URL.String() != s.at("umbrella", "/") || pg.Status != http.StatusOK {
+		t.Errorf("ada, who meant it: %s %d %s", pg.URL, pg.Status, pg.Text)
+	}
+	// Signing out leads to the provider, which knows orgate's certificate.
+	pg = ada.press(ada.get(s.origin("login")+"/sign-out"), "Sign out")
+	if pg = ada.proceed(pg); !strings.Contains(pg.Text, "signed out") || ada.isIn("umbrella") {
+		t.Errorf("ada, signed out: %s %d %s", pg.URL, pg.Status, pg.Text)
 	}
 
 	// The picker: every organization that one can enter, and signing out everywhere.

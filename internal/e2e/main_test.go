@@ -167,3 +167,25 @@ func run(t testing.TB, stdin io.Reader, args ...string) (stdout, stderr string, 
 	}
 	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
 }
+
+// begin runs the program with arguments, and tells how it ended.
+func begin(t testing.TB, out io.Writer, args ...string) (ended <-chan int) {
+	t.Helper()
+	cmd := exec.CommandContext(context.Background(), binary, args...)
+	cmd.Stdout, cmd.Stderr = out, out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	code := make(chan int, 1)
+	done := make(chan struct{})
+	go func() {
+		_ = cmd.Wait() // how it ended is in its ProcessState
+		code <- cmd.ProcessState.ExitCode()
+		close(done)
+	}()
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		<-done
+	})
+	return code
+}

@@ -52,6 +52,8 @@ type person struct {
 	site  *site
 	login string // at the provider
 	email string
+	// groups and name are typed at npm's saml-idp, which has no people of its own.
+	groups, name string
 }
 
 // person returns one of [everyone], with a browser that has never been anywhere.
@@ -103,7 +105,7 @@ func (p *person) look(pg *ssotest.Page, err error) *ssotest.Page {
 	}
 	for _, hop := range pg.Trail {
 		q := hop.URL.Query()
-		for _, name := range []string{"code", "state", "nonce", "id_token_hint", "code_verifier"} {
+		for _, name := range []string{"code", "state", "nonce", "id_token_hint", "code_verifier", "answer", "test"} {
 			p.site.secrets.add(q[name]...)
 		}
 		u := url.URL{Scheme: "http", Host: hop.URL.Host, Path: "/"}
@@ -150,6 +152,9 @@ func (p *person) step(pg *ssotest.Page) (next *ssotest.Page, moved bool) {
 		})
 	}
 	login := pg.URL.Hostname() == "login.localhost"
+	if form := samlForm(pg); form != nil { // a browser submits it by itself
+		return p.submit(pg, form), true
+	}
 	switch {
 	case login && field("email"):
 		return p.submit(pg, map[string]string{"email": p.email}), true
@@ -157,6 +162,8 @@ func (p *person) step(pg *ssotest.Page) (next *ssotest.Page, moved bool) {
 		return p.press(pg, "Continue"), true
 	case strings.HasSuffix(pg.URL.Hostname(), ".localhost") && !button("person"):
 		return pg, false
+	case field("userName"): // saml-idp asks who it is
+		return p.submit(pg, map[string]string{"userName": p.login, "email": p.email, "displayName": p.name, "groups": p.groups}), true
 	case field("login"): // oidc-provider asks who it is
 		return p.submit(pg, map[string]string{"login": p.login, "password": "anything"}), true
 	case button("person"): // our own provider does

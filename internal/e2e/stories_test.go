@@ -64,6 +64,13 @@ func codeTo(t *testing.T, mails *mailtest.Server, address string) string {
 // fill types into the field of that name, and presses the button.
 func (b *tab) fill(name, value, button string) {
 	b.t.Helper()
+	b.enter(name, value)
+	b.click(button)
+}
+
+// enter types into the field of that name.
+func (b *tab) enter(name, value string) {
+	b.t.Helper()
 	const script = `(() => {
 		const e = document.querySelector("[name=" + %q + "]:not([type=hidden])");
 		if (!e) return "";
@@ -73,7 +80,6 @@ func (b *tab) fill(name, value, button string) {
 	if ask(b, chromedp.Evaluate[string](fmt.Sprintf(script, name, value))) == "" {
 		b.t.Fatalf("%s has no field %s:\n%s", b.where(), name, b.text())
 	}
-	b.click(button)
 }
 
 func TestWhoHasAnAddressAtAcmeComesByAcmesProviderWhereverTheyGo(t *testing.T) {
