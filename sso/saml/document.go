@@ -34,7 +34,7 @@ func parse(b []byte, comments bool) (document, error) {
 	if err := measure(b, comments); err != nil {
 		return document{}, err
 	}
-	r := reader{doc: document{ids: map[string]bool{}}, tried: map[string]bool{}}
+	r := reader{doc: document{ids: map[string]bool{}}, tried: map[string]bool{}, taken: map[xml.Name]bool{}}
 	d := xml.NewDecoder(bytes.NewReader(b))
 	for {
 		token, err := d.RawToken()
@@ -60,6 +60,8 @@ type reader struct {
 	at     *etree.Element // nil: outside the root
 	scopes []scope
 	tried  map[string]bool // by the validator
+	// taken are the attributes of one element, by what their prefixes mean.
+	taken map[xml.Name]bool
 }
 
 // A scope is a prefix that is declared, and at which depth.
@@ -126,8 +128,9 @@ func (r *reader) start(t xml.StartElement) error {
 	if r.at != nil {
 		r.at.AddChild(el)
 	}
-	for i, a := range t.Attr {
-		if err := r.attribute(el, namespace, t.Attr[:i], a); err != nil {
+	clear(r.taken)
+	for _, a := range t.Attr {
+		if err := r.attribute(el, namespace, a); err != nil {
 			return err
 		}
 	}
@@ -205,14 +208,15 @@ func (r *reader) lookup(prefix string) (namespace string, ok bool) {
 	return "", prefix == "" // no default namespace: none
 }
 
-// attribute adds one to el. before are those of the same element that came before it.
-func (r *reader) attribute(el *etree.Element, namespace string, before []xml.Attr, a xml.Attr) error {
+// attribute adds one to el, which is of that namespace.
+func (r *reader) attribute(el *etree.Element, namespace string, a xml.Attr) error {
 	key := a.Name.Local
 	own := "" // its namespace
 	if a.Name.Space != "" {
 		key = a.Name.Space + ":" + a.Name.Local
 		switch a.Name.Space {
 		case "xmlns":
+			own = nsXMLNS
 		case "xml":
 			// xml:id is an id to those who know it; xml:base moves references.
 			if own = nsXML; a.Name.Local != "lang" && a.Name.Local != "space" {
@@ -225,17 +229,11 @@ func (r *reader) attribute(el *etree.Element, namespace string, before []xml.Att
 			}
 		}
 	}
-	for _, b := range before {
-		if b.Name.Local != a.Name.Local {
-			continue
-		}
-		if b.Name.Space == a.Name.Space {
-			return errors.New("an attribute that is there twice")
-		}
-		if other, ok := r.lookup(b.Name.Space); ok && own != "" && other == own && b.Name.Space != "" {
-			return errors.New("an attribute that is there twice, by two prefixes")
-		}
+	name := xml.Name{Space: own, Local: a.Name.Local}
+	if r.taken[name] {
+		return errors.New("an attribute that is there twice")
 	}
+	r.taken[name] = true
 	if a.Name.Space != "xmlns" && strings.EqualFold(a.Name.Local, "id") {
 		// One id, as every reader sees it: ID in SAML, Id in signatures and ciphers.
 		plain := a.Name.Local == "ID" && namespace != nsSignature && namespace != nsEncryption

@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/beevik/etree"
 	validator "github.com/mattermost/xml-roundtrip-validator"
@@ -276,5 +277,46 @@ func checkSameTree(t testing.TB, b []byte) {
 	}
 	if !bytes.Equal(a, c) {
 		t.Errorf("two trees:\n%s\n%s", a, c)
+	}
+}
+
+// Whether two attributes are one, by what their prefixes mean, is asked for every one that a stranger
+// sends. It costs no more where all have the same name.
+func TestManyPrefixesOfOneNameCostNoMoreThanManyNames(t *testing.T) {
+	document := func(name func(prefix int) string) []byte {
+		var b strings.Builder
+		b.WriteString(`<Response xmlns="urn:oasis:names:tc:SAML:2.0:protocol"`)
+		for nested := range 4 {
+			for i := range maxOnElement - 1 {
+				fmt.Fprintf(&b, ` xmlns:p%d="u%[1]d"`, nested*(maxOnElement-1)+i)
+			}
+			b.WriteString("><a")
+		}
+		b.WriteString(">")
+		for range (maxAttributes - 4*maxOnElement) / maxOnElement {
+			b.WriteString("<b")
+			for i := range maxOnElement {
+				fmt.Fprintf(&b, ` p%d:%s=""`, i, name(i))
+			}
+			b.WriteString("/>")
+		}
+		b.WriteString("</a></a></a></a></Response>")
+		return []byte(b.String())
+	}
+	cost := func(b []byte) (best time.Duration) {
+		for range 3 {
+			begin := time.Now()
+			if _, err := parse(b, false); err != nil {
+				t.Fatal(err)
+			}
+			if took := time.Since(begin); best == 0 || took < best {
+				best = took
+			}
+		}
+		return best
+	}
+	one, many := cost(document(func(int) string { return "x" })), cost(document(func(i int) string { return fmt.Sprint("x", i) }))
+	if one > 10*many {
+		t.Errorf("%s for one name, %s for many", one, many)
 	}
 }
