@@ -12,6 +12,8 @@ import (
 
 	"github.com/beevik/etree"
 	dsig "github.com/russellhaering/goxmldsig"
+
+	"github.com/orgate/orgate/sso/idp"
 )
 
 // pick returns the endpoint of the binding that is preferred: a redirect needs no page of ours
@@ -28,10 +30,11 @@ func pick(endpoints []Endpoint) (Endpoint, bool) {
 }
 
 // isURL reports whether s is an address that a browser may be sent to. That it is https and
-// where it leads is for the caller; javascript: and the like is for nobody.
+// where it leads is for the caller; javascript: and the like is for nobody. Operators are shown it
+// as it is, so it holds nothing that could move a terminal's cursor.
 func isURL(s string) bool {
 	u, err := url.Parse(s)
-	return err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" && u.User == nil && u.Fragment == "" && len(s) <= maxURL && !strings.Contains(s, "#")
+	return err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" && u.User == nil && u.Fragment == "" && len(s) <= maxURL && !strings.Contains(s, "#") && idp.Printable(s, maxURL) == s
 }
 
 // message makes of an element what the browser carries to address.

@@ -281,3 +281,17 @@ func TestAKeyIsKept(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// An operator sees the addresses in a terminal, which takes U+009B for the beginning of a command.
+func TestAddressesThatWouldMoveACursorAreRefused(t *testing.T) {
+	r := newRig(t)
+	key := keyDescriptor("", r.c.IDP.Certificates[0])
+	for _, odd := range []string{"\u009b2J", "\u0085", "\u202e", "\u2028"} {
+		for _, address := range []string{"https://idp.test/post", "https://idp.test/redirect?a=b", "https://idp.test/slo", "https://idp.test/slo/done"} {
+			document := published("", key+strings.ReplaceAll(sso+slo, `"`+address+`"`, `"`+address+odd+`"`))
+			if _, err := ParseMetadata([]byte(document), "", r.now); code(t, err) != CodeMetadata {
+				t.Errorf("%q: %v", address+odd, err)
+			}
+		}
+	}
+}
