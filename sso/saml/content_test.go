@@ -415,3 +415,22 @@ func TestAThousandGroupsAndNoMore(t *testing.T) {
 		r.refuse(t, many(maxGroups+1), CodeGroups)
 	}
 }
+
+// The first moment of all is what some libraries write for a time that they don't know. Taken for one
+// that was not said, it would make a sign-in of long ago one of now.
+func TestASignInAtNoTimeIsRefused(t *testing.T) {
+	for name, edit := range map[string]func(*etree.Element){
+		"the only one":    withAttr(".//AuthnStatement", "AuthnInstant", "0001-01-01T00:00:00Z"),
+		"in another zone": withAttr(".//AuthnStatement", "AuthnInstant", "0001-01-01T01:00:00+01:00"),
+		"the first of two": func(r *etree.Element) {
+			first := at(r, ".//AuthnStatement")
+			first.Parent().AddChild(first.Copy())
+			first.CreateAttr("AuthnInstant", "0001-01-01T00:00:00Z")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			r.refuse(t, r.respond(ssotest.SAMLFaults{Edit: edit}), CodeAuthn)
+		})
+	}
+}
