@@ -1,6 +1,7 @@
 package saml
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -432,5 +433,23 @@ func TestASignInAtNoTimeIsRefused(t *testing.T) {
 			r := newRig(t)
 			r.refuse(t, r.respond(ssotest.SAMLFaults{Edit: edit}), CodeAuthn)
 		})
+	}
+}
+
+// JSON has no year 10000, nor one before the year 0: what has one in it could not be kept.
+func TestATimeThatCanNotBeKeptIsNone(t *testing.T) {
+	r := newRig(t)
+	for _, s := range []string{"9999-12-31T23:59:59-01:00", "0000-01-01T00:00:00+01:00"} {
+		for _, name := range []string{"SessionNotOnOrAfter", "AuthnInstant"} {
+			a, _, err := r.c.Consume(r.respond(ssotest.SAMLFaults{Edit: withAttr(".//AuthnStatement", name, s)}), r.now)
+			if code(t, err) == "" {
+				_, err := json.Marshal(a)
+				t.Errorf("%s %s is taken, and kept: %v", name, s, err)
+			}
+		}
+		document := published(` validUntil="`+s+`"`, sso+keyDescriptor("", r.c.IDP.Certificates[0]))
+		if _, err := ParseMetadata([]byte(document), "", r.now); code(t, err) != CodeMetadata {
+			t.Errorf("validUntil %s: %v", s, err)
+		}
 	}
 }

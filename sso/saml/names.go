@@ -101,11 +101,13 @@ func textOf(el *etree.Element) (s string, ok bool) {
 }
 
 // instant reads a time that has a zone (saml-core-2.0-os, 1.3.3, wants UTC; an offset says no less).
-// The zero time is none: whoever reads it takes it for one that is not said.
+// The zero time is none, as whoever reads it takes it for one that is not said; nor is one of a year
+// that JSON can't hold.
 func instant(s string) (time.Time, bool) {
 	if len(s) > 40 {
 		return time.Time{}, false
 	}
 	t, err := time.Parse(time.RFC3339Nano, s)
-	return t.UTC(), err == nil && !t.IsZero()
+	t = t.UTC()
+	return t, err == nil && !t.IsZero() && t.Year() >= 0 && t.Year() <= 9999
 }
