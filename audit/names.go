@@ -46,6 +46,12 @@ const (
 	MembershipUpdated = "organization_membership.updated"
 	MembershipDeleted = "organization_membership.deleted"
 
+	// An invitation that expires does so without an event.
+	InvitationCreated  = "invitation.created"
+	InvitationAccepted = "invitation.accepted"
+	InvitationResent   = "invitation.resent"
+	InvitationRevoked  = "invitation.revoked"
+
 	RoleCreated             = "role.created"
 	RoleUpdated             = "role.updated"
 	RoleDeleted             = "role.deleted"

@@ -64,7 +64,7 @@ func (s *Server) mailCode(tx store.Tx, r *http.Request, a aim, d device, email s
 			return code, err
 		}
 	}
-	expected, err := tenancy.Expected(tx, s.rules, email)
+	expected, err := tenancy.Expected(tx, s.rules, email, now)
 	if err != nil {
 		return code, err
 	}

@@ -76,7 +76,7 @@ func (s *Server) sendLinkCode(w http.ResponseWriter, r *http.Request, a aim, p S
 				return err
 			}
 		}
-		expected, err := tenancy.Expected(tx, s.rules, st.Email)
+		expected, err := tenancy.Expected(tx, s.rules, st.Email, now)
 		if err != nil {
 			return err
 		}

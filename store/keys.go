@@ -56,9 +56,13 @@ type kind byte
 //	'q'   mail                            outbox.Message  ExpiresAt + 1 h
 //	'g'   place in the outbox             → 'q'           as the mail
 //	'Q'   when it is due, mail            → 'q'           as the mail
+//	'V'   invitation                      Invitation
+//	'J'   organization, invitation        → 'V'
+//	'f'   token hash, if not settled      → 'V'
+//	'G'   address, invitation, if not settled → 'V'
 //	'!'   "restoring"                     true, while a restore is not finished
 //
-// Identities and handovers are looked up before an organization is known; the row
+// Identities, handovers and invitations are looked up before an organization is known; the row
 // names it.
 const (
 	kindOrganization         kind = 'o'
@@ -101,12 +105,17 @@ const (
 	kindMailPlace            kind = 'g'
 	kindMailDue              kind = 'Q'
 	kindNote                 kind = '!'
+
+	kindInvitation               kind = 'V'
+	kindInvitationInOrganization kind = 'J'
+	kindInvitationByToken        kind = 'f'
+	kindInvitationByEmail        kind = 'G'
 )
 
 // ownedByOrganization reports whether keys of k begin with an organization that owns them.
 func (k kind) ownedByOrganization() bool {
 	switch k {
-	case kindDomain, kindConnection, kindConnectionName, kindSAMLState, kindMembership, kindRole:
+	case kindDomain, kindConnection, kindConnectionName, kindSAMLState, kindMembership, kindRole, kindInvitationInOrganization:
 		return true
 	default:
 		return false

@@ -10,6 +10,7 @@ import (
 
 	"github.com/orgate/orgate/session"
 	"github.com/orgate/orgate/sso/factor"
+	"github.com/orgate/orgate/tenancy"
 )
 
 // Restore fills an empty store, of either engine, from a backup. It reads r twice: first
@@ -19,7 +20,8 @@ import (
 // What a backup could bring back to life stays dead: every session of it is ended, its
 // hand-over codes, e-mail codes, recovery codes and waiting mail are left out, and every code that an
 // authenticator app can have shown until now is used. Whoever signed out, or was put out,
-// since the backup was made is not signed in by restoring it, and no code works twice.
+// since the backup was made is not signed in by restoring it, and no code works twice. Invitations that
+// were open are revoked: some may have been accepted or taken back since.
 // Passwords, passkeys and authenticator apps are those of the backup.
 func (s *Store) Restore(ctx context.Context, r io.ReadSeeker) (Copied, error) {
 	n, err := s.restore(ctx, r)
@@ -178,6 +180,12 @@ func revive(l backupLine, now time.Time) (value []byte, dead bool, err error) {
 		value, err = rewrite(l.Value, "session", func(s *session.Session) {
 			if s.EndedAt.IsZero() {
 				s.EndedAt = now
+			}
+		})
+	case kindInvitation:
+		value, err = rewrite(l.Value, "invitation", func(i *tenancy.Invitation) {
+			if i.State(now) == tenancy.InvitationPending {
+				i.RevokedAt, i.UpdatedAt = now, now
 			}
 		})
 	case kindTOTP:

@@ -55,7 +55,7 @@ func arriveByAddress(tx Tx, r Rules, email, name string, now time.Time) (SignedI
 		}
 	}
 	if r.InvitationOnly && !u.EmailVerified {
-		if ok, err := expected(tx, u.ID, email, owner); err != nil {
+		if ok, err := expected(tx, u.ID, email, owner, now); err != nil {
 			return SignedIn{}, err
 		} else if !ok {
 			return SignedIn{}, ErrNotMember
@@ -79,7 +79,7 @@ func arriveByAddress(tx Tx, r Rules, email, name string, now time.Time) (SignedI
 // Expected reports whether somebody who proves this address would have an account, or be
 // given one. It is for choosing the words of a mail, which only the owner of the address
 // reads; no page may depend on it.
-func Expected(tx Tx, r Rules, email string) (bool, error) {
+func Expected(tx Tx, r Rules, email string, now time.Time) (bool, error) {
 	u, err := tx.UserByEmail(email)
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return false, err
@@ -91,13 +91,13 @@ func Expected(tx Tx, r Rules, email string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	return expected(tx, u.ID, email, owner)
+	return expected(tx, u.ID, email, owner, now)
 }
 
 // expected reports whether somebody is awaited under an address that nobody has proved yet:
-// the domain's owner lets its people join, or an organization has made or invited the user a
-// member. A suspended one awaits nobody.
-func expected(tx Tx, user UserID, email string, owner OrgID) (bool, error) {
+// the domain's owner lets its people join, an organization has made the user a member, or there is an
+// invitation that can be accepted. A suspended organization awaits nobody.
+func expected(tx Tx, user UserID, email string, owner OrgID, now time.Time) (bool, error) {
 	if owner != "" {
 		o, err := tx.Organization(owner)
 		if err != nil && !errors.Is(err, ErrNotFound) {
@@ -109,14 +109,21 @@ func expected(tx Tx, user UserID, email string, owner OrgID) (bool, error) {
 			}
 		}
 	}
-	if user == "" {
-		return false, nil
+	if may, err := invited(tx, email, "", now); may || err != nil || user == "" {
+		return may, err
 	}
 	for m, err := range tx.Memberships(user) {
 		if err != nil {
 			return false, err
 		}
-		if m.Status != policy.Pending && m.Status != policy.Active {
+		switch m.Status {
+		case policy.Active:
+		case policy.Pending:
+			if may, err := invited(tx, email, m.Organization, now); may || err != nil {
+				return may, err
+			}
+			continue
+		default:
 			continue
 		}
 		switch _, err := openOrganization(tx, m.Organization); {

@@ -119,17 +119,20 @@ func TestWhereSignUpIsByInvitationOnlyWhoIsAwaitedGetsAnAccount(t *testing.T) {
 		{"a stranger", "jo@else.test", nil, tenancy.ErrNotMember},
 		{"who has an account", "jo@else.test", func(w *world) { w.user("jo@else.test", true) }, nil},
 		{"an account that nobody ever used", "jo@else.test", func(w *world) { w.user("jo@else.test", false) }, tenancy.ErrNotMember},
-		{"an open invitation", "jo@else.test", func(w *world) { w.set(w.acme.ID, w.user("jo@else.test", false).ID, pending) }, nil},
+		{"an open invitation", "jo@else.test", func(w *world) { w.invite(w.acme.ID, "jo@else.test") }, nil},
+		{"an open invitation to the app", "jo@else.test", func(w *world) { w.invite("", "jo@else.test") }, nil},
+		{"an invitation to the app for somebody else", "jo@else.test", func(w *world) { w.invite("", "flo@else.test") }, tenancy.ErrNotMember},
+		{"an invitation to the app that was taken back", "jo@else.test", func(w *world) { w.revoke(w.invite("", "jo@else.test")) }, tenancy.ErrNotMember},
+		{"an invitation to the app that has expired", "jo@else.test", func(w *world) { w.now = w.invite("", "jo@else.test").ExpiresAt }, tenancy.ErrNotMember},
+		{"an invitation that has expired", "jo@else.test", func(w *world) { w.now = w.invite(w.acme.ID, "jo@else.test").ExpiresAt }, tenancy.ErrNotMember},
+		{"an invitation in its last moment", "jo@else.test", func(w *world) { w.now = w.invite(w.acme.ID, "jo@else.test").ExpiresAt.Add(-1) }, nil},
+		{"a pending membership that nobody is invited to", "jo@else.test", func(w *world) { w.set(w.acme.ID, w.user("jo@else.test", false).ID, pending) }, tenancy.ErrNotMember},
 		{"a membership", "jo@else.test", func(w *world) { w.set(w.acme.ID, w.user("jo@else.test", false).ID, active) }, nil},
 		{"a membership that was deactivated", "jo@else.test", func(w *world) { w.set(w.acme.ID, w.user("jo@else.test", false).ID, inactive) }, tenancy.ErrNotMember},
-		{"an invitation to somebody else", "flo@else.test", func(w *world) { w.set(w.acme.ID, w.user("jo@else.test", false).ID, pending) }, tenancy.ErrNotMember},
-		{"an invitation that was taken back", "jo@else.test", func(w *world) {
-			u := w.user("jo@else.test", false)
-			w.set(w.acme.ID, u.ID, pending)
-			w.set(w.acme.ID, u.ID, none)
-		}, tenancy.ErrNotMember},
+		{"an invitation to somebody else", "flo@else.test", func(w *world) { w.invite(w.acme.ID, "jo@else.test") }, tenancy.ErrNotMember},
+		{"an invitation that was taken back", "jo@else.test", func(w *world) { w.revoke(w.invite(w.acme.ID, "jo@else.test")) }, tenancy.ErrNotMember},
 		{"an invitation of a suspended organization", "jo@else.test", func(w *world) {
-			w.set(w.acme.ID, w.user("jo@else.test", false).ID, pending)
+			w.invite(w.acme.ID, "jo@else.test")
 			w.must(func(tx store.Tx) error { return tenancy.Suspend(tx, w.acme.ID, operator, w.now) })
 		}, tenancy.ErrNotMember},
 		{"a verified domain", "jo@acme.com", nil, tenancy.ErrNotMember},

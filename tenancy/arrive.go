@@ -69,13 +69,13 @@ func removeIdentity(tx Tx, i Identity, by audit.Actor, now time.Time) error {
 
 // keepArrived writes the user who has just arrived.
 func keepArrived(tx Tx, u *User, isNew bool, now time.Time) error {
-	event := audit.UserCreated
+	event, first := audit.UserCreated, u.EmailVerified
 	if !isNew {
 		old, err := tx.User(u.ID)
 		if err != nil {
 			return err
 		}
-		event = audit.UserUpdated
+		event, first = audit.UserUpdated, u.EmailVerified && !old.EmailVerified
 		if same(*u, old) {
 			event = "" // that somebody signed in is an event of its own
 		} else {
@@ -86,10 +86,15 @@ func keepArrived(tx Tx, u *User, isNew bool, now time.Time) error {
 	if err := tx.PutUser(*u); err != nil {
 		return err
 	}
-	if event == "" {
+	if event != "" {
+		if err := recordUser(tx, event, *u, personally(u.ID), now); err != nil {
+			return err
+		}
+	}
+	if !first {
 		return nil
 	}
-	return recordUser(tx, event, *u, personally(u.ID), now)
+	return acceptOpen(tx, u.ID, "", now) // who has an account is what the app invites to
 }
 
 // keepIdentity writes the identity that somebody arrived by, and what the provider says the

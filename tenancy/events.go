@@ -1,6 +1,7 @@
 package tenancy
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/orgate/orgate/audit"
@@ -193,6 +194,46 @@ func recordMembership(tx Tx, name string, m Membership, by audit.Actor, now time
 	e := audit.New(name, by, now)
 	e.Organization, e.User = string(m.Organization), string(m.User)
 	return audit.Record(tx, e, d)
+}
+
+// invitationData is without token and URL: whoever reads events must not be able to accept.
+type invitationData struct {
+	Object       string          `json:"object"`
+	ID           InvitationID    `json:"id"`
+	Email        string          `json:"email"`
+	State        InvitationState `json:"state"`
+	AcceptedAt   *time.Time      `json:"accepted_at"`
+	RevokedAt    *time.Time      `json:"revoked_at"`
+	ExpiresAt    time.Time       `json:"expires_at"`
+	Organization *OrgID          `json:"organization_id"`
+	Inviter      *UserID         `json:"inviter_user_id"`
+	AcceptedUser *UserID         `json:"accepted_user_id"`
+	Role         *string         `json:"role_slug"`
+	CreatedAt    time.Time       `json:"created_at"`
+	UpdatedAt    time.Time       `json:"updated_at"`
+}
+
+func recordInvitation(tx Tx, name string, i Invitation, by audit.Actor, now time.Time) error {
+	d := invitationData{
+		Object: "invitation", ID: i.ID, Email: i.Email, State: i.State(now), AcceptedAt: given(i.AcceptedAt), RevokedAt: given(i.RevokedAt),
+		ExpiresAt: i.ExpiresAt, Organization: given(i.Organization), Inviter: given(i.Inviter), AcceptedUser: given(i.AcceptedUser),
+		CreatedAt: i.CreatedAt, UpdatedAt: i.UpdatedAt,
+	}
+	if len(i.Roles) > 0 {
+		d.Role = &i.Roles[0]
+	}
+	e := audit.New(name, by, now)
+	e.Organization, e.User = string(i.Organization), string(cmp.Or(i.AcceptedUser, i.User))
+	return audit.Record(tx, e, d)
+}
+
+// given returns nil for the zero value.
+func given[T comparable](v T) *T {
+	var zero T
+	if v == zero {
+		return nil
+	}
+	return &v
 }
 
 func recordRole(tx Tx, names [2]string, r Role, by audit.Actor, now time.Time) error {

@@ -94,9 +94,9 @@ func InviteMember(tx Tx, r Rules, org OrgID, user UserID, g Grant, by audit.Acto
 	return makeMembership(tx, r, m, policy.Pending, by, now)
 }
 
-// AcceptInvitation makes a pending membership active. That the person has proved the
-// address that was invited is for the caller to know.
-func AcceptInvitation(tx Tx, r Rules, org OrgID, user UserID, by audit.Actor, now time.Time) (Membership, error) {
+// AcceptMembership makes a pending membership active, and settles its invitation. That the person has
+// proved the address that was invited is for the caller to know: see [AcceptInvitation].
+func AcceptMembership(tx Tx, r Rules, org OrgID, user UserID, by audit.Actor, now time.Time) (Membership, error) {
 	_, m, err := membershipOf(tx, org, user)
 	if err != nil {
 		return Membership{}, err
@@ -169,7 +169,8 @@ func SetRoles(tx Tx, r Rules, org OrgID, user UserID, g Grant, by audit.Actor, n
 	return m, changeMembership(tx, m, by, now)
 }
 
-// RemoveMembership deletes a membership for good. The user's sessions in the organization
+// RemoveMembership deletes a membership for good, and takes back the invitation of one that is
+// pending. The user's sessions in the organization
 // must end with it: that is session.Remove, which calls this. Removing what is not there
 // is nothing.
 func RemoveMembership(tx Tx, org OrgID, user UserID, by audit.Actor, now time.Time) error {
@@ -180,7 +181,10 @@ func RemoveMembership(tx Tx, org OrgID, user UserID, by audit.Actor, now time.Ti
 	if err := tx.DeleteMembership(org, user); err != nil {
 		return err
 	}
-	return recordMembership(tx, audit.MembershipDeleted, m, by, now)
+	if err := recordMembership(tx, audit.MembershipDeleted, m, by, now); err != nil || m.Status != policy.Pending {
+		return err
+	}
+	return revokeOpen(tx, user, org, by, now)
 }
 
 // LeaveOrganization deletes a membership because the person says so: a membership, or an
@@ -237,8 +241,12 @@ func activate(tx Tx, r Rules, m Membership, by audit.Actor, now time.Time) (Memb
 	if err := checkSingle(tx, r, m); err != nil {
 		return Membership{}, err
 	}
+	was := m.Status
 	m.Status, m.UpdatedAt = policy.Active, now.UTC()
-	return m, changeMembership(tx, m, by, now)
+	if err := changeMembership(tx, m, by, now); err != nil || was != policy.Pending {
+		return m, err
+	}
+	return m, acceptOpen(tx, m.User, m.Organization, now)
 }
 
 func changeMembership(tx Tx, m Membership, by audit.Actor, now time.Time) error {

@@ -28,7 +28,7 @@ var actions = map[string]action{
 		return err
 	},
 	"accept": func(tx tenancy.Tx, r tenancy.Rules, w *world, u tenancy.UserID) error {
-		_, err := tenancy.AcceptInvitation(tx, r, w.acme.ID, u, operator, w.now)
+		_, err := tenancy.AcceptMembership(tx, r, w.acme.ID, u, operator, w.now)
 		return err
 	},
 	"deactivate": func(tx tenancy.Tx, _ tenancy.Rules, w *world, u tenancy.UserID) error {

@@ -204,7 +204,13 @@ func (s *arrival) meet() error {
 		if err != nil && !errors.Is(err, ErrNotFound) {
 			return err
 		}
-		if m.Status != policy.Pending && m.Status != policy.Active && (m.Status != policy.NoMember || !s.welcomes()) {
+		open := m.Status == policy.Active || m.Status != policy.Inactive && s.welcomes()
+		if m.Status == policy.Pending && !open {
+			if open, err = invited(s.tx, s.email, s.org.ID, s.now); err != nil {
+				return err
+			}
+		}
+		if !open {
 			return ErrNotVouched // nobody let this address in, or somebody put it out
 		}
 	}
@@ -213,7 +219,11 @@ func (s *arrival) meet() error {
 		return s.checkRecycled(u)
 	}
 	if s.rules.InvitationOnly && !s.org.JITSSO && !s.org.AutoJoin {
-		return ErrNotMember
+		if ok, err := invited(s.tx, s.email, "", s.now); err != nil {
+			return err
+		} else if !ok {
+			return ErrNotMember
+		}
 	}
 	s.out.User, s.out.NewUser = newUser(s.email, s.a.Name, s.now), true
 	// One whom an organization takes at its provider's word alone has proved their address to nobody

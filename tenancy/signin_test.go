@@ -275,7 +275,11 @@ func TestAGuestIsLetInByWhatAnAdministratorDidAndConfined(t *testing.T) {
 		t.Run(standing.String(), func(t *testing.T) {
 			w := newWorld(t)
 			u := w.user("guest@else.test", false)
-			w.set(w.acme.ID, u.ID, standing)
+			if standing == pending {
+				w.invite(w.acme.ID, "guest@else.test")
+			} else {
+				w.set(w.acme.ID, u.ID, standing)
+			}
 			a := says(w.okta, "g", "guest@else.test")
 			a.Name = "As Acme calls them"
 			if want != nil {

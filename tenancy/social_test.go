@@ -163,7 +163,7 @@ func TestASocialSignUpKeepsToInvitations(t *testing.T) {
 	if in, err := w.trySocial(closed, a, true); !errors.Is(err, tenancy.ErrNotMember) || in.User.ID != "" {
 		t.Errorf("got %+v, %v", in, err)
 	}
-	w.set(w.acme.ID, w.user("jo@else.test", false).ID, pending)
+	w.invite(w.acme.ID, "jo@else.test")
 	if in, err := w.trySocial(closed, a, true); err != nil || in.User.Email != "jo@else.test" || !in.Cleanse {
 		t.Errorf("invited: %+v, %v", in, err)
 	}

@@ -1,5 +1,6 @@
 // Package tenancy owns organizations and who belongs to them: organizations,
-// domains, SSO connection settings, users, identities, memberships and roles.
+// domains, SSO connection settings, users, identities, memberships, roles and
+// invitations.
 //
 // Its operations are functions over [Tx], the part of a transaction that they
 // need; none starts or commits one, reads a clock, or does I/O, and each appends
@@ -293,4 +294,6 @@ type Tx interface {
 	Roles(org OrgID) iter.Seq2[Role, error] // "" is the installation; by slug
 	PutRole(Role) error
 	DeleteRole(org OrgID, slug string) error
+
+	InvitationTx
 }

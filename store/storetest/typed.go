@@ -40,6 +40,7 @@ func runTyped(t *testing.T, h Harness) {
 		{"StatesOfSAMLConnectionsAreDueInTheOrderOfTheirTimes", samlDue},
 		{"AnAnswerWaitsUntilItIsOver", answersWait},
 		{"RecordsOutliveWhatTheyAreAboutAndNoMore", typedExpiry},
+		{"AnInvitationIsFoundUntilItIsSettled", invitationRows},
 		{"FactorsAreTheirUsersAlone", factorRows},
 		{"OfOneRequestOneCodeIsLive", liveCodes},
 		{"CodesAndCountersExpireAndFactorsDoNot", countersAndCodesExpire},
@@ -107,6 +108,8 @@ func putAll(tx store.Tx, objects ...any) error {
 			err = tx.PutMembership(o)
 		case tenancy.Role:
 			err = tx.PutRole(o)
+		case tenancy.Invitation:
+			err = tx.PutInvitation(o)
 		case session.Session:
 			err = tx.PutSession(o)
 		case session.Answer:
