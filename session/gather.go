@@ -44,6 +44,9 @@ type View struct {
 	DomainOrganization tenancy.OrgID
 	// Connections are the organization's active ones, by name.
 	Connections []tenancy.Connection
+	// AddressProved: the session has proved the person's address itself, since the domain that it
+	// is on is its owner's, and is not confined.
+	AddressProved bool
 }
 
 // Gather collects the facts. A missing or suspended organization is not an error but a
@@ -239,6 +242,7 @@ func (g *gathering) confinement() error {
 	free := g.q.Session.ConfinedTo == "" && (g.proved() || slices.ContainsFunc(f.Proofs, func(p policy.Proof) bool {
 		return p.Method != policy.SSO && isFirst(p.Method)
 	}))
+	g.view.AddressProved = free && g.view.User.EmailVerified && g.proved()
 	if free || len(f.Proofs) == 0 {
 		f.ConfinedTo = string(g.q.Session.ConfinedTo)
 		return nil

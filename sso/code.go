@@ -160,7 +160,7 @@ func (s *Server) askCode(w http.ResponseWriter, r *http.Request, v visit, fault 
 	return page.EnterCode{
 		Brand: s.brand(v.turn.Organization), Action: s.at(pathCode, v.aim, ""), Hidden: map[string]string{paramStep: sealed},
 		Email: v.step.Email, Fault: fault, Resend: s.at(pathResend, v.aim, ""), ResendAfter: max(0, resendAfter-s.now().Sub(v.step.Sent)),
-		Change: s.at(pathSignIn, v.changed(), ""), Other: s.otherWays(v, sealed),
+		Change: s.change(v), Other: s.otherWays(v, sealed),
 		Lead: text.T("We sent a code of six digits to your address, if it can be used here."),
 	}.Render(w, r, status)
 }
@@ -215,6 +215,14 @@ func (v visit) changed() aim {
 	a := v.aim
 	a.Another = a.Another || v.who.ID != ""
 	return a
+}
+
+// change is the page for whoever wants to use another address; none, where one is invited.
+func (s *Server) change(v visit) string {
+	if v.aim.Invitation != "" {
+		return ""
+	}
+	return s.at(pathSignIn, v.changed(), "")
 }
 
 // otherWays is the page with all ways, if there is more than one.

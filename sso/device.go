@@ -1,6 +1,7 @@
 package sso
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"net/http"
@@ -32,6 +33,9 @@ type device struct {
 
 // device returns what is known of the browser. ok is false if it is new to us.
 func (s *Server) device(r *http.Request) (d device, ok bool) {
+	if d, ok := r.Context().Value(madeNow{}).(device); ok {
+		return d, true
+	}
 	value, ok := s.jar.Read(r.Header, cookie.Browser)
 	if !ok || len(value) > maxFlowCookie {
 		return device{}, false
@@ -48,6 +52,13 @@ func (s *Server) device(r *http.Request) (d device, ok bool) {
 		return device{}, false
 	}
 	return d, true
+}
+
+// madeNow is the key of a device that this request made: its cookie is on the way to the browser.
+type madeNow struct{}
+
+func (d device) in(r *http.Request) *http.Request {
+	return r.WithContext(context.WithValue(r.Context(), madeNow{}, d))
 }
 
 // ensureDevice returns the device of this browser, and makes it one if it is new.

@@ -36,6 +36,10 @@ type aim struct {
 	// its hosts having asked: they began at the provider. Empty: it is not said.
 	Home tenancy.OrgID `json:"home,omitzero"`
 	Path string        `json:"path,omitzero"`
+	// Invitation is what the person clicked to accept, and Clicked the word of that, sealed for
+	// the browser in which it was: see [Server.clicked].
+	Invitation tenancy.InvitationID `json:"invitation,omitzero"`
+	Clicked    string               `json:"clicked,omitzero"`
 	// Steps counts the identity providers visited, and Last is the one before.
 	Steps int                  `json:"steps,omitzero"`
 	Last  tenancy.ConnectionID `json:"last,omitzero"`

@@ -39,6 +39,11 @@ func (s *Server) organizations(w http.ResponseWriter, r *http.Request) error {
 		if who.ConfinedTo != "" {
 			p.SignOutAll, p.Account = "", ""
 		}
+		if waiting, err := s.waiting(tx, who, s.now()); err != nil {
+			return err
+		} else if len(waiting) > 0 {
+			p.Invitations = s.url(pathInvitations)
+		}
 		for m, err := range tx.Memberships(who.User) {
 			if err != nil {
 				return err

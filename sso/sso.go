@@ -222,6 +222,7 @@ const (
 	pathAppNew        = "/sign-in/app/new"
 	pathRecoveryCodes = "/sign-in/recovery-codes"
 	pathGoOn          = "/sign-in/go-on"
+	pathInvitations   = "/invitations"
 	pathEmail         = "/account/email"
 	pathEmailOld      = "/account/email/old"
 	pathEmailNew      = "/account/email/new"
@@ -264,6 +265,10 @@ func (s *Server) Routes() []endpoint.Route {
 			endpoint.Route{Side: endpoint.Login, Pattern: "POST " + p.path, Access: endpoint.Public, Handle: s.polite(s.strangers, p.handle)})
 	}
 	return append(append(append(routes, s.socialRoutes()...), s.samlRoutes()...),
+		endpoint.Route{Side: endpoint.Login, Pattern: "GET " + pathInvitations, Access: endpoint.SignedIn, Handle: s.invitations},
+		endpoint.Route{Side: endpoint.Login, Pattern: "POST " + pathInvitations, Access: endpoint.Public, Handle: s.polite(s.strangers, s.acceptListed)},
+		endpoint.Route{Side: endpoint.Login, Pattern: "GET " + pathInvitations + "/{token}", Access: endpoint.Public, Handle: s.polite(s.visits, s.invitation)},
+		endpoint.Route{Side: endpoint.Login, Pattern: "POST " + pathInvitations + "/{token}", Access: endpoint.Public, Handle: s.polite(s.strangers, s.acceptInvitation)},
 		endpoint.Route{Side: endpoint.Login, Pattern: "GET " + pathWays, Access: endpoint.Public, Handle: s.polite(s.visits, s.otherWay)},
 		endpoint.Route{Side: endpoint.Login, Pattern: "GET " + pathEnroll, Access: endpoint.Public, Handle: s.polite(s.visits, s.enroll)},
 		endpoint.Route{Side: endpoint.Login, Pattern: "POST " + pathResend, Access: endpoint.Public, Handle: s.polite(s.strangers, s.resend)},

@@ -77,6 +77,9 @@ func (s *Server) identify(w http.ResponseWriter, r *http.Request) error {
 		who, live = session.Session{}, false
 	}
 	typed, email := form.Get("email"), ""
+	if a.Invitation != "" {
+		typed = a.Request.LoginHint // it is for one address, whatever is typed
+	}
 	social := strings.HasPrefix(form.Get(fieldWay), waySocial) // which says whose address it is
 	if typed != "" || !live && !social {
 		if email, err = tenancy.ParseEmail(typed); err != nil {
@@ -157,6 +160,9 @@ func (s *Server) follow(w http.ResponseWriter, r *http.Request, a aim, t turn) e
 		t.AskEmail, t.Outcome = true, "asked_email"
 	}
 	switch {
+	case t.Refused != nil && len(t.Waiting) > 0:
+		s.count("invitations_shown")
+		return s.showInvitations(w, r, a, t.Organization, t.Email, t.Waiting, http.StatusForbidden)
 	case t.Refused != nil:
 		s.count(t.Outcome)
 		return t.Refused
@@ -224,6 +230,9 @@ func (s *Server) askEmail(w http.ResponseWriter, r *http.Request, a aim, typed s
 			return unavailable(err)
 		}
 	}
+	if a.Invitation != "" {
+		typed = a.Request.LoginHint
+	}
 	p := page.SignIn{Brand: s.brand(org), Action: s.again(a, a.Another), Email: clip(typed, maxEmail), Fault: fault}
 	if err := s.offerPasskey(w, r, a, &p); err != nil {
 		return err
@@ -252,7 +261,7 @@ func (s *Server) aimOf(r *http.Request) (aim, error) {
 	}
 	for name, values := range q {
 		switch {
-		case name != paramNext && name != paramFresh && name != paramStep && name != paramKind:
+		case name != paramNext && name != paramFresh && name != paramStep && name != paramKind && name != paramInvitation:
 			continue
 		case len(values) != 1:
 			return aim{}, badRequest(errors.New("repeated parameter"))
@@ -262,6 +271,8 @@ func (s *Server) aimOf(r *http.Request) (aim, error) {
 			}
 		case name == paramFresh:
 			a.Fresh = values[0] == "1"
+		case name == paramInvitation:
+			a.Clicked = values[0]
 		}
 		q.Del(name) // the step and the kind are read by the pages that have them
 	}
@@ -269,14 +280,14 @@ func (s *Server) aimOf(r *http.Request) (aim, error) {
 		return aim{}, badRequest(err)
 	}
 	if a.Request.Host == "" {
-		return a, nil
+		return s.withInvitation(r, a)
 	}
 	org, ok := s.organizationAt(a.Request.Host)
 	if !ok {
 		return aim{}, unknownHost()
 	}
 	a.Organization = org
-	return a, nil
+	return s.withInvitation(r, a)
 }
 
 // organizationAt returns whose tenant host this is. It must be spelled as the tenant host

@@ -118,5 +118,8 @@ func (a aim) values() url.Values {
 	if a.Fresh {
 		q.Set(paramFresh, "1")
 	}
+	if a.Clicked != "" {
+		q.Set(paramInvitation, a.Clicked)
+	}
 	return q
 }

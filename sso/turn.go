@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/orgate/orgate/internal/endpoint"
+	"github.com/orgate/orgate/internal/page"
 	"github.com/orgate/orgate/policy"
 	"github.com/orgate/orgate/session"
 	"github.com/orgate/orgate/store"
@@ -18,6 +19,8 @@ import (
 // in this order; the first that is set is what happens. Else one of Ask and Local is proved.
 type turn struct {
 	Refused *endpoint.Error
+	// Waiting are, of somebody who is refused, the invitations that they can accept.
+	Waiting []page.InvitationEntry
 	// To is where the browser goes: the sign-in is over.
 	To string
 	// Second are the second factors that would do; with Enroll, the person has none of
@@ -54,6 +57,9 @@ type turn struct {
 // and does what can be done at once: make a membership, hand over. It writes nothing for a
 // stranger.
 func (s *Server) next(tx store.Tx, a aim, who session.Session, email string, now time.Time) (turn, error) {
+	if a.Invitation != "" {
+		return s.nextInvited(tx, a, who, email, now)
+	}
 	v, d, err := s.judge(tx, a.Organization, who, email, a.fresh(), now)
 	if err != nil {
 		return turn{}, err
@@ -73,6 +79,11 @@ func (s *Server) next(tx store.Tx, a aim, who session.Session, email string, now
 		}
 	}
 
+	return s.turnOf(tx, a, who, v, d, email, now)
+}
+
+// turnOf is what comes next by a decision.
+func (s *Server) turnOf(tx store.Tx, a aim, who session.Session, v session.View, d policy.Decision, email string, now time.Time) (turn, error) {
 	t := turn{Organization: v.Organization, Email: email, MaxAge: d.MaxAge}
 	if v.User.ID != "" {
 		t.Email = v.User.Email
@@ -84,11 +95,11 @@ func (s *Server) next(tx store.Tx, a aim, who session.Session, email string, now
 			return t, nil
 		}
 		if a.Organization == "" {
-			return s.arrive(tx, a, who, t)
+			return s.arrive(tx, a, who, t, now)
 		}
 		return s.handOver(tx, a, who, t, now)
 	case policy.Prove:
-		if err := s.askable(tx, a, who, v, d, &t); err != nil {
+		if err := s.askable(tx, a, who, v, d, &t, now); err != nil {
 			return turn{}, err
 		}
 	case policy.SecondFactor, policy.Enroll:
@@ -100,10 +111,16 @@ func (s *Server) next(tx store.Tx, a aim, who session.Session, email string, now
 		case who.ID == "":
 			t.Refused = s.noWay(a, v.Organization)
 		case a.Organization == "" && who.ConfinedTo != "":
-			return s.arrive(tx, a, who, t)
+			return s.arrive(tx, a, who, t, now)
 		default:
 			t.Refused = s.refused(a, d, v.Organization, t.Email)
 			t.Refused.Err = fmt.Errorf("policy: %v, reason %d of source %d", d.Verdict, d.Reason, d.Source)
+			if d.Reason == policy.InvitationOpen {
+				var err error
+				if t.Waiting, err = s.waiting(tx, who, now); err != nil {
+					return turn{}, err
+				}
+			}
 		}
 		t.Outcome = t.Refused.Code
 	}
@@ -124,7 +141,7 @@ func (s *Server) judge(tx store.Tx, org tenancy.OrgID, who session.Session, emai
 }
 
 // askable fills in how the missing proof can be had.
-func (s *Server) askable(tx store.Tx, a aim, who session.Session, v session.View, d policy.Decision, t *turn) error {
+func (s *Server) askable(tx store.Tx, a aim, who session.Session, v session.View, d policy.Decision, t *turn, now time.Time) error {
 	if d.Methods.Has(policy.SSO) && d.Organization != "" {
 		conns, err := connections(tx, tenancy.OrgID(d.Organization), tenancy.ConnectionID(d.Connection))
 		if err != nil {
@@ -155,7 +172,7 @@ func (s *Server) askable(tx store.Tx, a aim, who session.Session, v session.View
 		t.Outcome = t.Refused.Code
 	case a.Organization == "" && who.ConfinedTo != "":
 		var err error
-		*t, err = s.arrive(tx, a, who, *t)
+		*t, err = s.arrive(tx, a, who, *t, now)
 		return err
 	default:
 		d.Reason = policy.NoMethod
@@ -241,7 +258,7 @@ func (s *Server) handOver(tx store.Tx, a aim, who session.Session, t turn, now t
 // arrive ends a sign-in that no tenant host asked for: one organization is gone to, of
 // several one is picked, and with none that is said. The tenant host has no attempt yet;
 // it begins its own, and is handed over to at once.
-func (s *Server) arrive(tx store.Tx, a aim, who session.Session, t turn) (turn, error) {
+func (s *Server) arrive(tx store.Tx, a aim, who session.Session, t turn, now time.Time) (turn, error) {
 	t.Refused, t.Ask, t.Local, t.AskEmail = nil, nil, 0, false
 	if home := s.tenants.Home(a.Home); a.Home != "" && home != "" {
 		// Whether they may enter there is said there.
@@ -274,6 +291,10 @@ func (s *Server) arrive(tx store.Tx, a aim, who session.Session, t turn) (turn, 
 	case 0:
 		t.Refused = s.noOrganization(a, t.Email)
 		t.Outcome = t.Refused.Code
+		var err error
+		if t.Waiting, err = s.waiting(tx, who, now); err != nil {
+			return turn{}, err
+		}
 	case 1:
 		t.To, t.Outcome = homes[0], "sent_home"
 	default:

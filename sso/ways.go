@@ -160,6 +160,9 @@ func (s *Server) askWay(w http.ResponseWriter, r *http.Request, a aim, t turn) e
 		Brand: s.brand(t.Organization), Action: s.at(pathSignIn, a, ""), Hidden: map[string]string{"email": t.Email}, Email: t.Email,
 		Change: s.again(a, true),
 	}
+	if a.Invitation != "" {
+		p.Change = "" // it is for one address
+	}
 	for _, by := range s.ways(t) {
 		c := page.Choice{Name: fieldWay, Value: by.method.String(), Kind: by.method.String()}
 		switch {

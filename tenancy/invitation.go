@@ -348,9 +348,10 @@ func stands(tx Tx, i Invitation) error {
 	return nil
 }
 
-// good returns nil if the invitation can be accepted by whom it is for: it is open, its organization
-// is, and the inviter's right stands.
-func good(tx Tx, i Invitation, now time.Time) error {
+// CheckInvitation returns nil if the invitation can be accepted by whom it is for: it is open, its
+// organization is, and the inviter's right stands. Else the error wraps [ErrInviteNotPending],
+// [ErrNotFound] or [ErrInviterGone].
+func CheckInvitation(tx Tx, i Invitation, now time.Time) error {
 	if err := i.open(now); err != nil {
 		return err
 	}
@@ -362,9 +363,9 @@ func good(tx Tx, i Invitation, now time.Time) error {
 	return stands(tx, i)
 }
 
-// isGood is good, where the answer is yes or no.
+// isGood is CheckInvitation, where the answer is yes or no.
 func isGood(tx Tx, i Invitation, now time.Time) (bool, error) {
-	err := good(tx, i, now)
+	err := CheckInvitation(tx, i, now)
 	if errors.Is(err, ErrInviteNotPending) || errors.Is(err, ErrNotFound) || errors.Is(err, ErrInviterGone) {
 		return false, nil
 	}
@@ -445,7 +446,7 @@ func revoke(tx Tx, i *Invitation, by audit.Actor, now time.Time) error {
 func LookUpInvitation(tx Tx, t InvitationToken, now time.Time) (Invitation, error) {
 	i, err := tx.InvitationByToken(t.Hash())
 	if err == nil {
-		err = good(tx, i, now)
+		err = CheckInvitation(tx, i, now)
 	}
 	if err != nil {
 		return Invitation{}, err
@@ -485,7 +486,7 @@ func OpenInvitations(tx Tx, u User, now time.Time) ([]Invitation, error) {
 func AcceptInvitation(tx Tx, r Rules, id InvitationID, user UserID, now time.Time) (Invitation, Membership, error) {
 	i, err := tx.Invitation(id)
 	if err == nil {
-		err = good(tx, i, now)
+		err = CheckInvitation(tx, i, now)
 	}
 	if err != nil {
 		return Invitation{}, Membership{}, err

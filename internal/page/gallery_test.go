@@ -136,6 +136,26 @@ func gallery() []picture {
 		{"organizations-none", func(w http.ResponseWriter, r *http.Request) error {
 			return page.Organizations{Email: "jo@acme.com", SignOut: "/sign-out", SignOutAll: "/sign-out/everywhere"}.Render(w, r, 200)
 		}},
+		{"organizations-invited", func(w http.ResponseWriter, r *http.Request) error {
+			return page.Organizations{Email: "jo@acme.com", SignOut: "/sign-out", Invitations: "/invitations"}.Render(w, r, 200)
+		}},
+		{"invitation", func(w http.ResponseWriter, r *http.Request) error {
+			return page.Invitation{Brand: acme, To: "Acme Inc.", Inviter: "Jo Doe", Email: "jo@acme.com", Until: text.Moment(moment), Action: "/invitations/token"}.Render(w, r, 200)
+		}},
+		{"invitation-branded", func(w http.ResponseWriter, r *http.Request) error {
+			return page.Invitation{Brand: globex, To: "Globex Corporation", Email: "jo@acme.com", As: "jo@globex.com", Stay: "/organizations", Until: text.Moment(moment), Action: "/invitations/token", Hidden: map[string]string{"another": "1"}}.Render(w, r, 200)
+		}},
+		{"invitation-app", func(w http.ResponseWriter, r *http.Request) error {
+			return page.Invitation{To: "login.example.com", Email: "jo@acme.com", Action: "/invitations/token"}.Render(w, r, 200)
+		}},
+		{"invitations", func(w http.ResponseWriter, r *http.Request) error {
+			return page.Invitations{Email: "jo@acme.com", Action: "/invitations", Hidden: hidden, Another: "/sign-in?another=1", Entries: []page.InvitationEntry{
+				{ID: "invitation_1", Name: "Acme Inc.", Inviter: "Jo Doe", Until: text.Moment(moment)}, {ID: "invitation_2", Name: "Globex Corporation", Until: text.Moment(moment)},
+			}}.Render(w, r, 403)
+		}},
+		{"invitations-none", func(w http.ResponseWriter, r *http.Request) error {
+			return page.Invitations{Brand: acme, Email: "jo@acme.com", Action: "/invitations"}.Render(w, r, 200)
+		}},
 		{"account", func(w http.ResponseWriter, r *http.Request) error {
 			return page.Account{Name: "Jo Doe", Email: "jo@acme.com", Sessions: sessions, Revoke: "/account/sessions", SignOutAll: "/sign-out/everywhere", Picker: "/organizations", Hidden: hidden}.Render(w, r, 200)
 		}},
@@ -304,12 +324,24 @@ func gallery() []picture {
 				{Name: "شركة أكمي", Host: "c.example", URL: "https://c.example/", Role: "عضو"},
 			}}.Render(w, r, 200)
 		}},
+		{"hostile-invitation", func(w http.ResponseWriter, r *http.Request) error {
+			return page.Invitation{Brand: page.Brand{Organization: hostileName}, To: hostileName, Inviter: bidiName, Email: hostileName, As: hostileName, Until: text.Verbatim(hostileName), Action: "/invitations/token", Stay: "/"}.Render(w, r, 200)
+		}},
+		{"hostile-invitations", func(w http.ResponseWriter, r *http.Request) error {
+			return page.Invitations{Email: hostileName, Action: "/invitations", Entries: []page.InvitationEntry{{ID: hostileName, Name: hostileName, Inviter: hostileName, Until: text.Verbatim(hostileName)}, {ID: "b", Name: bidiName, Inviter: bidiName}}}.Render(w, r, 200)
+		}},
 		{"hostile-error", fail(endpoint.Error{Status: 403, Title: text.Verbatim(hostileName), Text: text.Verbatim(hostileName), Hint: text.Verbatim(bidiName), Organization: hostileName, ActionURL: "javascript:alert(1)", ActionText: text.Verbatim(hostileName)})},
 		{"long-sign-in", func(w http.ResponseWriter, r *http.Request) error {
 			return page.SignIn{Brand: page.Brand{Organization: longName}, Action: "/sign-in", Email: longName}.Render(w, r, 200)
 		}},
 		{"long-organizations", func(w http.ResponseWriter, r *http.Request) error {
 			return page.Organizations{Email: longName, SignOut: "/sign-out", Entries: []page.OrganizationEntry{{Name: longName, Host: longName, URL: "https://a.example/", Role: longName, Note: text.Verbatim(longName), Current: true}}}.Render(w, r, 200)
+		}},
+		{"long-invitation", func(w http.ResponseWriter, r *http.Request) error {
+			return page.Invitation{Brand: page.Brand{Organization: longName}, To: longName, Inviter: longName, Email: longName, As: longName, Action: "/invitations/token"}.Render(w, r, 200)
+		}},
+		{"long-invitations", func(w http.ResponseWriter, r *http.Request) error {
+			return page.Invitations{Email: longName, Action: "/invitations", Entries: []page.InvitationEntry{{ID: "i", Name: longName, Inviter: longName, Until: text.Verbatim(longName)}}}.Render(w, r, 200)
 		}},
 		{"long-account", func(w http.ResponseWriter, r *http.Request) error {
 			return page.Account{Name: longName, Email: longName, Revoke: "/account/sessions", Sessions: []page.AccountSession{{ID: "s", Browser: text.Verbatim(longName), Place: longName, Since: text.Verbatim(longName), LastUsed: text.Verbatim(longName), Organizations: longName}}}.Render(w, r, 200)

@@ -37,11 +37,13 @@ type Organizations struct {
 	Email string
 	// Entries in the order to show them.
 	Entries    []OrganizationEntry
-	SignOut    string            // action of the form that signs out here
-	SignOutAll string            // action of the form that signs out everywhere
-	Account    string            // link to the account page; may be empty
-	Hidden     map[string]string // carried along by the forms
-	FormAction []string
+	SignOut    string // action of the form that signs out here
+	SignOutAll string // action of the form that signs out everywhere
+	Account    string // link to the account page; may be empty
+	// Invitations is a link to the invitations that wait; empty: none do.
+	Invitations string
+	Hidden      map[string]string // carried along by the forms
+	FormAction  []string
 }
 
 // An OrganizationEntry is a row of the picker.

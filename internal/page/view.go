@@ -33,6 +33,8 @@ var (
 	enrollTOTP    = parse[EnrollTOTP]("enroll_totp.html")
 	recoveryCodes = parse[RecoveryCodes]("recovery_codes.html")
 	organizations = parse[Organizations]("organizations.html")
+	invitation    = parse[Invitation]("invitation.html")
+	invitations   = parse[Invitations]("invitations.html")
 	account       = parse[Account]("account.html")
 	changeEmail   = parse[ChangeEmail]("change_email.html")
 	signedOut     = parse[SignedOut]("signed_out.html")
