@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net/http"
 	"net/netip"
-	"strings"
 	"time"
 
 	"github.com/orgate/orgate/sso/factor"
@@ -124,21 +123,13 @@ func userAt(tx store.Tx, email string) (tenancy.UserID, error) {
 	return u.ID, err
 }
 
-// mailbox is where the mail to an address most likely goes: "jo+anything" is Jo's. It is for
-// counting mails only. Who somebody is, the whole address says.
-func mailbox(email string) string {
-	local, domain, _ := strings.Cut(email, "@")
-	name, _, _ := strings.Cut(local, "+")
-	return name + "@" + domain
-}
-
 // mayMail takes one mail to the address from the buckets, or says how long to wait.
 func (s *Server) mayMail(tx store.Tx, r *http.Request, d device, email string, now time.Time) (wait time.Duration, err error) {
 	user, err := userAt(tx, email)
 	if err != nil {
 		return 0, err
 	}
-	from, to := source(network(s.clientIP(r)), d, user), mailbox(email)
+	from, to := source(network(s.clientIP(r)), d, user), tenancy.Mailbox(email)
 	if d.knows(user) {
 		to += " " + d.name()
 	}

@@ -67,3 +67,11 @@ func EmailDomain(email string) string {
 	_, domain, _ := strings.Cut(email, "@")
 	return domain
 }
+
+// Mailbox returns where the mail to an address most likely goes: "jo+anything" is Jo's. It is for
+// counting mails only. Who somebody is, the whole address says.
+func Mailbox(email string) string {
+	local, domain, _ := strings.Cut(email, "@")
+	name, _, _ := strings.Cut(local, "+")
+	return name + "@" + domain
+}

@@ -38,29 +38,27 @@ func emailFlag(c *cobra.Command, email *string) {
 
 // operateFor carries out an operation about the person with an address.
 func operateFor(c *cobra.Command, file, name, email string, args url.Values) error {
-	cfg, err := readConfig(file, c.ErrOrStderr())
-	if err != nil {
-		return err
-	}
 	address, err := tenancy.ParseEmail(email)
 	if err != nil {
 		return fmt.Errorf("--email: %w", err)
 	}
 	args.Set("email", address)
-	said, err := operate(c.Context(), cfg, name, args)
-	if err != nil {
-		return err
+	return operateOn(c, file, name, args)
+}
+
+// organizationOf returns the organization that is named.
+func organizationOf(tx store.Tx, args url.Values) (tenancy.Organization, error) {
+	org, err := tx.OrganizationBySlug(tenancy.Slug(args.Get("org")))
+	if errors.Is(err, tenancy.ErrNotFound) {
+		err = fmt.Errorf("there is no organization %q in the store; serve writes those of the configuration to it at its start", args.Get("org"))
 	}
-	_, err = fmt.Fprint(c.OutOrStdout(), said)
-	return err
+	return org, err
 }
 
 // addMember makes the person an active member; with an empty role, with the default one.
 func addMember(tx store.Tx, o operating, args url.Values) (string, error) {
-	org, err := tx.OrganizationBySlug(tenancy.Slug(args.Get("org")))
-	if errors.Is(err, tenancy.ErrNotFound) {
-		return "", fmt.Errorf("there is no organization %q in the store; serve writes those of the configuration to it at its start", args.Get("org"))
-	} else if err != nil {
+	org, err := organizationOf(tx, args)
+	if err != nil {
 		return "", err
 	}
 	u, err := tenancy.EnsureUser(tx, args.Get("email"), o.by, o.now)

@@ -27,19 +27,22 @@ type operating struct {
 	// mail puts mails into the queue; nil: none can be sent.
 	mail *mail.Queue
 	host string // of the login host, for mails
-	// publicURL is that of the login host.
-	publicURL string
-	by        audit.Actor
-	now       time.Time
+	// public is the URL of the login host, for links.
+	public *url.URL
+	by     audit.Actor
+	now    time.Time
 }
 
 // operations are the commands that can be asked for, by name.
 func operations() map[string]operation {
-	return map[string]operation{"member add": addMember, "user unlink": unlinkUser, "user reset-mfa": resetMFA, "saml show": showSAML}
+	return map[string]operation{
+		"member add": addMember, "user unlink": unlinkUser, "user reset-mfa": resetMFA, "saml show": showSAML,
+		"invite create": createInvitation, "invite list": listInvitations, "invite resend": resendInvitation, "invite revoke": revokeInvitation,
+	}
 }
 
 func operatingOf(c *config.Config, box *seal.Box, name string) operating {
-	o := operating{rules: c.Rules(), host: c.PublicURL.Host, publicURL: c.PublicURL.String(), by: audit.Actor{Type: "system", Name: "orgate " + name}, now: time.Now()}
+	o := operating{rules: c.Rules(), host: c.PublicURL.Host, public: c.PublicURL.URL, by: audit.Actor{Type: "system", Name: "orgate " + name}, now: time.Now()}
 	if c.Mail != nil {
 		o.mail = mail.NewQueue(box)
 	}

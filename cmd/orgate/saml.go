@@ -109,10 +109,10 @@ func showSAML(tx store.Tx, o operating, args url.Values) (string, error) {
 		line("state", "disabled")
 	}
 	b.WriteString("For the provider's administrator\n")
-	line("  entity id", "%s", sso.SAMLAddress(o.publicURL, org, c, "metadata"))
-	line("  ACS, POST", "%s", sso.SAMLAddress(o.publicURL, org, c, "acs"))
-	line("  single logout", "%s", sso.SAMLAddress(o.publicURL, org, c, "slo"))
-	line("  metadata", "%s", sso.SAMLAddress(o.publicURL, org, c, "metadata"))
+	line("  entity id", "%s", sso.SAMLAddress(o.public.String(), org, c, "metadata"))
+	line("  ACS, POST", "%s", sso.SAMLAddress(o.public.String(), org, c, "acs"))
+	line("  single logout", "%s", sso.SAMLAddress(o.public.String(), org, c, "slo"))
+	line("  metadata", "%s", sso.SAMLAddress(o.public.String(), org, c, "metadata"))
 	for i, k := range tenancy.SAMLKeys(s, o.now) {
 		what := "published; encrypt to it or to the other"
 		if i == 0 {

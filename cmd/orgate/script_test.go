@@ -53,7 +53,7 @@ func TestCommandLine(t *testing.T) {
 			}
 			return false, errors.New("unknown condition")
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "serving": awaitServing, "metrics": metrics, "envsubst": envsubst, "dns": startDNS, "setrecord": setRecord},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "serving": awaitServing, "metrics": metrics, "envsubst": envsubst, "dns": startDNS, "setrecord": setRecord, "invitation": invitationID},
 	})
 }
 
@@ -126,6 +126,15 @@ func setRecord(ts *testscript.TestScript, neg bool, args []string) {
 	for _, s := range servers.all {
 		s.Set(shown[1], append(args, shown[2])[0])
 	}
+}
+
+// invitationID keeps the id that the last command has shown as INVITATION.
+func invitationID(ts *testscript.TestScript, neg bool, args []string) {
+	id := regexp.MustCompile(`invitation_\w+`).FindString(ts.ReadFile("stdout"))
+	if neg || len(args) > 0 || id == "" {
+		ts.Fatalf("usage: invitation, after a command that shows one")
+	}
+	ts.Setenv("INVITATION", id)
 }
 
 func metrics(ts *testscript.TestScript, _ bool, _ []string) {

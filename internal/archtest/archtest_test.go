@@ -52,6 +52,7 @@ var allowed = map[string][]string{
 	"internal/egress":    {},
 	"internal/endpoint":  {"internal/text"},
 	"internal/id":        {},
+	"internal/invite":    {"tenancy", "store", "sso/factor", "internal/mail", "internal/outbox", "internal/text"},
 	"internal/mail":      {"tenancy", "store", "internal/outbox", "internal/seal", "internal/text"},
 	"internal/page":      {"internal/endpoint", "internal/text"},
 	"internal/seal":      {},
