@@ -226,6 +226,7 @@ func (x *exchange) denial() *endpoint.Error {
 		e.Text, e.Hint = text.T("You are signed in, but you are not a member of %s.", name), text.T("Ask an administrator of %s to invite you, or sign in with another address.", name)
 	case policy.InvitationOpen:
 		e.Text, e.Hint = text.T("You were invited to %s, and have not accepted yet.", name), text.T("Open the link in the invitation.")
+		e.ActionURL, e.ActionText = x.st.loginURL("/invitations", nil), text.T("Your invitations")
 	case policy.Deactivated:
 		e.Text, e.Hint = text.T("Your access to %s was switched off.", name), text.T("Ask an administrator of %s.", name)
 	case policy.Confined:
