@@ -381,6 +381,9 @@ func (s *Server) nextInvited(tx store.Tx, a aim, who session.Session, email stri
 			return refusedTurn(s.notInvited(a, i.Email, tenancy.ErrNotInvited)), nil
 		}
 	}
+	if i.Organization != "" && (d.Verdict == policy.Allow || d.Verdict == policy.Join) {
+		return s.welcome(tx, a, who, now) // there is nothing to accept
+	}
 	if !waits {
 		t, err := s.turnOf(tx, a, who, v, d, email, now)
 		t.Organization, t.Waiting = org, nil

@@ -505,7 +505,10 @@ func AcceptInvitation(tx Tx, r Rules, id InvitationID, user UserID, now time.Tim
 	if err != nil {
 		return Invitation{}, Membership{}, err
 	}
-	i, err = tx.Invitation(id) // accepted with the membership
+	i, err = tx.Invitation(id) // accepted with the membership, if that was pending
+	if err == nil && !i.Settled() {
+		err = accepted(tx, &i, user, now)
+	}
 	return i, m, err
 }
 

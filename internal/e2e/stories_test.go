@@ -166,3 +166,41 @@ func TestAStartupsPeopleJoinByDomainWithPasskeys(t *testing.T) {
 	b.open(s.at("hooli", "/again"))
 	b.shows(s.at("hooli", "/again"), "gavin@hooli.test")
 }
+
+func TestAnInvitedPersonFollowsTheLinkInTheMail(t *testing.T) {
+	s, mails := withFactors(t)
+	invite := func(args ...string) (link string) {
+		t.Helper()
+		args = append([]string{"invite", "create", "--config", s.file, "--org", "hooli", "--email", "kim@partner.test"}, args...)
+		if stdout, stderr, code := run(t, nil, args...); code != 0 || strings.Contains(stdout, "/invitations/") {
+			t.Fatalf("orgate invite create: %d\n%s\n%s", code, stdout, stderr)
+		}
+		select {
+		case m := <-mails.Mails:
+			if link = regexp.MustCompile(regexp.QuoteMeta(s.origin("login")) + `/invitations/[A-Za-z0-9_-]{43}`).FindString(m.Text); link == "" || m.To[0] != "kim@partner.test" {
+				t.Fatalf("the mail to %v has no link: %s", m.To, m.Text)
+			}
+		case <-time.After(20 * time.Second):
+			t.Fatal("no mail came")
+		}
+		s.secrets.add(link[strings.LastIndexByte(link, '/')+1:])
+		return link
+	}
+	link := invite() // while it runs
+	b := chromium(t)
+	b.open(link)
+	b.shows(link, "You are invited to Hooli")
+	b.click("Accept the invitation")
+	b.shows(s.origin("login"), "Hooli")
+	if strings.Contains(b.text(), "Choose how to sign in") {
+		b.click("E-mail me a code")
+	}
+	b.shows(s.origin("login")+"/sign-in/code", "Enter the code")
+	b.fill("code", codeTo(t, mails, "kim@partner.test"), "Continue")
+	b.shows(s.at("hooli", "/"), "kim@partner.test")
+	b.open(link)
+	b.shows(link, "This invitation can't be used")
+	if is, orgs := s.knows("kim@partner.test"); !is || len(orgs) != 1 {
+		t.Errorf("kim is in %v", orgs)
+	}
+}
