@@ -1,6 +1,7 @@
 package sso_test
 
 import (
+	"encoding/base64"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -10,10 +11,13 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/crypto/argon2"
+
 	"github.com/orgate/orgate/audit"
 	"github.com/orgate/orgate/policy"
 	"github.com/orgate/orgate/session"
 	"github.com/orgate/orgate/sso"
+	"github.com/orgate/orgate/sso/factor"
 	"github.com/orgate/orgate/store"
 	"github.com/orgate/orgate/tenancy"
 )
@@ -282,15 +286,64 @@ func TestAnOrganizationsProviderAcceptsForNoGuest(t *testing.T) {
 	w.wantState(i, tenancy.InvitationAccepted, policy.Active)
 }
 
+// Nor does it for somebody whose address was proved long ago: whoever runs the provider has the
+// link too, if they invite, and would make a member of anybody, who could then join no other.
+func TestAProviderThatSaysItIsSomebodyElsesGuestAcceptsNothing(t *testing.T) {
+	_, offer := local(policy.EmailCode)
+	w := newWorld(t, offer)
+	w.organization("acme", nil, person("guest", "elsewhere.test"))
+	w.startup("other", func(*tenancy.Organization) {})
+	w.member("other", guest, policy.Active)
+	i := w.inviteTo("acme", guest)
+	u := w.browser().to("acme", "/", "x@acme.test").press("Continue with acme-okta").as("guest").sees(http.StatusForbidden, "Your invitation is waiting")
+	u.get(i.link).press("Accept the invitation")
+	w.wantState(i, tenancy.InvitationPending, policy.Pending)
+	if p, err := u.Fetch(look(t, http.MethodPost, w.login("/invitations"), "invitation="+string(i.ID))); err != nil || p.Status != http.StatusNotFound {
+		t.Errorf("from the list: %+v, %v", p, err)
+	}
+	u.get(w.at("acme", "/")).sees(http.StatusForbidden)
+	w.wantState(i, tenancy.InvitationPending, policy.Pending)
+}
+
+// An address on somebody's domain may be somebody else's by now. Without the link, which went
+// there, the list is for whoever has proved it in this session.
+func TestWithoutTheLinkAnAddressOnAnOwnedDomainIsProvedAnew(t *testing.T) {
+	box, offer := local(policy.EmailCode, policy.Password)
+	w := newWorld(t, offer)
+	w.startup("hooli", func(*tenancy.Organization) {})
+	w.startup("other", func(*tenancy.Organization) {})
+	const gavin, chosen = "gavin@hooli.test", "four words in a row"
+	i := w.inviteTo("other", gavin)
+	b := base64.RawStdEncoding
+	salt := []byte("sixteen bytes of")
+	hash := fmt.Sprintf("$argon2id$v=19$m=8192,t=1,p=1$%s$%s", b.EncodeToString(salt), b.EncodeToString(argon2.IDKey([]byte(chosen), salt, 1, 8192, 1, 32)))
+	w.update(func(tx store.Tx) error {
+		now := w.clock.Now()
+		if err := tx.PutUser(tenancy.User{ID: i.User, Email: gavin, EmailVerified: true, CreatedAt: now, UpdatedAt: now}); err != nil {
+			return err
+		}
+		return tx.PutPassword(factor.Password{User: i.User, Hash: hash, CreatedAt: now, UpdatedAt: now})
+	})
+	u := w.browser().get(w.login("/sign-in")).submit(map[string]string{"email": gavin}).press("Use your password")
+	u.submit(map[string]string{"password": chosen}).sees(http.StatusForbidden, "You are not a member of any organization")
+	u.get(w.login("/invitations")).sees(http.StatusOK, "No invitation is waiting")
+	if p, err := u.Fetch(look(t, http.MethodPost, w.login("/invitations"), "invitation="+string(i.ID))); err != nil || p.Status != http.StatusNotFound {
+		t.Errorf("%+v, %v", p, err)
+	}
+	w.wantState(i, tenancy.InvitationPending, policy.Pending)
+	w.signedIn(box, gavin).sees(http.StatusForbidden, "Your invitation is waiting").press("Accept").inApp("other", gavin)
+	w.wantState(i, tenancy.InvitationAccepted, policy.Active)
+}
+
 func TestALinkThatIsNoGoodIsTheSamePageWhateverTheReason(t *testing.T) {
 	box, offer := local(policy.EmailCode)
 	w := newWorld(t, offer)
 	w.startup("hooli", func(*tenancy.Organization) {})
 	w.startup("gone", func(*tenancy.Organization) {})
 	revoked, resent, used, suspended := w.inviteTo("hooli", "a@elsewhere.test"), w.inviteTo("hooli", "b@elsewhere.test"), w.inviteTo("hooli", guest), w.inviteTo("gone", guest)
-	removed, inviterGone := w.inviteTo("hooli", "c@elsewhere.test"), invited{}
+	removed := w.inviteTo("hooli", "c@elsewhere.test")
 	w.member("hooli", "boss@hooli.test", policy.Active)
-	inviterGone = w.invite(tenancy.NewInvitation{Email: "d@elsewhere.test", Organization: org("hooli"), Inviter: "user_boss@hooli.test"})
+	inviterGone := w.invite(tenancy.NewInvitation{Email: "d@elsewhere.test", Organization: org("hooli"), Inviter: "user_boss@hooli.test"})
 	expired := w.invite(tenancy.NewInvitation{Email: "e@elsewhere.test", Organization: org("hooli"), ExpiresInDays: new(1)})
 	w.browser().get(used.link).press("Accept the invitation").submit(map[string]string{"code": box.code(t, guest)}).inApp("hooli", guest)
 	w.update(func(tx store.Tx) error {

@@ -227,6 +227,25 @@ func TestSomebodyElseDoesNotAccept(t *testing.T) {
 	}
 }
 
+func TestWhoHasGivenUpTheInvitedAddressDoesNotAccept(t *testing.T) {
+	w := newWorld(t)
+	i, app := w.invite(w.acme.ID, "jo@else.test"), w.invite("", "flo@else.test")
+	u := w.address("jo@else.test").User
+	w.must(func(tx store.Tx) error {
+		_, err := tenancy.ChangeEmail(tx, u.ID, "jo@new.test", operator, w.now)
+		return err
+	})
+	for _, id := range []tenancy.InvitationID{i.ID, app.ID} {
+		if _, err := w.tryAccept(id, u.ID); !errors.Is(err, tenancy.ErrNotInvited) {
+			t.Errorf("%s: %v", id, err)
+		}
+	}
+	// Nor does whoever gets it then: it is a pending membership of the other.
+	if _, err := w.tryAccept(i.ID, w.address("jo@else.test").User.ID); !errors.Is(err, tenancy.ErrNotInvited) {
+		t.Errorf("whoever has the address now: %v", err)
+	}
+}
+
 func TestAnInvitationFallsWithTheRightOfWhoInvited(t *testing.T) {
 	for _, tt := range []struct {
 		name string
@@ -502,6 +521,7 @@ func TestInvitationsFollowTheModelWhateverHappens(t *testing.T) {
 					want = tenancy.ErrState
 				case active:
 					events, mo.member[u.Email] = []string{audit.MembershipUpdated}, inactive
+				case inactive:
 				}
 				got = w.try(func(tx store.Tx) error {
 					return tenancy.DeactivateMembership(tx, w.acme.ID, u.ID, operator, w.now)
