@@ -19,6 +19,7 @@ const (
 
 	// A connection is activated when it is made or enabled, deactivated when it
 	// is disabled. The API has no names for the other changes of its settings.
+
 	ConnectionCreated     = "orgate.connection.created" // disabled from the beginning
 	ConnectionUpdated     = "orgate.connection.updated"
 	ConnectionActivated   = "connection.activated"
@@ -71,12 +72,14 @@ const (
 
 	// A local factor of a person was set up, is another (the password) or is called
 	// otherwise (a passkey), or is gone.
+
 	FactorEnrolled       = "orgate.factor.enrolled"
 	FactorChanged        = "orgate.factor.changed"
 	FactorRemoved        = "orgate.factor.removed"
 	RecoveryCodesCreated = "orgate.recovery_codes.created"
 
 	// How a local proof ended; Data says no more than the user, address and why.
+
 	MagicAuthCreated     = "magic_auth.created"
 	MagicAuthSucceeded   = "authentication.magic_auth_succeeded"
 	MagicAuthFailed      = "authentication.magic_auth_failed"
@@ -96,4 +99,12 @@ const (
 	SigningKeyCreated = "orgate.signing_key.created"
 	SigningKeyRetired = "orgate.signing_key.retired"
 	SigningKeyDeleted = "orgate.signing_key.deleted"
+
+	WebhookEndpointCreated = "orgate.webhook_endpoint.created"
+	WebhookEndpointUpdated = "orgate.webhook_endpoint.updated"
+	WebhookEndpointDeleted = "orgate.webhook_endpoint.deleted"
+	// An endpoint was disabled, as nothing but failures came of it for days.
+	WebhookEndpointDisabled = "orgate.webhook_endpoint.disabled"
+	// A webhook was given up, after all of its tries.
+	WebhookFailed = "orgate.webhook.delivery_failed"
 )

@@ -89,7 +89,7 @@ func harmless(name string) bool {
 		return true
 	}
 	switch kindOf(name) {
-	case "authentication", "invitation", "magic_auth", "email_verification", "password_reset", "api_key", "dsync", "action", "signing_key":
+	case "authentication", "invitation", "magic_auth", "email_verification", "password_reset", "api_key", "dsync", "action", "signing_key", "mail", "webhook", "webhook_endpoint":
 		return true
 	}
 	return false

@@ -60,6 +60,12 @@ type kind byte
 //	'J'   organization, invitation        → 'V'
 //	'f'   token hash, if not settled      → 'V'
 //	'G'   address, invitation, if not settled → 'V'
+//	'2'   webhook endpoint                hook.Endpoint
+//	'3'   URL                             → '2'
+//	'4'   endpoint, position of the event hook.Delivery   as the event
+//	'5'   endpoint, when it is due, position → '4'        as the event
+//	'6'   "health" or "replay", endpoint  hook.Health, hook.Replay
+//	'6'   "position"; "lease"             of the feed; hook.Lease
 //	'!'   "restoring"                     true, while a restore is not finished
 //
 // Identities, handovers and invitations are looked up before an organization is known; the row
@@ -104,6 +110,11 @@ const (
 	kindMail                 kind = 'q'
 	kindMailPlace            kind = 'g'
 	kindMailDue              kind = 'Q'
+	kindWebhook              kind = '2'
+	kindWebhookURL           kind = '3'
+	kindWebhookDelivery      kind = '4'
+	kindWebhookDue           kind = '5'
+	kindWebhookState         kind = '6'
 	kindNote                 kind = '!'
 
 	kindInvitation               kind = 'V'

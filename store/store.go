@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/orgate/orgate/audit"
+	"github.com/orgate/orgate/audit/hook"
 	"github.com/orgate/orgate/internal/outbox"
 	"github.com/orgate/orgate/session"
 	"github.com/orgate/orgate/sso/factor"
@@ -30,6 +31,7 @@ type Tx interface {
 	session.Tx // includes tenancy.Tx
 	factor.Tx
 	outbox.Tx
+	hook.Tx
 }
 
 // What engines return, wrapped.

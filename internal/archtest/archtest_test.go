@@ -23,17 +23,18 @@ var allowed = map[string][]string{
 
 	"sso/factor":      {"policy", "audit", "tenancy", "session", "internal/id"},
 	"internal/outbox": {"audit", "tenancy", "internal/id"},
+	"audit/hook":      {"audit", "tenancy", "internal/id"},
 
 	// The line.
-	"store":                 {"policy", "audit", "tenancy", "session", "sso/factor", "internal/outbox"},
+	"store":                 {"policy", "audit", "tenancy", "session", "sso/factor", "audit/hook", "internal/outbox"},
 	"store/badger":          {"store"},
 	"store/postgres":        {"store"},
 	"store/postgres/pgtest": {"internal/need"},
-	"store/storetest":       {"policy", "audit", "tenancy", "session", "sso/factor", "store", "store/badger", "internal/id", "internal/outbox"},
+	"store/storetest":       {"policy", "audit", "tenancy", "session", "sso/factor", "store", "store/badger", "audit/hook", "internal/id", "internal/outbox"},
 
 	// Above: edges. None imports another.
-	"config":       {"policy", "tenancy", "sso/saml"},
-	"config/apply": {"audit", "config", "policy", "tenancy", "store", "internal/id", "internal/seal"},
+	"config":       {"policy", "audit", "audit/hook", "tenancy", "sso/saml"},
+	"config/apply": {"audit", "audit/hook", "config", "policy", "tenancy", "store", "internal/id", "internal/seal"},
 	"proxy":        {"policy", "audit", "tenancy", "session", "store", "internal/cookie", "internal/endpoint", "internal/id", "internal/page", "internal/seal", "internal/text"},
 	"sso":          {"policy", "audit", "tenancy", "session", "store", "sso/idp", "sso/oidc", "sso/saml", "internal/cookie", "internal/endpoint", "internal/id", "internal/mail", "internal/outbox", "internal/page", "internal/seal", "internal/signedin", "internal/text", "sso/factor", "sso/github", "sso/passkey"},
 	"sso/idp":      {"internal/egress", "internal/text"},

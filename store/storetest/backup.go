@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/orgate/orgate/audit/hook"
 	"github.com/orgate/orgate/session"
 	"github.com/orgate/orgate/sso/factor"
 	"github.com/orgate/orgate/store"
@@ -54,7 +55,11 @@ func furnish(t testing.TB, s *store.Store, now time.Time) {
 		tenancy.SAMLState{Organization: "org_a", Connection: "conn_1", Next: now, Keys: []tenancy.SAMLKey{{ID: "key_1"}}},
 		session.SigningKey{ID: "kid"},
 		factor.EmailCode{ID: "code", Browser: hash("b"), Purpose: factor.ForSignIn, Email: "jo@acme.com", Sum: hash("sum"), ExpiresAt: now.Add(10 * time.Minute)},
-		factor.Counter{Scope: "guess", Name: "user_1", Level: 4, At: now, ExpiresAt: now.Add(24 * time.Hour)})
+		factor.Counter{Scope: "guess", Name: "user_1", Level: 4, At: now, ExpiresAt: now.Add(24 * time.Hour)},
+		hook.Endpoint{ID: "we_1", URL: "https://acme.com/hook", Events: []string{"user.created"}, Secrets: []hook.Secret{{Sealed: []byte{0, 1, 255}}}, After: 3},
+		hook.Delivery{Endpoint: "we_1", Position: 4, Event: "event_4", At: now, Due: now},
+		hook.Health{Endpoint: "we_1", FailingSince: now}, hook.Replay{Endpoint: "we_1", Next: 2, Until: 4})
+	do(t, s, func(tx store.Tx) error { return tx.PutWebhookPosition(4) })
 	put(t, s, factorsOf("user_1")...)
 	do(t, s, func(tx store.Tx) error { return tx.Use("state", "spent", now.Add(time.Hour)) })
 	for i := range 5 {

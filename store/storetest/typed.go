@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/orgate/orgate/audit"
+	"github.com/orgate/orgate/audit/hook"
 	"github.com/orgate/orgate/internal/outbox"
 	"github.com/orgate/orgate/session"
 	"github.com/orgate/orgate/sso/factor"
@@ -52,6 +53,12 @@ func runTyped(t *testing.T, h Harness) {
 		{"MailComesInTheOrderInWhichItIsDue", mailDue},
 		{"OneOfManyTakesAPlace", mailPlaces},
 		{"MailIsClaimedByOneOfMany", mailShared},
+		{"WebhooksAreDueInTheOrderOfTheFeedAndNoEndpointsAreAnothers", webhooksDue},
+		{"AWebhookGoesWhenItsEventDoes", webhooksExpire},
+		{"AURLIsOneEndpointsUntilThatIsDeleted", webhookURLs},
+		{"AnEventIsQueuedOnceHoweverManyTry", webhooksQueuedOnce},
+		{"OneOfManyHoldsTheLease", webhookLease},
+		{"EventsAreFoundByTimeAndByID", webhookReplay},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, h) })
 	}
@@ -122,6 +129,16 @@ func putAll(tx store.Tx, objects ...any) error {
 			err = tx.PutSigningKey(o)
 		case outbox.Message:
 			err = tx.PutOutboxMessage(o)
+		case hook.Endpoint:
+			err = tx.PutWebhookEndpoint(o)
+		case hook.Delivery:
+			err = tx.PutWebhookDelivery(o)
+		case hook.Health:
+			err = tx.PutWebhookHealth(o)
+		case hook.Replay:
+			err = tx.PutWebhookReplay(o)
+		case hook.Lease:
+			err = tx.PutWebhookLease(o)
 		case factor.Password:
 			err = tx.PutPassword(o)
 		case factor.TOTP:

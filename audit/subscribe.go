@@ -1,0 +1,32 @@
+package audit
+
+import (
+	_ "embed"
+	"slices"
+	"strings"
+)
+
+// The names of the API that a webhook may be subscribed to: its enumeration, without the
+// names that it serves in its list of events alone.
+//
+//go:embed webhook_names.txt
+var webhookNames string
+
+// ours are the names that the API does not have.
+func ours() []string {
+	return []string{
+		OrganizationSuspended, OrganizationResumed, DomainLapsing, ConnectionCreated, ConnectionUpdated,
+		SAMLMetadataChanged, SAMLMetadataFailed, SAMLKeyCreated, SAMLKeyRetired,
+		IdentityLinked, IdentityRemoved, SessionProved, FactorEnrolled, FactorChanged, FactorRemoved, RecoveryCodesCreated,
+		MailFailed, SigningKeyCreated, SigningKeyRetired, SigningKeyDeleted,
+		WebhookEndpointCreated, WebhookEndpointUpdated, WebhookEndpointDeleted, WebhookEndpointDisabled, WebhookFailed,
+	}
+}
+
+// Subscribable returns the names that a webhook may be subscribed to, sorted: those of the API,
+// whether orgate has such events or not, and all of orgate's own.
+func Subscribable() []string {
+	names := append(strings.Fields(webhookNames), ours()...)
+	slices.Sort(names)
+	return names
+}
