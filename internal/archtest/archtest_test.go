@@ -47,6 +47,8 @@ var allowed = map[string][]string{
 	"sso/passkey":  {},
 	"domain":       {"audit", "tenancy", "store", "internal/dnsproof"},
 
+	"audit/webhook": {"audit", "audit/hook", "tenancy", "store", "internal/egress", "internal/id", "internal/seal"},
+
 	// What edges share. None of these knows an edge.
 	"internal/cookie":    {},
 	"internal/dnsproof":  {},

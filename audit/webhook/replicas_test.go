@@ -1,0 +1,65 @@
+package webhook_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/orgate/orgate/audit/hook"
+	"github.com/orgate/orgate/audit/webhook"
+	"github.com/orgate/orgate/store"
+	"github.com/orgate/orgate/store/postgres"
+	"github.com/orgate/orgate/store/postgres/pgtest"
+	"github.com/orgate/orgate/store/storetest"
+)
+
+// Two replicas share a database, as in production: what happens on either is delivered once, and
+// when the one that delivers goes, the other does.
+func TestTwoReplicasDeliverOnceAndReplaceEachOther(t *testing.T) {
+	url := pgtest.Start(t).URL()
+	var ws []*world
+	clock := storetest.NewClock(time.Now())
+	for range 2 {
+		e, err := postgres.Open(context.Background(), postgres.Options{URL: url, Now: clock.Now, MaxConns: 8})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := store.New(e, store.Options{Now: clock.Now})
+		t.Cleanup(func() {
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+		w := worldOf(t, s, clock)
+		if len(ws) > 0 {
+			w.box, w.log, w.outcomes = ws[0].box, ws[0].log, ws[0].outcomes
+		}
+		ws = append(ws, w)
+	}
+	r := ws[0].receiver(nil)
+	e := ws[0].endpoint(r.URL)
+	stops := []func(){ws[0].start(), ws[1].start()}
+	for i := range 20 { // one after the other: their order is that of the feed
+		w := ws[i%2]
+		w.gets(r, w.happen("user.created", 5)...)
+	}
+	w := ws[0]
+	for range 100 {
+		w.outcome(webhook.Sent)
+	}
+	holder := func() (l hook.Lease) {
+		ws[1].look(func(tx store.Tx) (err error) { l, err = tx.WebhookLease(); return err })
+		return l
+	}
+	first := holder().Holder
+	stops[0]()
+	w.gets(r, ws[1].happen("user.created", 5)...)
+	stops[1]()
+	w.getsNothing(r)
+	if l := holder(); l.Holder != "" || first == "" {
+		t.Errorf("%q held the lease, and now does %+v", first, l)
+	}
+	if n := len(w.waiting(e.ID)); n != 0 {
+		t.Errorf("%d still wait", n)
+	}
+}
