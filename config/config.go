@@ -63,6 +63,8 @@ type Config struct {
 	Session Session `yaml:"session"`
 	// How mail is sent.
 	Mail *Mail `yaml:"mail"`
+	// Where events are sent. Endpoints that are given here are read-only elsewhere, but for being enabled and disabled.
+	Webhooks []Webhook `yaml:"webhooks"`
 	// How people sign in whom no policy sends to single sign-on.
 	SignIn SignIn `yaml:"sign_in"`
 	// What calls to identity providers may reach.
@@ -163,6 +165,17 @@ type SMTP struct {
 	HELO string `yaml:"helo" as:"server" example:"gate.example.com"`
 	// How long connecting may take, and each mail.
 	Timeout time.Duration `yaml:"timeout" default:"30s" min:"1s" max:"5m" example:"30s"`
+}
+
+// Webhook is an endpoint that events are sent to.
+type Webhook struct {
+	// Its URL. It is what an endpoint is known by: another URL is another endpoint, and one that leaves is disabled.
+	URL string `yaml:"url,required" as:"webhook" example:"https://app.example.com/hooks"`
+	// What webhooks are signed with: whsec_ and the base64 of 24 to 64 bytes. When it changes, the one before signs for a
+	// day yet.
+	Secret Secret `yaml:"secret,required,secret" example:"\"${WEBHOOK_SECRET}\""`
+	// The names of the events that it is sent (see events.md).
+	Events []string `yaml:"events,required" as:"event" example:"[user.created, user.deleted]"`
 }
 
 // SignIn is how people sign in whom no policy sends to single sign-on.

@@ -10,11 +10,14 @@ import (
 	"net/url"
 	"reflect"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
 
+	"github.com/orgate/orgate/audit"
+	"github.com/orgate/orgate/audit/hook"
 	"github.com/orgate/orgate/policy"
 	"github.com/orgate/orgate/sso/saml"
 	"github.com/orgate/orgate/tenancy"
@@ -131,6 +134,8 @@ func newGrammars() grammars {
 	n("scope", matching("scope", scope, "no blanks and no quotes"))
 	n("header", matching("header name", headerName, "letters, digits and -"))
 	n("colour", matching("colour", colour, "# and six hexadecimal digits"))
+	n("webhook", grammar{name: "URL", parse: parseWebhook, quiet: true, never: true, pattern: `^https?://[^#@]+$`})
+	n("event", grammar{name: "event", parse: parseEvent, hint: "docs/events.md has the list", never: true})
 	n("name", matching("name", shortName, "lower-case letters, digits, _ and -"))
 	return g
 }
@@ -273,6 +278,29 @@ func parseCertificate(s string) (any, error) {
 	}
 	if _, err := saml.ParseCertificates([]byte(s)); err != nil {
 		return nil, errors.New("is no certificate in PEM that a provider may sign with: RSA of 2048 bits or more, or ECDSA")
+	}
+	return s, nil
+}
+
+func parseWebhook(s string) (any, error) {
+	u, err := parseURL(s)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case strings.Contains(s, "#"):
+		return nil, errors.New("has a fragment: that does not belong here")
+	case len(s) > hook.MaxURL:
+		return nil, fmt.Errorf("has %d bytes: at most %d are allowed", len(s), hook.MaxURL)
+	case u.Scheme == "http" && !isLoopback(u.Hostname()):
+		return nil, errors.New("is http: webhooks are sent by https, but for a receiver at localhost")
+	}
+	return s, nil
+}
+
+func parseEvent(s string) (any, error) {
+	if _, ok := slices.BinarySearch(audit.Subscribable(), s); !ok {
+		return nil, errors.New("is not an event that webhooks can be sent of")
 	}
 	return s, nil
 }

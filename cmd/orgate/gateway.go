@@ -54,6 +54,7 @@ type gateway struct {
 	proxy     *proxy.Proxy
 	domains   *domain.Checker
 	saml      *upkeep.Keeper
+	hooks     *egress.Client // calls the receivers of webhooks
 
 	// front is what each configuration makes anew. The proxy keeps its own part, as
 	// connections and grants outlive a reload.
@@ -101,7 +102,8 @@ func open(ctx context.Context, c *config.Config, log *slog.Logger) (g *gateway, 
 	if err != nil {
 		return nil, fmt.Errorf("egress.ca_file: %w", err)
 	}
-	out := egress.New(egress.Options{AllowLoopback: c.Egress.AllowLoopback, AllowPrefixes: c.Egress.Allow, Ports: c.Egress.PublicPorts(), RootCAs: roots})
+	out := egress.New(egressOptions(c, roots))
+	g.hooks = newWebhookClient(c, roots)
 	g.providers, g.github = oidc.New(oidc.Options{Egress: out}), github.New(out)
 	g.saml = upkeep.New(upkeep.Options{
 		Store: g.store, Box: g.box, Logger: log, Count: g.metrics.SAML,
@@ -136,6 +138,11 @@ func open(ctx context.Context, c *config.Config, log *slog.Logger) (g *gateway, 
 	g.metrics.Reload(true, time.Now())
 	g.metrics.Watch(g.gauges()...)
 	return g, nil
+}
+
+// egressOptions are what c says of calls going out.
+func egressOptions(c *config.Config, roots *x509.CertPool) egress.Options {
+	return egress.Options{AllowLoopback: c.Egress.AllowLoopback, AllowPrefixes: c.Egress.Allow, Ports: c.Egress.PublicPorts(), RootCAs: roots}
 }
 
 // prover is what looks for the records of domains, as c says.

@@ -118,6 +118,7 @@ func (g *gateway) gauges() []telemetry.Gauge {
 			return 1
 		}},
 		{Name: "orgate_saml_certificates_end_timestamp_seconds", Help: "When the first SAML provider is out of certificates that have not ended; 0: there is none. See orgate saml show.", Value: g.samlEnds},
+		{Name: "orgate_webhooks_waiting", Help: "Webhooks that are not delivered yet; 10000: that many, or more.", Value: g.webhooksWaiting},
 		{Name: "orgate_organizations", Help: "Organizations of the configuration.", Value: func() float64 { return float64(len(g.config().Organizations)) }},
 	}
 }

@@ -10,7 +10,9 @@ import (
 	"time"
 
 	"github.com/orgate/orgate/audit"
+	"github.com/orgate/orgate/audit/hook"
 	"github.com/orgate/orgate/config"
+	"github.com/orgate/orgate/internal/egress"
 	"github.com/orgate/orgate/internal/mail"
 	"github.com/orgate/orgate/internal/seal"
 	"github.com/orgate/orgate/store"
@@ -29,8 +31,10 @@ type operating struct {
 	host string // of the login host, for mails
 	// public is the URL of the login host, for links.
 	public *url.URL
-	by     audit.Actor
-	now    time.Time
+	// webhooks are the rules of their endpoints.
+	webhooks hook.Rules
+	by       audit.Actor
+	now      time.Time
 }
 
 // operations are the commands that can be asked for, by name.
@@ -38,11 +42,14 @@ func operations() map[string]operation {
 	return map[string]operation{
 		"member add": addMember, "user unlink": unlinkUser, "user reset-mfa": resetMFA, "saml show": showSAML,
 		"invite create": createInvitation, "invite list": listInvitations, "invite resend": resendInvitation, "invite revoke": revokeInvitation,
+		"webhook create": createWebhook, "webhook list": listWebhooks, "webhook enable": enableWebhook, "webhook disable": disableWebhook,
+		"webhook rotate": rotateWebhook, "webhook delete": deleteWebhook, "webhook redeliver": redeliverWebhooks,
 	}
 }
 
 func operatingOf(c *config.Config, box *seal.Box, name string) operating {
 	o := operating{rules: c.Rules(), host: c.PublicURL.Host, public: c.PublicURL.URL, by: audit.Actor{Type: "system", Name: "orgate " + name}, now: time.Now()}
+	o.webhooks = hook.Rules{CheckURL: egress.New(egressOptions(c, nil)).CheckURL, Box: box}
 	if c.Mail != nil {
 		o.mail = mail.NewQueue(box)
 	}
@@ -77,7 +84,11 @@ func carryOut(ctx context.Context, s *store.Store, o operating, name string, arg
 	return said, err
 }
 
-const maxOperation = 64 << 10
+// How long what is asked may be, and what is said to it.
+const (
+	maxOperation = 64 << 10
+	maxSaid      = 8 << 20
+)
 
 // serveOperation carries out what a command on this machine asks of the running orgate.
 func (g *gateway) serveOperation(w http.ResponseWriter, r *http.Request) {
@@ -99,7 +110,7 @@ func (g *gateway) serveOperation(w http.ResponseWriter, r *http.Request) {
 // operateRunning asks the orgate that has the store.
 func operateRunning(ctx context.Context, dir, name string, args url.Values) (said string, err error) {
 	err = askRunning(ctx, dir, http.MethodPost, "/operations/"+url.PathEscape(name), args, func(body io.Reader) error {
-		b, err := io.ReadAll(io.LimitReader(body, maxOperation))
+		b, err := io.ReadAll(io.LimitReader(body, maxSaid))
 		said = string(b)
 		return err
 	})

@@ -2,15 +2,18 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"regexp"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -27,7 +30,8 @@ func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"orgate": mai
 // "serving" waits until the program that was started answers at $MANAGEMENT, "metrics" prints
 // what it counts, and "envsubst file" puts variables into a file. "dns ZONE" starts name
 // servers for a zone, with a resolver at $RESOLVER, and "setrecord [VALUE]" sets the record there that the last
-// command has printed.
+// command has printed. "receiver" starts a receiver of webhooks at $RECEIVER, and "received" waits for
+// one, prints it, and sets $EVENT to its id; "webhookid" sets $WEBHOOK to that of the last list.
 func TestCommandLine(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata",
@@ -45,6 +49,7 @@ func TestCommandLine(t *testing.T) {
 				}
 			}
 			e.Values["name servers"] = &nameServers{t: t}
+			e.Values["webhooks"] = &receiver{t: t, got: make(chan []byte, 1000)}
 			return nil
 		},
 		Condition: func(what string) (bool, error) {
@@ -53,7 +58,7 @@ func TestCommandLine(t *testing.T) {
 			}
 			return false, errors.New("unknown condition")
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "serving": awaitServing, "metrics": metrics, "envsubst": envsubst, "dns": startDNS, "setrecord": setRecord, "invitation": invitationID},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "serving": awaitServing, "metrics": metrics, "envsubst": envsubst, "dns": startDNS, "setrecord": setRecord, "invitation": invitationID, "receiver": startReceiver, "received": received, "webhookid": webhookID},
 	})
 }
 
@@ -135,6 +140,42 @@ func invitationID(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: invitation, after a command that shows one")
 	}
 	ts.Setenv("INVITATION", id)
+}
+
+// A receiver of webhooks is that of one script.
+type receiver struct {
+	t   *testing.T
+	got chan []byte
+}
+
+func startReceiver(ts *testscript.TestScript, _ bool, _ []string) {
+	r, _ := ts.Value("webhooks").(*receiver)
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) {
+		if b, err := io.ReadAll(req.Body); err == nil && req.Header.Get("WorkOS-Signature") != "" {
+			r.got <- b
+		}
+	}))
+	r.t.Cleanup(server.Close)
+	ts.Setenv("RECEIVER", server.URL)
+}
+
+func webhookID(ts *testscript.TestScript, _ bool, _ []string) {
+	id, _, _ := strings.Cut(ts.ReadFile("stdout"), ":")
+	ts.Setenv("WEBHOOK", id)
+}
+
+func received(ts *testscript.TestScript, _ bool, _ []string) {
+	r, _ := ts.Value("webhooks").(*receiver)
+	select {
+	case b := <-r.got:
+		_, err := ts.Stdout().Write(append(b, '\n'))
+		ts.Check(err)
+		var e struct{ ID string }
+		ts.Check(json.Unmarshal(b, &e))
+		ts.Setenv("EVENT", e.ID)
+	case <-time.After(30 * time.Second):
+		ts.Fatalf("no webhook comes")
+	}
 }
 
 func metrics(ts *testscript.TestScript, _ bool, _ []string) {

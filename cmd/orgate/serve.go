@@ -75,10 +75,11 @@ func serve(ctx context.Context, s serving) (err error) {
 	defer stop()
 	background.Go(func() { _ = g.proxy.Run(work) }) // it ends with work and no sooner
 
-	// Mail that is under way ends while open requests do; what they still ask for waits.
+	// Mails and webhooks that are under way end while open requests do; what comes of these waits.
 	mailing, stopMail := context.WithCancel(work)
 	defer stopMail()
 	background.Go(func() { _ = g.delivery().Run(mailing) }) // it ends with mailing and no sooner
+	background.Go(func() { _ = g.webhooks().Run(mailing) })
 
 	public := g.publicServer(tracing)
 	management, err := g.managementServer()

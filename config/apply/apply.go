@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/orgate/orgate/audit"
+	"github.com/orgate/orgate/audit/hook"
 	"github.com/orgate/orgate/config"
 	"github.com/orgate/orgate/internal/seal"
 	"github.com/orgate/orgate/store"
@@ -46,6 +47,9 @@ func Apply(ctx context.Context, st *store.Store, c *config.Config, box *seal.Box
 	}
 	if err := r.roles(c.Roles); err != nil {
 		return Report{}, fmt.Errorf("roles: %w", err)
+	}
+	if err := r.webhooks(c.Webhooks); err != nil {
+		return Report{}, fmt.Errorf("webhooks: %w", err)
 	}
 	// Out first, then in: a host or a domain can go from one organization to another.
 	for _, step := range []func() error{r.suspend, r.release, r.save, r.relocate} {
@@ -120,6 +124,17 @@ func (r *run) roles(roles []config.Role) error {
 		}
 		return nil
 	})
+}
+
+// webhooks makes the endpoints that the YAML gives what it says.
+func (r *run) webhooks(hooks []config.Webhook) error {
+	// Where a URL may lead, config has checked, and whoever calls it judges.
+	rules := hook.Rules{CheckURL: func(string) error { return nil }, Box: r.box}
+	var wishes []hook.Wish
+	for _, h := range hooks {
+		wishes = append(wishes, hook.Wish{URL: &h.URL, Events: h.Events, Secret: h.Secret.Reveal()})
+	}
+	return r.store.Update(r.ctx, func(tx store.Tx) error { return hook.Manage(tx, rules, wishes, actor, r.now) })
 }
 
 func (r *run) suspend() error {

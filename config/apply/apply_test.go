@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/orgate/orgate/audit"
+	"github.com/orgate/orgate/audit/hook"
 	"github.com/orgate/orgate/config"
 	"github.com/orgate/orgate/config/apply"
 	"github.com/orgate/orgate/internal/seal"
@@ -578,4 +579,35 @@ func BenchmarkApply(b *testing.B) {
 			}
 		}
 	})
+}
+
+func TestWebhooksOfTheYAMLAreManagedByIt(t *testing.T) {
+	in := install(t)
+	endpoints := func() (es []hook.Endpoint) {
+		t.Helper()
+		in.view(func(tx store.Tx) (err error) { es, err = hook.List(tx); return err })
+		return es
+	}
+	const with = `webhooks: [{ url: https://a.example/hooks, secret: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", events: [user.created] }]
+`
+	text := strings.Replace(base, "organizations:\n", "", 1)
+	if _, err := in.try(text + with); err != nil {
+		t.Fatal(err)
+	}
+	es := endpoints()
+	if len(es) != 1 || !es[0].Managed || es[0].Disabled || es[0].URL != "https://a.example/hooks" || hook.Open(in.box, es[0], in.now)[0] != "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw" {
+		t.Errorf("endpoints %+v", es)
+	}
+	if len(in.events) == 0 || in.events[len(in.events)-1].Actor.Type != "config" {
+		t.Errorf("events %+v", in.events)
+	}
+	if _, err := in.try(text + with); err != nil || len(in.events) != 0 {
+		t.Errorf("once more: %v, %d events", err, len(in.events))
+	}
+	if _, err := in.try(text); err != nil {
+		t.Fatal(err)
+	}
+	if es := endpoints(); len(es) != 1 || es[0].Managed || !es[0].Disabled {
+		t.Errorf("it left the YAML: %+v", es)
+	}
 }

@@ -18,6 +18,7 @@ type Metrics struct {
 	durations *prometheus.HistogramVec
 	signIns   *prometheus.CounterVec
 	mails     *prometheus.CounterVec
+	webhooks  *prometheus.CounterVec
 	looks     *prometheus.CounterVec
 	domains   *prometheus.CounterVec
 	saml      *prometheus.CounterVec
@@ -43,6 +44,8 @@ func NewMetrics(version, commit string) *Metrics {
 			Help: "Steps of sign-ins on the login host, by how they ended."}, []string{"outcome"}),
 		mails: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "orgate_mails_total",
 			Help: "What became of mails (sent, temporary, permanent, expired), and how often the mail server was unreachable."}, []string{"outcome"}),
+		webhooks: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "orgate_webhooks_total",
+			Help: "What became of webhooks (delivered, failed, given_up, dropped), and how often an endpoint was disabled (endpoint_disabled)."}, []string{"outcome"}),
 		looks: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "orgate_domain_checks_total",
 			Help: "Looks into the DNS for the records of domains, by what their servers answered (present, absent, unclear) and why."}, []string{"answer", "reason"}),
 		domains: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "orgate_domain_changes_total",
@@ -57,7 +60,7 @@ func NewMetrics(version, commit string) *Metrics {
 	build := prometheus.NewGauge(prometheus.GaugeOpts{Name: "orgate_build_info", Help: "1, with the version as labels.",
 		ConstLabels: prometheus.Labels{"version": version, "commit": commit}})
 	build.Set(1)
-	m.registry.MustRegister(m.requests, m.durations, m.signIns, m.mails, m.looks, m.domains, m.saml, m.reloads, m.reloaded, build,
+	m.registry.MustRegister(m.requests, m.durations, m.signIns, m.mails, m.webhooks, m.looks, m.domains, m.saml, m.reloads, m.reloaded, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -87,6 +90,9 @@ func (m *Metrics) SignIn(outcome string) { m.signIns.WithLabelValues(outcome).In
 
 // Mail counts what became of a mail.
 func (m *Metrics) Mail(outcome string) { m.mails.WithLabelValues(outcome).Inc() }
+
+// Webhook counts what became of a webhook.
+func (m *Metrics) Webhook(outcome string) { m.webhooks.WithLabelValues(outcome).Inc() }
 
 // DomainCheck counts a look for the record of a domain, and what it changed; empty: nothing.
 func (m *Metrics) DomainCheck(answer, reason, change string) {
