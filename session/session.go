@@ -200,6 +200,8 @@ type SigningKey struct {
 // wrapping [tenancy.ErrNotFound] for what is not there.
 type Tx interface {
 	tenancy.Tx
+	APIKeys
+	Lists
 
 	Session(ID) (Session, error)
 	SessionByToken(Hash) (Session, error)

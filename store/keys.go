@@ -53,6 +53,16 @@ type kind byte
 //	'q'   mail                            outbox.Message  ExpiresAt + 1 h
 //	'g'   place in the outbox             → 'q'           as the mail
 //	'Q'   when it is due, mail            → 'q'           as the mail
+//	'K'   API key                         APIKey
+//	'j'   secret hash                     → 'K'
+//	'X'   external id of an organization  → 'o'
+//	'Y'   external id of a user           → 'u'
+//	'z'   domain                          → 'd'
+//	'F'   domain name, organization       → 'd'
+//	'N'   connection                      → 'c'
+//	'B'   membership                      → 'm'
+//	'b'   organization, membership        → 'm'
+//	'U'   user, membership                → 'm'
 //	'!'   "restoring"                     true, while a restore is not finished
 //
 // Identities and handovers are looked up before an organization is known; the row
@@ -95,12 +105,23 @@ const (
 	kindMailPlace            kind = 'g'
 	kindMailDue              kind = 'Q'
 	kindNote                 kind = '!'
+
+	kindAPIKey                   kind = 'K'
+	kindAPIKeyByHash             kind = 'j'
+	kindOrganizationByExternalID kind = 'X'
+	kindUserByExternalID         kind = 'Y'
+	kindDomainByID               kind = 'z'
+	kindDomainByName             kind = 'F'
+	kindConnectionByID           kind = 'N'
+	kindMembershipByID           kind = 'B'
+	kindMembershipInOrganization kind = 'b'
+	kindMembershipOfUser         kind = 'U'
 )
 
 // ownedByOrganization reports whether keys of k begin with an organization that owns them.
 func (k kind) ownedByOrganization() bool {
 	switch k {
-	case kindDomain, kindConnection, kindConnectionName, kindMembership, kindRole:
+	case kindDomain, kindConnection, kindConnectionName, kindMembership, kindRole, kindMembershipInOrganization:
 		return true
 	default:
 		return false

@@ -32,6 +32,8 @@ func runTyped(t *testing.T, h Harness) {
 		{"AnEmptyOrganizationIsAnErrorAndNeverAll", emptyOrganization},
 		{"WhatIsNotThereIsErrNotFound", notFound},
 		{"EveryUserIsListedOnce", everyUser},
+		{"AListIsReadFromAnyPlaceBothWays", pages},
+		{"WhatHasAnIDIsFoundByItWhileItIsThere", byID},
 		{"AKeyThatNamesNothingIsRefused", badKeys},
 		{"SessionsAreFoundByAllThatEndsThem", sessionIndexes},
 		{"ALoopMayEndTheSessionsThatItFinds", endWhileListing},
@@ -109,6 +111,8 @@ func putAll(tx store.Tx, objects ...any) error {
 			err = tx.PutSession(o)
 		case session.Handover:
 			err = tx.PutHandover(o)
+		case session.APIKey:
+			err = tx.PutAPIKey(o)
 		case session.SigningKey:
 			err = tx.PutSigningKey(o)
 		case outbox.Message:
