@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"net/url"
 
@@ -57,10 +56,8 @@ func operateFor(c *cobra.Command, file, name, email string, args url.Values) err
 
 // addMember makes the person an active member; with an empty role, with the default one.
 func addMember(tx store.Tx, o operating, args url.Values) (string, error) {
-	org, err := tx.OrganizationBySlug(tenancy.Slug(args.Get("org")))
-	if errors.Is(err, tenancy.ErrNotFound) {
-		return "", fmt.Errorf("there is no organization %q in the store; serve writes those of the configuration to it at its start", args.Get("org"))
-	} else if err != nil {
+	org, err := organizationOf(tx, args.Get("org"))
+	if err != nil {
 		return "", err
 	}
 	u, err := tenancy.EnsureUser(tx, args.Get("email"), o.by, o.now)

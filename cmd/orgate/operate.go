@@ -33,7 +33,10 @@ type operating struct {
 
 // operations are the commands that can be asked for, by name.
 func operations() map[string]operation {
-	return map[string]operation{"member add": addMember, "user unlink": unlinkUser, "user reset-mfa": resetMFA}
+	return map[string]operation{
+		"member add": addMember, "user unlink": unlinkUser, "user reset-mfa": resetMFA,
+		"api-key create": createAPIKey, "api-key list": listAPIKeys, "api-key revoke": revokeAPIKey,
+	}
 }
 
 func operatingOf(c *config.Config, box *seal.Box, name string) operating {
