@@ -41,6 +41,7 @@ var allowed = map[string][]string{
 	"sso/github":   {"internal/egress", "internal/text", "sso/oauth"},
 	"web":          {"policy", "audit", "tenancy", "session", "store", "internal/endpoint", "internal/mail", "internal/outbox", "internal/page", "internal/signedin", "internal/text", "sso/factor"},
 	"sso/passkey":  {},
+	"api":          {"policy", "audit", "tenancy", "session", "store", "internal/endpoint", "internal/text", "sso/factor"},
 	"domain":       {"audit", "tenancy", "store", "internal/dnsproof"},
 
 	// What edges share. None of these knows an edge.
