@@ -20,6 +20,7 @@ import (
 
 // A contract is the reference: what each operation may answer.
 type contract struct {
+	doc      map[string]any
 	paths    map[string]any
 	compiler *jsonschema.Compiler
 
@@ -49,7 +50,7 @@ var theContract = sync.OnceValues(func() (*contract, error) {
 	if err := c.AddResource("reference.json", doc); err != nil {
 		return nil, err
 	}
-	return &contract{paths: doc.(map[string]any)["paths"].(map[string]any), compiler: c, schemas: map[string]*jsonschema.Schema{}}, nil
+	return &contract{doc: doc.(map[string]any), paths: doc.(map[string]any)["paths"].(map[string]any), compiler: c, schemas: map[string]*jsonschema.Schema{}}, nil
 })
 
 // tidy takes out what is twice in lists of required fields, which JSON Schema forbids and the document has.
@@ -185,4 +186,25 @@ func TestTheListOfOperationsIsThatOfTheReference(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("reference.txt has %d operations, the document %d", len(got), len(want))
 	}
+}
+
+// eventNames are the names of all events of the reference.
+func (c *contract) eventNames() (names []string) {
+	schemas := c.doc["components"].(map[string]any)["schemas"].(map[string]any)
+	deref := func(v any) map[string]any {
+		m := v.(map[string]any)
+		for ref, ok := m["$ref"].(string); ok; ref, ok = m["$ref"].(string) {
+			m = schemas[strings.TrimPrefix(ref, "#/components/schemas/")].(map[string]any)
+		}
+		return m
+	}
+	properties := func(v any) map[string]any { return deref(v)["properties"].(map[string]any) }
+	items := deref(deref(properties(schemas["EventList"])["data"])["items"])
+	for _, part := range items["allOf"].([]any) {
+		list, _ := deref(part)["oneOf"].([]any)
+		for _, o := range list {
+			names = append(names, deref(properties(o)["event"])["const"].(string))
+		}
+	}
+	return names
 }

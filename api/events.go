@@ -25,6 +25,9 @@ const (
 //go:embed eventnames.txt
 var eventNames string
 
+// EventNames returns the names of the reference's events.
+func EventNames() []string { return strings.Fields(eventNames) }
+
 // ownEvents begin the names of events that the reference has none for. They are listed only for who asks for them by
 // name: an SDK knows what to do with those of the reference alone.
 const ownEvents = "orgate."
@@ -65,6 +68,17 @@ func showEvent(e audit.Event) eventObject {
 	return o
 }
 
+// An eventList is an envelope of events, which leads on and, unless it is asked for what is before an event, not
+// back.
+type eventList struct {
+	Object   string        `json:"object"`
+	Data     []eventObject `json:"data"`
+	Metadata struct {
+		Before *string `json:"before,omitzero"`
+		After  *string `json:"after"`
+	} `json:"list_metadata"`
+}
+
 // An eventFilter says which events are listed.
 type eventFilter struct {
 	names      []string
@@ -79,7 +93,7 @@ func (f eventFilter) has(e audit.Event) bool {
 }
 
 func (c *call) eventFilter(q *query) (f eventFilter) {
-	known := strings.Fields(eventNames)
+	known := EventNames()
 	f.names = q.texts("events")
 	for _, name := range f.names {
 		if !slices.Contains(known, name) && !strings.HasPrefix(name, ownEvents) {
@@ -161,19 +175,15 @@ func (a *API) listEvents(c *call) error {
 		slices.Reverse(found)
 	}
 
-	e := envelope[eventObject]{Object: "list", Data: []eventObject{}, Metadata: &cursors{}}
+	e := eventList{Object: "list", Data: []eventObject{}}
 	for _, x := range found {
 		e.Data = append(e.Data, showEvent(x))
 	}
-	next, prev := more, p.after != "" // behind the page in the order shown, and in front of it
-	if p.before != "" {
-		next, prev = true, more
-	}
 	if n := len(found); n > 0 {
-		if next {
+		if more || p.before != "" {
 			e.Metadata.After = &found[n-1].ID
 		}
-		if prev {
+		if more && p.before != "" {
 			e.Metadata.Before = &found[0].ID
 		}
 	}

@@ -176,7 +176,7 @@ func (w *world) send(secret, pattern, method, target string, body io.Reader) ans
 			w.t.Errorf("%s: %v: %s", a.asked, err, b)
 		}
 	}
-	if pattern != "" {
+	if pattern != "" && !strings.Contains(target, "orgate.") { // events that the reference does not have
 		reference(w.t).check(w.t, pattern, a.status, b)
 	}
 	return a
