@@ -2,9 +2,11 @@ package e2e
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -26,7 +28,7 @@ func TestAnAppMovesOverByChangingTheBaseURL(t *testing.T) {
 	key := strings.Fields(out)[1]
 	s.secrets.add(key)
 
-	said := s.node(t, "workos.mjs", map[string]any{"key": key, "port": s.Management})
+	said := s.node(t, "workos.mjs", key)
 	var got struct {
 		Organization string
 		Events       []string
@@ -46,18 +48,21 @@ func TestAnAppMovesOverByChangingTheBaseURL(t *testing.T) {
 }
 
 // node runs a script beside the packages that `make tools` puts at internal/e2e/node, and returns what it printed last.
-func (s *site) node(t *testing.T, script string, settings any) string {
+func (s *site) node(t *testing.T, script, key string) string {
 	t.Helper()
 	node := need.Tool(t, "install Node.js 20 or later", "node")
 	if _, err := os.Stat(filepath.Join("node", "node_modules", "@workos-inc", "node")); err != nil {
 		need.Missing(t, "npm's @workos-inc/node", "make tools")
 	}
-	env, err := json.Marshal(settings)
+	env, err := json.Marshal(map[string]any{"key": key, "port": s.Management})
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), node, filepath.Join("node", script))
-	cmd.Env = append(os.Environ(), "ORGATE_TEST_CLIENT="+string(env), "NODE_NO_WARNINGS=1")
+	if !filepath.IsAbs(script) {
+		script = filepath.Join("node", script)
+	}
+	cmd := exec.CommandContext(t.Context(), node, script)
+	cmd.Env = append(os.Environ(), "ORGATE_TEST_CLIENT="+string(env), "KEY="+key, "NODE_NO_WARNINGS=1")
 	cmd.Stderr = t.Output()
 	out, err := cmd.Output()
 	if err != nil {
@@ -67,3 +72,60 @@ func (s *site) node(t *testing.T, script string, settings any) string {
 	return lines[len(lines)-1]
 }
 
+
+// TestTheExamplesOfTheAPIPageWork runs them as they are on the page, but for the port.
+func TestTheExamplesOfTheAPIPageWork(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../../docs/api.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	curl := need.Debian(t, "curl", "curl")
+	s := siteAt(t, "http://127.0.0.1:1", freePort(t))
+	s.write(s.head(s.badger()) + s.globex())
+	s.start()
+	out, stderr, code := run(t, nil, "api-key", "create", "--config", s.file, "--name", "backend")
+	if code != 0 {
+		t.Fatalf("orgate api-key create: %d\n%s", code, stderr)
+	}
+	key := strings.Fields(out)[1]
+	s.secrets.add(key)
+	here := strings.NewReplacer("127.0.0.1:9090", fmt.Sprintf("127.0.0.1:%d", s.Management), "port: 9090", fmt.Sprintf("port: %d", s.Management))
+
+	var answers []string
+	for _, m := range regexp.MustCompile("(?s)```sh\n(curl .*?)```").FindAllStringSubmatch(string(page), -1) {
+		cmd := exec.CommandContext(t.Context(), "sh", "-c", here.Replace(m[1])) // #nosec: it is our own page
+		cmd.Env = []string{"KEY=" + key, "PATH=" + filepath.Dir(curl) + ":/bin:/usr/bin"}
+		cmd.Stderr = t.Output()
+		b, err := cmd.Output()
+		if err != nil {
+			t.Fatalf("%v: %s", err, m[1])
+		}
+		answers = append(answers, string(b))
+	}
+	for i, want := range []string{`"slug":"acme-inc"`, `"email":"jo@acme.com"`, `"event":"user.created"`} {
+		if len(answers) != 3 || !strings.Contains(answers[i], want) {
+			t.Fatalf("answers %q, want %s", answers, want)
+		}
+	}
+
+	snippet := regexp.MustCompile("(?s)```js\n(.*?)```").FindStringSubmatch(string(page))
+	if snippet == nil {
+		t.Fatal("the page has no snippet")
+	}
+	dir := t.TempDir()
+	modules, err := filepath.Abs(filepath.Join("node", "node_modules"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(modules, filepath.Join(dir, "node_modules")); err != nil {
+		t.Fatal(err)
+	}
+	script := filepath.Join(dir, "snippet.mjs")
+	if err := os.WriteFile(script, []byte(here.Replace(snippet[1])), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if said := s.node(t, script, key); said != "Globex Corporation 0" {
+		t.Errorf("the snippet says %q", said)
+	}
+}
