@@ -153,6 +153,7 @@ type call struct {
 	key session.APIKey
 	now time.Time
 	by  audit.Actor
+	raw []byte // the body, once it was read
 }
 
 type keyInContext struct{}

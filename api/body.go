@@ -36,6 +36,7 @@ func (c *call) body() (body, error) {
 	if err != nil {
 		return body{}, badRequest("invalid_body", "The body could not be read.")
 	}
+	c.raw = b
 	return parseBody(b)
 }
 

@@ -48,38 +48,32 @@ func (a *API) createDomain(c *call) error {
 	if err := errors.Join(c.noQuery(), b.done()); err != nil {
 		return err
 	}
-	var shown tenancy.DomainObject
-	err = c.update(func(tx store.Tx) error {
+	return c.post(http.StatusCreated, func(tx store.Tx) (any, error) {
 		o, err := c.organization(tx, tenancy.OrgID(org))
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if err := tenancy.CheckManaged(o, tenancy.SectionDomains); err != nil {
-			return err
+			return nil, err
 		}
 		exists := conflict("domain_already_exists", "The domain exists already.")
 		if _, err := tx.Domain(o.ID, parsed); err == nil {
-			return exists
+			return nil, exists
 		} else if !errors.Is(err, tenancy.ErrNotFound) {
-			return err
+			return nil, err
 		}
 		// A key for one organization is not told what others have: it learns that when it has proved
 		// that the domain is its own.
 		if c.key.Organization == "" {
 			if _, err := tx.VerifiedDomain(parsed); err == nil {
-				return exists
+				return nil, exists
 			} else if !errors.Is(err, tenancy.ErrNotFound) {
-				return err
+				return nil, err
 			}
 		}
 		d, err := tenancy.AddDomain(tx, o.ID, parsed, tenancy.StrategyDNS, c.by, c.now)
-		shown = tenancy.ShowDomain(d)
-		return err
+		return tenancy.ShowDomain(d), err
 	})
-	if err != nil {
-		return err
-	}
-	return c.answer(http.StatusCreated, shown)
 }
 
 func (a *API) getDomain(c *call) error {
@@ -103,26 +97,20 @@ func (a *API) verifyDomain(c *call) error {
 	if err := c.noQuery(); err != nil {
 		return err
 	}
-	var shown tenancy.DomainObject
-	err := c.update(func(tx store.Tx) error {
+	return c.post(http.StatusCreated, func(tx store.Tx) (any, error) {
 		d, o, err := c.domain(tx)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if d.State == tenancy.DomainVerified {
-			return badRequest("domain_already_verified", "The domain is verified already.")
+			return nil, badRequest("domain_already_verified", "The domain is verified already.")
 		}
 		d, err = tenancy.RestartProof(tx, o.ID, d.Name, c.by, c.now)
 		if errors.Is(err, tenancy.ErrPublicDomain) {
-			return &Error{Status: http.StatusUnprocessableEntity, Code: "public_domain", Message: "A public mail provider's domain can't be verified.", Err: err}
+			return nil, &Error{Status: http.StatusUnprocessableEntity, Code: "public_domain", Message: "A public mail provider's domain can't be verified.", Err: err}
 		}
-		shown = tenancy.ShowDomain(d)
-		return err
+		return tenancy.ShowDomain(d), err
 	})
-	if err != nil {
-		return err
-	}
-	return c.answer(http.StatusCreated, shown)
 }
 
 func (a *API) deleteDomain(c *call) error {

@@ -162,26 +162,20 @@ func (a *API) createMembership(c *call) error {
 	if err := errors.Join(c.noQuery(), b.done()); err != nil {
 		return err
 	}
-	var shown membershipObject
-	err = c.update(func(tx store.Tx) error {
+	return c.post(http.StatusCreated, func(tx store.Tx) (any, error) {
 		o, err := c.organization(tx, tenancy.OrgID(org))
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if _, err := c.user(tx, tenancy.UserID(user)); err != nil {
-			return err
+			return nil, err
 		}
 		m, err := tenancy.CreateMembership(tx, a.Rules(), o.ID, tenancy.UserID(user), g, c.by, c.now)
 		if err != nil {
-			return membershipError(err, pendingReactivate)
+			return nil, membershipError(err, pendingReactivate)
 		}
-		shown, err = showMembership(tx, m)
-		return err
+		return showMembership(tx, m)
 	})
-	if err != nil {
-		return err
-	}
-	return c.answer(http.StatusCreated, shown)
 }
 
 func (a *API) getMembership(c *call) error {

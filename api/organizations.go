@@ -206,29 +206,23 @@ func (a *API) createOrganization(c *call) error {
 	if err != nil {
 		return err
 	}
-	var shown tenancy.OrganizationObject
-	err = c.update(func(tx store.Tx) error {
+	return c.post(http.StatusCreated, func(tx store.Tx) (any, error) {
 		slug, err := tenancy.FreeSlug(tx, *in.name)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		o := tenancy.Organization{Slug: slug, Name: strings.TrimSpace(*in.name), Metadata: tenancy.Metadata(nil).Merge(in.metadata)}
 		if in.externalID != nil {
 			o.ExternalID = *in.externalID
 		}
 		if o, err = tenancy.SaveOrganization(tx, o, c.by, c.now); err != nil {
-			return err
+			return nil, err
 		}
 		if err := c.setDomains(tx, o, in.domains); err != nil {
-			return err
+			return nil, err
 		}
-		shown, err = tenancy.ShowOrganization(tx, o)
-		return err
+		return tenancy.ShowOrganization(tx, o)
 	})
-	if err != nil {
-		return err
-	}
-	return c.answer(http.StatusCreated, shown)
 }
 
 // setDomains makes claims the domains of the organization, if they are not nil.

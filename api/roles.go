@@ -140,22 +140,16 @@ func (a *API) createOrganizationRole(c *call) error {
 	if err := errors.Join(c.noQuery(), b.done()); err != nil {
 		return err
 	}
-	var shown tenancy.RoleObject
-	err = c.update(func(tx store.Tx) error {
+	return c.post(http.StatusCreated, func(tx store.Tx) (any, error) {
 		o, err := c.organization(tx, tenancy.OrgID(c.r.PathValue("organizationId")))
 		if err != nil {
-			return err
+			return nil, err
 		}
 		made := r
 		made.Organization = o.ID
 		made, err = tenancy.CreateOwnRole(tx, made, c.by, c.now)
-		shown = tenancy.ShowRole(made)
-		return roleError(err)
+		return tenancy.ShowRole(made), roleError(err)
 	})
-	if err != nil {
-		return err
-	}
-	return c.answer(http.StatusCreated, shown)
 }
 
 // resource reads what a role is on: there is nothing but organizations.

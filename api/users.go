@@ -202,16 +202,10 @@ func (a *API) createUser(c *call) error {
 			*x.to = *x.from
 		}
 	}
-	var shown tenancy.UserObject
-	err = c.update(func(tx store.Tx) error {
+	return c.post(http.StatusCreated, func(tx store.Tx) (any, error) {
 		made, err := tenancy.NewUser(tx, u, c.by, c.now)
-		shown = tenancy.ShowUser(made)
-		return emailTaken(err)
+		return tenancy.ShowUser(made), emailTaken(err)
 	})
-	if err != nil {
-		return err
-	}
-	return c.answer(http.StatusCreated, shown)
 }
 
 func emailTaken(err error) error {

@@ -201,6 +201,7 @@ type SigningKey struct {
 type Tx interface {
 	tenancy.Tx
 	APIKeys
+	Replays
 	Lists
 
 	Session(ID) (Session, error)

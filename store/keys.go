@@ -55,6 +55,7 @@ type kind byte
 //	'Q'   when it is due, mail            → 'q'           as the mail
 //	'K'   API key                         APIKey
 //	'j'   secret hash                     → 'K'
+//	'7'   API key, request's name         Replay          ExpiresAt
 //	'X'   external id of an organization  → 'o'
 //	'Y'   external id of a user           → 'u'
 //	'z'   domain                          → 'd'
@@ -108,6 +109,7 @@ const (
 
 	kindAPIKey                   kind = 'K'
 	kindAPIKeyByHash             kind = 'j'
+	kindReplay                   kind = '7'
 	kindOrganizationByExternalID kind = 'X'
 	kindUserByExternalID         kind = 'Y'
 	kindDomainByID               kind = 'z'

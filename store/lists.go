@@ -146,3 +146,14 @@ func (t *tx) PutAPIKey(k session.APIKey) error {
 	}
 	return put(t, apiKeys(), k)
 }
+
+func (t *tx) Replay(key session.APIKeyID, name session.Hash) (session.Replay, error) {
+	return get(t, replays(), string(key), name.String())
+}
+
+func (t *tx) PutReplay(r session.Replay) error {
+	if r.Name == (session.Hash{}) || r.ExpiresAt.IsZero() {
+		return errors.New("kept answer without a name or an end")
+	}
+	return put(t, replays(), r)
+}

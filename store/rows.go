@@ -174,3 +174,11 @@ func apiKeys() table[session.APIKey] {
 		indexes: func(k session.APIKey) []index { return []index{{kindAPIKeyByHash, []string{k.Hash.String()}, true}} },
 	}
 }
+
+func replays() table[session.Replay] {
+	return table[session.Replay]{
+		kind: kindReplay, name: "kept answer",
+		fields:  func(r session.Replay) []string { return []string{string(r.Key), r.Name.String()} },
+		expires: func(r session.Replay) time.Time { return r.ExpiresAt },
+	}
+}

@@ -159,3 +159,30 @@ func byID(t *testing.T, h Harness) {
 		}
 	})
 }
+
+// replayed keeps answers apart by key and name, until they expire.
+func replayed(t *testing.T, h Harness) {
+	now := noon
+	s := open(t, h, func() time.Time { return now })
+	put(t, s, session.Replay{Key: "api_key_1", Name: hash("n"), Status: 201, Body: []byte("{}"), ExpiresAt: noon.Add(time.Hour)})
+	find := func(key session.APIKeyID, name string) (status int) {
+		look(t, s, func(tx store.Tx) {
+			r, err := tx.Replay(key, hash(name))
+			if err != nil && !errors.Is(err, tenancy.ErrNotFound) {
+				t.Error(err)
+			}
+			status = r.Status
+		})
+		return status
+	}
+	if find("api_key_1", "n") != 201 || find("api_key_2", "n") != 0 || find("api_key_1", "m") != 0 || find("", "n") != 0 {
+		t.Error("answers are not those of their keys and names")
+	}
+	now = noon.Add(time.Hour)
+	if find("api_key_1", "n") != 0 {
+		t.Error("an answer outlived its time")
+	}
+	if err := s.Update(t.Context(), func(tx store.Tx) error { return tx.PutReplay(session.Replay{Key: "api_key_1", Name: hash("n")}) }); err == nil {
+		t.Error("an answer is kept for ever")
+	}
+}

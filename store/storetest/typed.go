@@ -34,6 +34,7 @@ func runTyped(t *testing.T, h Harness) {
 		{"EveryUserIsListedOnce", everyUser},
 		{"AListIsReadFromAnyPlaceBothWays", pages},
 		{"WhatHasAnIDIsFoundByItWhileItIsThere", byID},
+		{"AnswersAreKeptByKeyAndName", replayed},
 		{"AKeyThatNamesNothingIsRefused", badKeys},
 		{"SessionsAreFoundByAllThatEndsThem", sessionIndexes},
 		{"ALoopMayEndTheSessionsThatItFinds", endWhileListing},
@@ -113,6 +114,8 @@ func putAll(tx store.Tx, objects ...any) error {
 			err = tx.PutHandover(o)
 		case session.APIKey:
 			err = tx.PutAPIKey(o)
+		case session.Replay:
+			err = tx.PutReplay(o)
 		case session.SigningKey:
 			err = tx.PutSigningKey(o)
 		case outbox.Message:
