@@ -83,6 +83,7 @@ const (
 
 	// API keys of the management API. (The reference's api_key.… are of keys for the app's own API.)
 	APIKeyCreated = "orgate.api_key.created"
+	APIKeyUpdated = "orgate.api_key.updated" // one that the YAML gives
 	APIKeyRevoked = "orgate.api_key.revoked"
 
 	SigningKeyCreated = "orgate.signing_key.created"

@@ -22,6 +22,7 @@ func (g *reading) check() {
 	g.checkListeners()
 	g.checkSignIn()
 	g.checkRoles()
+	g.checkAPIKeys()
 	g.checkEgress()
 	if c.Session.Idle > c.Session.Absolute {
 		g.fault(g.at("session", "idle"), fmt.Sprintf("idle, %s, is longer than absolute, %s", c.Session.Idle, c.Session.Absolute), "a session that is not used ends before one that is")
@@ -142,6 +143,18 @@ func (g *reading) checkSignIn() {
 		}
 	}
 	g.checkSocial()
+}
+
+func (g *reading) checkAPIKeys() {
+	keys := g.config.Management.APIKeys
+	for i, k := range keys {
+		if j := slices.IndexFunc(keys, func(o APIKey) bool { return o.Name == k.Name }); j < i && k.Name != "" {
+			g.fault(g.at("management", "api_keys", i, "name"), "the name "+k.Name+" is there twice", "each key has its own, so that the log says who it was")
+		}
+		if j := slices.IndexFunc(keys, func(o APIKey) bool { return o.Hash == k.Hash }); j < i && k.Hash != "" {
+			g.fault(g.at("management", "api_keys", i, "hash"), "this key is there twice", "each has its own")
+		}
+	}
 }
 
 func (g *reading) checkRoles() {

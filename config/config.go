@@ -13,8 +13,11 @@
 package config
 
 import (
+	"crypto/sha256"
 	"embed"
+	"encoding/hex"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/orgate/orgate/policy"
@@ -107,6 +110,28 @@ type Management struct {
 	Listen string `yaml:"listen" default:"127.0.0.1:9090" as:"address" example:"127.0.0.1:9090"`
 	// Serves Go's profiles at /debug/pprof/.
 	Pprof bool `yaml:"pprof" default:"false"`
+	// Keys for the API, by their hashes. More are made with orgate api-key create.
+	APIKeys []APIKey `yaml:"api_keys"`
+}
+
+// APIKey is a key for the management API. One that is taken out is good no more.
+type APIKey struct {
+	// Who uses it, unique among them.
+	Name string `yaml:"name,required" as:"name" example:"backend"`
+	// The SHA-256 of the key, in hexadecimal digits: of sk_ and at least 32 random bytes, as made with
+	// echo "sk_$(openssl rand -hex 32)" and hashed with printf %s "$KEY" | sha256sum.
+	Hash string `yaml:"hash,required" as:"hash" example:"sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"`
+	// The organization that it is good for, by slug; none given: all of them, and what is the installation's.
+	Organization tenancy.Slug `yaml:"organization" example:"acme"`
+	// Lets it look and change nothing.
+	ReadOnly bool `yaml:"read_only" default:"false"`
+}
+
+// Sum returns the hash.
+func (k APIKey) Sum() (sum [sha256.Size]byte) {
+	b, _ := hex.DecodeString(strings.TrimPrefix(k.Hash, "sha256:")) // it was read by its grammar
+	copy(sum[:], b)
+	return sum
 }
 
 // Store is where everything is kept.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -58,12 +59,13 @@ type APIKey struct {
 	Name string   `json:"name"`
 	// Hash is of the secret, which is nowhere.
 	Hash Hash `json:"hash"`
-	// Organization is the one that the key is for; empty: for everything. It never changes, so that a
-	// key for one organization does not become one for all.
+	// Organization is the one that the key is for; empty: for everything.
 	Organization tenancy.OrgID `json:"organization_id,omitzero"`
 	ReadOnly     bool          `json:"read_only,omitzero"`
-	CreatedAt    time.Time     `json:"created_at"`
-	ExpiresAt    time.Time     `json:"expires_at,omitzero"` // zero: never
+	// Configured: the YAML gives it, and takes it away.
+	Configured bool      `json:"configured,omitzero"`
+	CreatedAt  time.Time `json:"created_at"`
+	ExpiresAt  time.Time `json:"expires_at,omitzero"` // zero: never
 	// LastUsedAt is to the precision of APIKeyTouch; zero: never.
 	LastUsedAt time.Time `json:"last_used_at,omitzero"`
 	// RevokedAt is set when it was revoked. The record stays, so that a deleted row
@@ -130,11 +132,24 @@ func checkAPIKeyName(s string) error {
 	return nil
 }
 
+// ErrConfigured says that the YAML gives a key, and only the YAML takes it away.
+var ErrConfigured = errors.New("the configuration gives this key: take it out there")
+
 // RevokeAPIKey ends a key for good. Revoking what is revoked is nothing.
 func RevokeAPIKey(tx Tx, key APIKeyID, by audit.Actor, now time.Time) error {
 	k, err := tx.APIKey(key)
-	if err != nil || !k.RevokedAt.IsZero() {
+	if err == nil && k.Configured && k.RevokedAt.IsZero() {
+		err = ErrConfigured
+	}
+	if err != nil {
 		return err
+	}
+	return revokeAPIKey(tx, k, by, now)
+}
+
+func revokeAPIKey(tx Tx, k APIKey, by audit.Actor, now time.Time) error {
+	if !k.RevokedAt.IsZero() {
+		return nil
 	}
 	k.RevokedAt = now.UTC()
 	if err := tx.PutAPIKey(k); err != nil {
@@ -151,9 +166,54 @@ func RevokeAPIKeysOf(tx Tx, org tenancy.OrgID, by audit.Actor, now time.Time) er
 	}
 	for _, k := range keys {
 		if org != "" && k.Organization == org {
-			if err := RevokeAPIKey(tx, k.ID, by, now); err != nil {
+			if err := revokeAPIKey(tx, k, by, now); err != nil {
 				return err
 			}
+		}
+	}
+	return nil
+}
+
+// SetConfiguredAPIKeys makes the keys that the YAML gives those of want, of which the name, hash, organization and
+// access count. One that left the YAML is revoked; one that comes back is good again. It
+// returns an error wrapping [tenancy.ErrTaken] if a key of another origin has a hash of them.
+func SetConfiguredAPIKeys(tx Tx, want []APIKey, by audit.Actor, now time.Time) error {
+	have, err := collect(tx.APIKeys())
+	if err != nil {
+		return err
+	}
+	for _, k := range have {
+		if k.Configured && !slices.ContainsFunc(want, func(w APIKey) bool { return w.Hash == k.Hash }) {
+			if err := revokeAPIKey(tx, k, by, now); err != nil {
+				return err
+			}
+		}
+	}
+	for _, w := range want {
+		if err := checkAPIKeyName(w.Name); err != nil {
+			return err
+		}
+		k, err := tx.APIKeyByHash(w.Hash)
+		event := audit.APIKeyUpdated
+		switch {
+		case errors.Is(err, tenancy.ErrNotFound):
+			k = APIKey{ID: APIKeyID(id.New("api_key", now)), Hash: w.Hash, Configured: true, CreatedAt: now.UTC()}
+			event = audit.APIKeyCreated
+		case err != nil:
+			return err
+		case !k.Configured:
+			return fmt.Errorf("API key %q is %s already: %w", w.Name, k.ID, tenancy.ErrTaken)
+		case !k.RevokedAt.IsZero():
+			event = audit.APIKeyCreated
+		case k.Name == w.Name && k.Organization == w.Organization && k.ReadOnly == w.ReadOnly:
+			continue
+		}
+		k.Name, k.Organization, k.ReadOnly, k.RevokedAt = w.Name, w.Organization, w.ReadOnly, time.Time{}
+		if err := tx.PutAPIKey(k); err != nil {
+			return err
+		}
+		if err := recordAPIKey(tx, event, k, by, now); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -223,7 +223,7 @@ func needsRestart(a, b *config.Config) (keys []string) {
 		}
 	}
 	differs(a.Listen != b.Listen, "listen")
-	differs(a.Management != b.Management, "management")
+	differs(a.Management.Listen != b.Management.Listen || a.Management.Pprof != b.Management.Pprof, "management")
 	differs((a.TLS == nil) != (b.TLS == nil), "tls")
 	differs((a.Store.Postgres == nil) != (b.Store.Postgres == nil) ||
 		a.Store.Postgres != nil && *a.Store.Postgres != *b.Store.Postgres ||

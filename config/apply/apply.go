@@ -21,6 +21,7 @@ import (
 	"github.com/orgate/orgate/audit"
 	"github.com/orgate/orgate/config"
 	"github.com/orgate/orgate/internal/seal"
+	"github.com/orgate/orgate/session"
 	"github.com/orgate/orgate/store"
 	"github.com/orgate/orgate/tenancy"
 )
@@ -48,7 +49,7 @@ func Apply(ctx context.Context, st *store.Store, c *config.Config, box *seal.Box
 		return Report{}, fmt.Errorf("roles: %w", err)
 	}
 	// Out first, then in: a host or a domain can go from one organization to another.
-	for _, step := range []func() error{r.suspend, r.release, r.save, r.relocate} {
+	for _, step := range []func() error{r.suspend, r.release, r.save, r.relocate, func() error { return r.apiKeys(c.Management.APIKeys) }} {
 		if err := step(); err != nil {
 			return Report{}, err
 		}
@@ -120,6 +121,34 @@ func (r *run) roles(roles []config.Role) error {
 		}
 		return nil
 	})
+}
+
+// apiKeys makes the keys for the API that the YAML gives those of the YAML.
+func (r *run) apiKeys(keys []config.APIKey) error {
+	return r.store.Update(r.ctx, func(tx store.Tx) error {
+		var want []session.APIKey
+		for _, k := range keys {
+			w := session.APIKey{Name: k.Name, Hash: k.Sum(), ReadOnly: k.ReadOnly}
+			if k.Organization != "" {
+				o, err := tx.OrganizationBySlug(k.Organization)
+				if err != nil {
+					return keyFault(k, err)
+				}
+				w.Organization = o.ID
+			}
+			want = append(want, w)
+		}
+		return session.SetConfiguredAPIKeys(tx, want, actor, r.now)
+	})
+}
+
+// keyFault says which key names an organization that is not there. To leave the organization out would make it a
+// key for everything.
+func keyFault(k config.APIKey, err error) error {
+	if errors.Is(err, tenancy.ErrNotFound) {
+		return fmt.Errorf("management.api_keys: %s is for the organization %q, which is neither in the configuration nor in the store", k.Name, k.Organization)
+	}
+	return err
 }
 
 func (r *run) suspend() error {

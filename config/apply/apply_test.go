@@ -3,6 +3,8 @@ package apply_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"maps"
@@ -15,6 +17,7 @@ import (
 	"github.com/orgate/orgate/config"
 	"github.com/orgate/orgate/config/apply"
 	"github.com/orgate/orgate/internal/seal"
+	"github.com/orgate/orgate/session"
 	"github.com/orgate/orgate/store"
 	"github.com/orgate/orgate/store/storetest"
 	"github.com/orgate/orgate/tenancy"
@@ -578,4 +581,70 @@ func BenchmarkApply(b *testing.B) {
 			}
 		}
 	})
+}
+
+// Keys of the YAML are good while it gives them, and none is for everything because its organization is not there.
+func TestTheYAMLGivesAPIKeysAndTakesThemAway(t *testing.T) {
+	in := install(t)
+	hash := func(secret string) string {
+		sum := sha256.Sum256([]byte(secret))
+		return hex.EncodeToString(sum[:])
+	}
+	with := func(keys string) string {
+		return strings.Replace(base, "apps:", "management: { api_keys: ["+keys+"] }\napps:", 1) + "  - slug: acme\n"
+	}
+	must := func(keys string, want ...string) {
+		t.Helper()
+		if _, err := in.try(with(keys)); err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, e := range in.events {
+			if strings.Contains(e.Name, "api_key") {
+				got = append(got, e.Name)
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: events %q, want %q", keys, got, want)
+		}
+	}
+	find := func(secret string) (k session.APIKey, err error) {
+		in.view(func(tx store.Tx) error {
+			k, _, err = session.FindAPIKey(tx, session.SecretOf(secret), in.now)
+			return nil
+		})
+		return k, err
+	}
+	a, b := "{ name: a, hash: sha256:"+hash("sk_a")+" }", "{ name: b, hash: sha256:"+hash("sk_b")+", organization: acme, read_only: true }"
+	must(a+","+b, audit.APIKeyCreated, audit.APIKeyCreated)
+	must(a + "," + b)
+	all, err := find("sk_a")
+	one, err2 := find("sk_b")
+	if err != nil || err2 != nil || all.Organization != "" || all.ReadOnly || one.Organization == "" || !one.ReadOnly {
+		t.Errorf("%+v %v, %+v %v", all, err, one, err2)
+	}
+	err = in.store.Update(t.Context(), func(tx store.Tx) error { return session.RevokeAPIKey(tx, all.ID, audit.System, in.now) })
+	if !errors.Is(err, session.ErrConfigured) {
+		t.Errorf("revoked otherwise: %v", err)
+	}
+	must(b, audit.APIKeyRevoked)
+	if _, err := find("sk_a"); !errors.Is(err, session.ErrEnded) {
+		t.Errorf("taken out: %v", err)
+	}
+	must(a+","+b, audit.APIKeyCreated)
+	must(strings.Replace(a, " }", ", read_only: true }", 1)+","+b, audit.APIKeyUpdated)
+	if k, err := find("sk_a"); err != nil || !k.ReadOnly || k.ID != all.ID {
+		t.Errorf("%+v, %v", k, err)
+	}
+	if _, err := in.try(with(strings.Replace(a, " }", ", organization: nobody }", 1))); err == nil || !strings.Contains(err.Error(), `a is for the organization "nobody"`) {
+		t.Errorf("an organization that is not there: %v", err)
+	}
+	if k, err := find("sk_a"); err != nil || !k.ReadOnly {
+		t.Errorf("what was refused changed the key: %+v, %v", k, err)
+	}
+	for _, bad := range []string{"{ name: a, hash: sk_a }", "{ name: a, hash: sha256:00 }", "{ name: a }", a + "," + strings.Replace(a, "name: a", "name: c", 1), a + "," + strings.Replace(b, "name: b", "name: a", 1)} {
+		if _, err := config.ReadBytes("orgate.yaml", []byte(with(bad)), func(string) (string, bool) { return "", false }); err == nil {
+			t.Errorf("%s was taken", bad)
+		}
+	}
 }

@@ -44,6 +44,11 @@ func (r *run) plan(c *config.Config) error {
 			}
 		}
 		var faults []error
+		for _, k := range c.Management.APIKeys {
+			if _, err := tx.OrganizationBySlug(k.Organization); k.Organization != "" && wanted[k.Organization] == nil && err != nil {
+				faults = append(faults, keyFault(k, err))
+			}
+		}
 		for _, o := range c.Organizations {
 			if same[o.Slug] {
 				continue

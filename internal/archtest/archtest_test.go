@@ -33,7 +33,7 @@ var allowed = map[string][]string{
 
 	// Above: edges. None imports another.
 	"config":       {"policy", "tenancy"},
-	"config/apply": {"audit", "config", "policy", "tenancy", "store", "internal/id", "internal/seal"},
+	"config/apply": {"audit", "config", "policy", "tenancy", "session", "store", "internal/id", "internal/seal"},
 	"proxy":        {"policy", "audit", "tenancy", "session", "store", "internal/cookie", "internal/endpoint", "internal/id", "internal/page", "internal/seal", "internal/text"},
 	"sso":          {"policy", "audit", "tenancy", "session", "store", "sso/oauth", "sso/oidc", "internal/cookie", "internal/endpoint", "internal/id", "internal/mail", "internal/outbox", "internal/page", "internal/seal", "internal/signedin", "internal/text", "sso/factor", "sso/github", "sso/passkey"},
 	"sso/oauth":    {"internal/egress", "internal/text"},
