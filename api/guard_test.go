@@ -277,7 +277,7 @@ func TestAKeyOfOneOrganizationFindsNothingOfAnother(t *testing.T) {
 		}
 		for where, target := range targets {
 			ask := func(as place) (answer, string) {
-				a := w.send(key, "", method, swap(theirs, as).Replace(target), strings.NewReader(bodies(as, r.Pattern)))
+				a := w.send(key, r.Pattern, method, swap(theirs, as).Replace(target), strings.NewReader(bodies(as, r.Pattern)))
 				return a, swap(as, place{}).Replace(strings.ReplaceAll(string(a.body), a.get("request_id"), ""))
 			}
 			a, text := ask(theirs)

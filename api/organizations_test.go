@@ -1,10 +1,12 @@
 package api_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
 
+	"github.com/orgate/orgate/api"
 	"github.com/orgate/orgate/audit"
 	"github.com/orgate/orgate/store"
 	"github.com/orgate/orgate/tenancy"
@@ -242,4 +244,36 @@ func TestABadQueryIsRefusedParameterByParameter(t *testing.T) {
 		}
 	}
 	w.call("GET /organizations", "?limit=&after=&search=&domains=").want(200) // as SDKs write undefined
+}
+
+func TestARemovalThatWasCutOffIsFinishedAtTheNextStart(t *testing.T) {
+	w := newWorld(t)
+	p, other := w.place("acme"), w.place("globex")
+	w.do(func(tx store.Tx) error {
+		return tenancy.BeginRemoval(tx, tenancy.OrgID(p.org), audit.System, w.clock())
+	})
+	for _, a := range []answer{
+		w.call("GET /organizations/{id}", p.org), w.call("GET /organizations/external_id/{external_id}", p.orgExternal), w.call("GET /organization_domains/{id}", p.domain),
+		w.call("GET /connections/{id}", p.connection), w.call("GET /user_management/organization_memberships/{id}", p.membership), w.call("DELETE /organizations/{id}", p.org),
+	} {
+		a.refused(404, "entity_not_found")
+	}
+	same(t, "organizations", w.call("GET /organizations").ids(), []string{other.org})
+	same(t, "connections", w.call("GET /connections").ids(), []string{other.connection})
+	same(t, "memberships", w.call("GET /user_management/organization_memberships", "?user_id="+p.user).ids(), []string{})
+	if err := w.s.Update(t.Context(), func(tx store.Tx) error { return tenancy.Resume(tx, tenancy.OrgID(p.org), audit.System, w.clock()) }); !errors.Is(err, tenancy.ErrState) {
+		t.Errorf("it came back: %v", err)
+	}
+	if err := api.FinishRemovals(t.Context(), w.s, w.clock); err != nil {
+		t.Fatal(err)
+	}
+	w.do(func(tx store.Tx) error {
+		if _, err := tx.Organization(tenancy.OrgID(p.org)); !errors.Is(err, tenancy.ErrNotFound) {
+			t.Errorf("it is still there: %v", err)
+		}
+		if _, err := tx.OrganizationBySlug("globex"); err != nil {
+			t.Error(err)
+		}
+		return nil
+	})
 }

@@ -648,3 +648,24 @@ func TestTheYAMLGivesAPIKeysAndTakesThemAway(t *testing.T) {
 		}
 	}
 }
+
+// Whoever makes an organization by the API gives it a name, and so a slug. The YAML must not take its members for those of
+// the customer that the operator means.
+func TestAnOrganizationOfTheAPIDoesNotBecomeOneOfTheYAML(t *testing.T) {
+	in := install(t)
+	in.apply("  - slug: globex\n")
+	err := in.store.Update(t.Context(), func(tx store.Tx) error {
+		_, err := tenancy.SaveOrganization(tx, tenancy.Organization{Slug: "acme", Name: "Squatter"}, audit.System, in.now)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := in.try(base + "  - slug: acme\n  - slug: globex\n"); !errors.Is(err, tenancy.ErrTaken) || !strings.Contains(err.Error(), "orgate.yaml:7: acme") {
+		t.Errorf("taken over: %v", err)
+	}
+	if len(in.events) > 0 {
+		t.Errorf("events %v", in.events)
+	}
+	in.apply("  - slug: globex\n") // and without it, all is well
+}

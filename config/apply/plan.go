@@ -74,6 +74,11 @@ func (r *run) conflicts(tx store.Tx, o *config.Organization, wanted map[tenancy.
 	if _, err := missing(err); err != nil {
 		return nil, err
 	}
+	if self.ID != "" && self.ConfigDigest == "" {
+		// Its members are whom a program let in; none of them is the operator's customer because of a name.
+		faults = append(faults, at(o, tenancy.SectionSettings, fmt.Errorf("there is an organization %s (%s) that is not from the configuration: delete it by the API, or give this one another slug: %w", o.Slug, self.ID, tenancy.ErrTaken)))
+		return faults, nil
+	}
 	judge := func(owner tenancy.Organization, s tenancy.Section, h holding, text string) {
 		if owner.ID == self.ID {
 			return
