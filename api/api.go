@@ -22,8 +22,10 @@ type Options struct {
 	Logger *slog.Logger
 	// Rules are asked for anew by each request, as a reload may have changed them.
 	Rules func() tenancy.Rules
-	// Limits of sessions, in the same way.
-	Limits func() session.Limits
+	// RolesAt is where the configuration gives the roles of the installation; zero: they are the API's. Asked for in the
+	// same way, as are the limits of sessions.
+	RolesAt func() tenancy.Origin
+	Limits  func() session.Limits
 	// Admit is asked before the key; nil: everybody may try.
 	Admit endpoint.Guard
 	Now   func() time.Time // nil: time.Now
@@ -117,24 +119,24 @@ func (a *API) operations() []operation {
 		{"PUT /user_management/organization_memberships/{id}/reactivate", a.reactivateMembership},
 
 		{"GET /authorization/roles", a.listRoles},
-		{"POST /authorization/roles", a.configured},
+		{"POST /authorization/roles", a.owned(a.createRole)},
 		{"GET /authorization/roles/{slug}", a.getRole},
-		{"PATCH /authorization/roles/{slug}", a.configured},
-		{"PUT /authorization/roles/{slug}/permissions", a.configured},
-		{"POST /authorization/roles/{slug}/permissions", a.configured},
+		{"PATCH /authorization/roles/{slug}", a.owned(a.updateRole)},
+		{"PUT /authorization/roles/{slug}/permissions", a.owned(a.setRolePermissions)},
+		{"POST /authorization/roles/{slug}/permissions", a.owned(a.addRolePermission)},
 		{"GET /authorization/organizations/{organizationId}/roles", a.listOrganizationRoles},
 		{"POST /authorization/organizations/{organizationId}/roles", a.createOrganizationRole},
 		{"GET /authorization/organizations/{organizationId}/roles/{slug}", a.getRole},
-		{"PATCH /authorization/organizations/{organizationId}/roles/{slug}", a.updateOrganizationRole},
+		{"PATCH /authorization/organizations/{organizationId}/roles/{slug}", a.updateRole},
 		{"DELETE /authorization/organizations/{organizationId}/roles/{slug}", a.deleteOrganizationRole},
 		{"PUT /authorization/organizations/{organizationId}/roles/{slug}/permissions", a.setRolePermissions},
 		{"POST /authorization/organizations/{organizationId}/roles/{slug}/permissions", a.addRolePermission},
 		{"DELETE /authorization/organizations/{organizationId}/roles/{slug}/permissions/{permissionSlug}", a.removeRolePermission},
 		{"GET /authorization/permissions", a.listPermissions},
-		{"POST /authorization/permissions", a.configured},
+		{"POST /authorization/permissions", a.owned(a.createPermission)},
 		{"GET /authorization/permissions/{slug}", a.getPermission},
-		{"PATCH /authorization/permissions/{slug}", a.configured},
-		{"DELETE /authorization/permissions/{slug}", a.configured},
+		{"PATCH /authorization/permissions/{slug}", a.owned(a.updatePermission)},
+		{"DELETE /authorization/permissions/{slug}", a.owned(a.deletePermission)},
 
 		{"GET /connections", a.listConnections},
 		{"GET /connections/{id}", a.getConnection},

@@ -28,7 +28,7 @@ func TestTheManualHasTheOperationsThatAreThere(t *testing.T) {
 		method, path, _ := strings.Cut(r.Pattern, " ")
 		summary, _ := c.paths[path].(map[string]any)[strings.ToLower(method)].(map[string]any)["summary"].(string)
 		if method != "GET" && (strings.HasPrefix(path, "/authorization/roles") || strings.HasPrefix(path, "/authorization/permissions")) {
-			summary += ": 409, as the configuration owns them"
+			summary += ", if the configuration gives no roles"
 		}
 		fmt.Fprintf(&b, "| `%s` | %s |\n", r.Pattern, summary)
 	}

@@ -1,63 +1,14 @@
 package api
 
 import (
-	"crypto/sha256"
+	"errors"
 	"iter"
-	"maps"
 	"net/http"
 	"slices"
-	"time"
-
-	"github.com/oklog/ulid/v2"
 
 	"github.com/orgate/orgate/store"
 	"github.com/orgate/orgate/tenancy"
 )
-
-// A permissionObject is a permission as the API shows it. A permission is there because a role of the
-// installation has it, and has no row of its own: its id is made of its slug.
-type permissionObject struct {
-	Object      string    `json:"object"`
-	ID          string    `json:"id"`
-	Slug        string    `json:"slug"`
-	Name        string    `json:"name"`
-	Description *string   `json:"description"`
-	System      bool      `json:"system"`
-	Resource    string    `json:"resource_type_slug"`
-	CreatedAt   time.Time `json:"created_at"`
-	UpdatedAt   time.Time `json:"updated_at"`
-}
-
-// permissions returns those of the installation, by id.
-func permissions(tx store.Tx) ([]permissionObject, error) {
-	found := map[string]permissionObject{}
-	for r, err := range tx.Roles("") {
-		if err != nil {
-			return nil, err
-		}
-		for _, slug := range r.Permissions {
-			p, ok := found[slug]
-			if !ok || r.CreatedAt.Before(p.CreatedAt) {
-				p.CreatedAt = r.CreatedAt
-			}
-			sum := sha256.Sum256([]byte(slug))
-			p.Object, p.Slug, p.Name, p.Resource, p.UpdatedAt = "permission", slug, slug, "organization", p.CreatedAt
-			p.ID = "perm_" + ulid.ULID(sum[:16]).String()
-			found[slug] = p
-		}
-	}
-	return slices.SortedFunc(maps.Values(found), func(a, b permissionObject) int { return compareIDs(a.ID, b.ID) }), nil
-}
-
-func compareIDs(a, b string) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
-}
 
 func (a *API) listPermissions(c *call) error {
 	q := c.query()
@@ -65,18 +16,16 @@ func (a *API) listPermissions(c *call) error {
 	if err := q.done(); err != nil {
 		return err
 	}
-	var e envelope[permissionObject]
+	var e envelope[tenancy.PermissionObject]
 	err := c.view(func(tx store.Tx) error {
-		all, err := permissions(tx)
+		all, err := tenancy.AllPermissions(tx)
 		if err != nil {
 			return err
 		}
-		e, err = listPage(p, source[permissionObject]{
-			from: func(at tenancy.Place) iter.Seq2[permissionObject, error] {
-				return inMemory(all, at, func(p permissionObject) string { return p.ID })
-			},
-			id: func(p permissionObject) string { return p.ID },
-		}, func(p permissionObject) (permissionObject, error) { return p, nil })
+		id := func(p tenancy.Permission) string { return string(p.ID) }
+		e, err = listPage(p, source[tenancy.Permission]{
+			from: func(at tenancy.Place) iter.Seq2[tenancy.Permission, error] { return inMemory(all, at, id) }, id: id,
+		}, func(p tenancy.Permission) (tenancy.PermissionObject, error) { return tenancy.ShowPermission(p), nil })
 		return err
 	})
 	if err != nil {
@@ -103,26 +52,88 @@ func inMemory[T any](all []T, at tenancy.Place, id func(T) string) iter.Seq2[T, 
 	}
 }
 
-func (a *API) getPermission(c *call) error {
-	if err := c.noQuery(); err != nil {
-		return err
-	}
+// permission does f to the permission of the path, in a transaction that run makes, and answers with what f returns.
+func (c *call) permission(run func(func(store.Tx) error) error, f func(store.Tx, string) (tenancy.Permission, error)) error {
 	slug := c.r.PathValue("slug")
-	var found *permissionObject
-	err := c.view(func(tx store.Tx) error {
-		all, err := permissions(tx)
-		for _, p := range all {
-			if p.Slug == slug {
-				found = &p
-			}
-		}
-		return err
+	var shown tenancy.PermissionObject
+	err := run(func(tx store.Tx) error {
+		p, err := f(tx, slug)
+		shown = tenancy.ShowPermission(p)
+		return permissionError(err, slug)
 	})
 	if err != nil {
 		return err
 	}
-	if found == nil {
+	return c.answer(http.StatusOK, shown)
+}
+
+func permissionError(err error, slug string) error {
+	switch {
+	case errors.Is(err, tenancy.ErrNotFound):
 		return notFound("Permission", slug)
+	case errors.Is(err, tenancy.ErrTaken):
+		return conflict("permission_slug_conflict", "There is a permission with this slug.")
+	case errors.Is(err, tenancy.ErrPermissionUsed):
+		return conflict("permission_has_assignments", "A role has the permission: take it out there first.")
+	case errors.Is(err, tenancy.ErrRoleText):
+		return &Error{
+			Status: http.StatusUnprocessableEntity, Code: "invalid_request_parameters", Message: "Validation failed", Err: err,
+			Faults: []Fault{{"invalid", "slug", "slug has up to 48 of a-z, 0-9 and : . _ * -; name has 1 to 48 characters, description up to 150"}},
+		}
 	}
-	return c.answer(http.StatusOK, found)
+	return err
+}
+
+func (a *API) getPermission(c *call) error {
+	if err := c.noQuery(); err != nil {
+		return err
+	}
+	return c.permission(c.view, func(tx store.Tx, slug string) (tenancy.Permission, error) { return tenancy.FindPermission(tx, slug) })
+}
+
+func (a *API) createPermission(c *call) error {
+	b, err := c.body()
+	if err != nil {
+		return err
+	}
+	p := tenancy.Permission{Slug: b.required("slug"), Name: b.required("name")}
+	if s := b.text("description"); s != nil {
+		p.Description = *s
+	}
+	resource(b)
+	if err := errors.Join(c.noQuery(), b.done()); err != nil {
+		return err
+	}
+	return c.post(http.StatusCreated, func(tx store.Tx) (any, error) {
+		made, err := tenancy.CreatePermission(tx, p, c.by, c.now)
+		return tenancy.ShowPermission(made), permissionError(err, p.Slug)
+	})
+}
+
+func (a *API) updatePermission(c *call) error {
+	b, err := c.body()
+	if err != nil {
+		return err
+	}
+	name, description := b.text("name"), b.clearable("description")
+	if err := errors.Join(c.noQuery(), b.done()); err != nil {
+		return err
+	}
+	return c.permission(c.update, func(tx store.Tx, slug string) (tenancy.Permission, error) {
+		return tenancy.EditPermission(tx, slug, name, description, c.by, c.now)
+	})
+}
+
+func (a *API) deletePermission(c *call) error {
+	if err := c.noQuery(); err != nil {
+		return err
+	}
+	slug := c.r.PathValue("slug")
+	err := c.update(func(tx store.Tx) error {
+		return permissionError(tenancy.RemovePermission(tx, slug, c.by, c.now), slug)
+	})
+	if err != nil {
+		return err
+	}
+	return c.nothing(http.StatusNoContent)
 }

@@ -3,6 +3,7 @@ package api
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 
@@ -98,10 +99,26 @@ func (a *API) getRole(c *call) error {
 	return c.answer(http.StatusOK, shown)
 }
 
-// configured refuses what would change the roles of the installation and their permissions: the rules
-// of routes name them, so they are the configuration's.
-func (a *API) configured(c *call) error {
-	return errors.Join(c.everywhere(), conflict("managed_by_config", "The configuration owns the roles of the installation and their permissions: the key roles. Change them there."))
+// ownsRoles returns an error unless the roles of the installation are the API's, and the key is for everything. Where the
+// YAML gives roles they are its own: the rules of routes name them.
+func (c *call) ownsRoles() error {
+	if err := c.everywhere(); err != nil {
+		return err
+	}
+	if at := c.api.RolesAt(); at != (tenancy.Origin{}) {
+		return conflict("managed_by_config", fmt.Sprintf("The configuration owns the roles of the installation and their permissions, at %s:%d. Change them there.", at.File, at.Line))
+	}
+	return nil
+}
+
+// owned asks [call.ownsRoles] before anything else.
+func (a *API) owned(do func(*call) error) func(*call) error {
+	return func(c *call) error {
+		if err := c.ownsRoles(); err != nil {
+			return err
+		}
+		return do(c)
+	}
 }
 
 // roleError says what went wrong with a role of an organization.
@@ -110,7 +127,7 @@ func roleError(err error) error {
 	case errors.Is(err, tenancy.ErrRoleText):
 		return &Error{
 			Status: http.StatusUnprocessableEntity, Code: "invalid_request_parameters", Message: "Validation failed", Err: err,
-			Faults: []Fault{{"invalid", "slug", "slug begins with org- and has up to 48 of a-z, 0-9, - and _; name has 1 to 48 characters, description up to 150"}},
+			Faults: []Fault{{"invalid", "slug", "slug has up to 48 of a-z, 0-9, - and _, with org- in front for a role of an organization; name has 1 to 48 characters, description up to 150"}},
 		}
 	case errors.Is(err, tenancy.ErrTaken):
 		return conflict("organization_role_slug_conflict", "There is a role with this slug.")
@@ -129,14 +146,7 @@ func (a *API) createOrganizationRole(c *call) error {
 	if err != nil {
 		return err
 	}
-	r := tenancy.Role{Name: b.required("name")}
-	if s := b.text("slug"); s != nil {
-		r.Slug = *s
-	}
-	if s := b.text("description"); s != nil {
-		r.Description = *s
-	}
-	resource(b)
+	r := roleInput(b)
 	if err := errors.Join(c.noQuery(), b.done()); err != nil {
 		return err
 	}
@@ -152,6 +162,39 @@ func (a *API) createOrganizationRole(c *call) error {
 	})
 }
 
+func roleInput(b body) (r tenancy.Role) {
+	r.Name = b.required("name")
+	if s := b.text("slug"); s != nil {
+		r.Slug = *s
+	}
+	if s := b.text("description"); s != nil {
+		r.Description = *s
+	}
+	resource(b)
+	return r
+}
+
+func (a *API) createRole(c *call) error {
+	b, err := c.body()
+	if err != nil {
+		return err
+	}
+	if _, ok := b.fields["slug"]; !ok {
+		b.fault("required", "slug", "is required")
+	}
+	r := roleInput(b)
+	if err := errors.Join(c.noQuery(), b.done()); err != nil {
+		return err
+	}
+	return c.post(http.StatusCreated, func(tx store.Tx) (any, error) {
+		made, err := tenancy.CreateRole(tx, r, c.by, c.now)
+		if errors.Is(err, tenancy.ErrTaken) {
+			err = conflict("role_slug_conflict", "There is a role with this slug.")
+		}
+		return tenancy.ShowRole(made), roleError(err)
+	})
+}
+
 // resource reads what a role is on: there is nothing but organizations.
 func resource(b body) {
 	if s := b.text("resource_type_slug"); s != nil && *s != "organization" {
@@ -159,7 +202,7 @@ func resource(b body) {
 	}
 }
 
-// changeRole changes a role of the organization's own. Those of the installation are the configuration's.
+// changeRole changes the role of the path: of the organization's own, or of the installation.
 func (c *call) changeRole(change func(*tenancy.Role)) error {
 	var shown tenancy.RoleObject
 	err := c.update(func(tx store.Tx) error {
@@ -167,7 +210,7 @@ func (c *call) changeRole(change func(*tenancy.Role)) error {
 		if err != nil {
 			return err
 		}
-		r, err = tenancy.EditOwnRole(tx, r.Organization, r.Slug, change, c.by, c.now)
+		r, err = tenancy.EditRole(tx, r.Organization, r.Slug, change, c.by, c.now)
 		shown = tenancy.ShowRole(r)
 		return roleError(err)
 	})
@@ -177,15 +220,16 @@ func (c *call) changeRole(change func(*tenancy.Role)) error {
 	return c.answer(http.StatusOK, shown)
 }
 
+// ownRole returns the role of the path, if it may be changed there. At an organization, one of the installation may not.
 func (c *call) ownRole(tx store.Tx) (tenancy.Role, error) {
 	r, err := c.role(tx)
-	if err == nil && r.Organization == "" {
-		err = conflict("managed_by_config", "This is a role of the installation. The configuration owns it.")
+	if err == nil && r.Organization == "" && c.r.PathValue("organizationId") != "" {
+		err = conflict("role_of_the_installation", "This is a role of the installation, and not of the organization's own.")
 	}
 	return r, err
 }
 
-func (a *API) updateOrganizationRole(c *call) error {
+func (a *API) updateRole(c *call) error {
 	b, err := c.body()
 	if err != nil {
 		return err

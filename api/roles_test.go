@@ -9,8 +9,9 @@ import (
 	"github.com/orgate/orgate/tenancy"
 )
 
-func TestTheRolesOfTheInstallationAreTheConfigurations(t *testing.T) {
+func TestTheRolesOfTheInstallationAreTheConfigurationsIfItGivesThem(t *testing.T) {
 	w := newWorld(t)
+	w.roles = tenancy.Origin{File: "orgate.yaml", Line: 12}
 	same(t, "roles", w.call("GET /authorization/roles").want(200).ids("slug"), []string{"admin", "member"})
 	if r := w.call("GET /authorization/roles/{slug}", "admin").want(200); r.get("type") != "EnvironmentRole" || !strings.HasPrefix(r.id(), "role_") {
 		t.Errorf("got %s", r.body)
@@ -22,7 +23,10 @@ func TestTheRolesOfTheInstallationAreTheConfigurations(t *testing.T) {
 		if method == "GET" || !strings.HasPrefix(path, "/authorization/roles") && !strings.HasPrefix(path, "/authorization/permissions") {
 			continue
 		}
-		w.send(w.secret, "", method, strings.ReplaceAll(path, "{slug}", "admin"), nil).refused(409, "managed_by_config")
+		a := w.send(w.secret, r.Pattern, method, strings.ReplaceAll(path, "{slug}", "admin"), nil).refused(409, "managed_by_config")
+		if !strings.Contains(a.get("message"), "orgate.yaml:12") {
+			t.Errorf("%s does not say where", a.body)
+		}
 	}
 	if n := w.eventsSince(at); len(n) > 0 {
 		t.Errorf("events %q", n)
@@ -96,7 +100,59 @@ func TestAnOrganizationMakesRolesOfItsOwn(t *testing.T) {
 	} {
 		w.call("POST "+roles, p.org, body).refused(422, "invalid_request_parameters")
 	}
-	w.call("PATCH "+role, p.org, "member", map[string]any{"name": "x"}).refused(409, "managed_by_config")
-	w.call("DELETE "+role, p.org, "member").refused(409, "managed_by_config")
+	w.call("PATCH "+role, p.org, "member", map[string]any{"name": "x"}).refused(409, "role_of_the_installation")
+	w.call("DELETE "+role, p.org, "member").refused(409, "role_of_the_installation")
 	w.call("PUT "+role+"/permissions", p.org, p.role, map[string]any{}).refused(422, "invalid_request_parameters")
+}
+
+func TestTheRolesOfTheInstallationAreTheAPIsIfTheConfigurationGivesNone(t *testing.T) {
+	w := newWorld(t)
+	acme := w.place("acme")
+	at := w.head()
+	const permissions, roles = "/authorization/permissions", "/authorization/roles"
+	p := w.call("POST "+permissions, map[string]any{"slug": "bills:pay", "name": "Pay bills", "description": "With money"}).want(201)
+	if p.get("slug") != "bills:pay" || p.get("description") != "With money" || !strings.HasPrefix(p.id(), "perm_") {
+		t.Errorf("made %s", p.body)
+	}
+	w.call("POST "+permissions, map[string]any{"slug": "bills:pay", "name": "x"}).refused(409, "permission_slug_conflict")
+	w.call("POST "+permissions, map[string]any{"slug": "reports:read", "name": "x"}).refused(409, "permission_slug_conflict") // by a role alone
+	if p = w.call("PATCH "+permissions+"/{slug}", "bills:pay", map[string]any{"name": "Pay", "description": nil}).want(200); p.get("name") != "Pay" || p.get("description") != "" {
+		t.Errorf("changed to %s", p.body)
+	}
+	if got := w.call("GET " + permissions).want(200).ids("slug"); len(got) != 3 || got[0] != "bills:pay" { // youngest first
+		t.Errorf("permissions %q", got)
+	}
+
+	r := w.call("POST "+roles, map[string]any{"slug": "clerk", "name": "Clerk"}).want(201)
+	if r.get("type") != "EnvironmentRole" {
+		t.Errorf("made %s", r.body)
+	}
+	w.call("POST "+roles, map[string]any{"slug": "clerk", "name": "Clerk"}).refused(409, "role_slug_conflict")
+	w.call("PATCH "+roles+"/{slug}", "clerk", map[string]any{"name": "Clerks"}).want(200)
+	w.call("PUT "+roles+"/{slug}/permissions", "clerk", map[string]any{"permissions": []any{"reports:read"}}).want(200)
+	w.call("POST "+roles+"/{slug}/permissions", "clerk", map[string]any{"slug": "bills:pay"}).want(200)
+	w.call("POST "+roles+"/{slug}/permissions", "clerk", map[string]any{"slug": "nothing"}).refused(404, "entity_not_found")
+	same(t, "roles", w.call("GET "+roles).want(200).ids("slug"), []string{"admin", "member", "clerk"})
+	w.call("PUT /user_management/organization_memberships/{id}", acme.membership, map[string]any{"role_slug": "clerk"}).want(200)
+
+	w.call("DELETE "+permissions+"/{slug}", "bills:pay").refused(409, "permission_has_assignments")
+	w.call("PUT "+roles+"/{slug}/permissions", "clerk", map[string]any{"permissions": []any{}}).want(200)
+	const own = "/authorization/organizations/{organizationId}/roles/{slug}/permissions"
+	w.call("PUT "+own, acme.org, acme.role, map[string]any{"permissions": []any{"bills:pay"}}).want(200)
+	w.call("DELETE "+permissions+"/{slug}", "bills:pay").refused(409, "permission_has_assignments")
+	w.call("PUT "+own, acme.org, acme.role, map[string]any{"permissions": []any{}}).want(200)
+	w.call("DELETE "+permissions+"/{slug}", "bills:pay").want(204)
+	w.call("GET "+permissions+"/{slug}", "bills:pay").refused(404, "entity_not_found")
+	w.call("DELETE "+permissions+"/{slug}", "bills:pay").refused(404, "entity_not_found")
+	same(t, "events", w.eventsSince(at), []string{
+		audit.PermissionCreated, audit.PermissionUpdated, audit.RoleCreated, audit.RoleUpdated, audit.RoleUpdated, audit.RoleUpdated, audit.MembershipUpdated, audit.RoleUpdated,
+		audit.OrganizationRoleUpdated, audit.OrganizationRoleUpdated, audit.PermissionDeleted,
+	})
+	same(t, "of the reference", w.call("GET /events", "?events=permission.created,permission.updated,permission.deleted,role.updated,role.created&order=desc&limit=1").want(200).ids("event"), []string{audit.PermissionDeleted})
+	for _, body := range []map[string]any{{"name": "x"}, {"slug": "x"}, {"slug": "org-x", "name": "x"}, {"slug": "UP", "name": "x"}, {"slug": "x", "name": "x", "permissions": []any{}}} {
+		w.call("POST "+roles, body).refused(422, "invalid_request_parameters")
+	}
+	for _, body := range []map[string]any{{"name": "x"}, {"slug": "x"}, {"slug": "a b", "name": "x"}, {"slug": "UP", "name": "x"}, {"slug": strings.Repeat("x", 49), "name": "x"}} {
+		w.call("POST "+permissions, body).refused(422, "invalid_request_parameters")
+	}
 }

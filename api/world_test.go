@@ -31,6 +31,7 @@ type world struct {
 	url    string
 	secret string
 	rules  tenancy.Rules
+	roles  tenancy.Origin // where the configuration gives the roles of the installation
 	log    *bytes.Buffer
 
 	mu  sync.Mutex
@@ -51,7 +52,7 @@ func newWorld(t testing.TB) *world {
 	})
 	var err error
 	w.api, err = api.New(api.Options{
-		Store: w.s, Logger: slog.New(slog.NewTextHandler(&lockedWriter{w: w.log}, nil)), Rules: func() tenancy.Rules { return w.rules },
+		Store: w.s, Logger: slog.New(slog.NewTextHandler(&lockedWriter{w: w.log}, nil)), Rules: func() tenancy.Rules { return w.rules }, RolesAt: func() tenancy.Origin { return w.roles },
 		Limits: func() session.Limits { return session.Limits{Idle: time.Hour, Absolute: 24 * time.Hour} }, Now: w.clock,
 	})
 	if err != nil {

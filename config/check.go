@@ -159,6 +159,12 @@ func (g *reading) checkAPIKeys() {
 
 func (g *reading) checkRoles() {
 	c := g.config
+	if len(c.Roles) > 0 {
+		c.RolesAt.File = g.path
+		if f := g.file(g.path); f != nil {
+			c.RolesAt.Line = find(f.root, []any{"roles"}).Line
+		}
+	}
 	for i, r := range c.Roles {
 		if j := slices.IndexFunc(c.Roles, func(o Role) bool { return o.Slug == r.Slug }); j < i && r.Slug != "" {
 			g.fault(g.at("roles", i, "slug"), "the role "+r.Slug+" is there twice", "each role has its own slug")

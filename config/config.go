@@ -73,7 +73,7 @@ type Config struct {
 	// How the records are looked for that prove domains.
 	DNS DNS `yaml:"dns"`
 	// The roles that members can have. Of several roles of one member, the one defined first is the highest. The
-	// role member is always there; if it is not in the list, it is the lowest.
+	// role member is always there; if it is not in the list, it is the lowest. Where none are given here, the API makes them.
 	Roles []Role `yaml:"roles" example:"[{ slug: admin, permissions: [\"reports:delete\"] }, { slug: member }]"`
 	// The role of new members, where their organization says nothing else.
 	DefaultRole string `yaml:"default_role" default:"member" as:"role" example:"member"`
@@ -88,6 +88,9 @@ type Config struct {
 	OrganizationFiles []string `yaml:"organization_files" example:"[\"tenants/*.yaml\"]"`
 	// The organizations. What is given here is read-only elsewhere.
 	Organizations []*Organization `yaml:"organizations"`
+
+	// RolesAt is where the roles are given; zero: they are not, and are the API's to make.
+	RolesAt tenancy.Origin `yaml:"-"`
 
 	// Warnings are what is not wrong but probably not meant. They do not keep
 	// the configuration from being used.

@@ -268,7 +268,7 @@ func (r *backupReader) end(b []byte) error {
 }
 
 // kinds are those that a backup may hold: all but the note that a restore is going on.
-const kinds = "oOhdvDcnueiImMrRstwpxyH1kPTCaAEl#qgQKj7XYzFNBbU"
+const kinds = "oOhdvDcnueiImMrRstwpxyH1kPTCaAEl#qgQKj7XYzFNBbUG"
 
 func (l backupLine) kind() kind { return kind(l.Key[0][0]) }
 

@@ -64,6 +64,7 @@ type kind byte
 //	'B'   membership                      → 'm'
 //	'b'   organization, membership        → 'm'
 //	'U'   user, membership                → 'm'
+//	'G'   permission slug                 Permission
 //	'!'   "restoring"                     true, while a restore is not finished
 //
 // Identities and handovers are looked up before an organization is known; the row
@@ -110,6 +111,7 @@ const (
 	kindAPIKey                   kind = 'K'
 	kindAPIKeyByHash             kind = 'j'
 	kindReplay                   kind = '7'
+	kindPermission               kind = 'G'
 	kindOrganizationByExternalID kind = 'X'
 	kindUserByExternalID         kind = 'Y'
 	kindDomainByID               kind = 'z'

@@ -157,3 +157,27 @@ func (t *tx) PutReplay(r session.Replay) error {
 	}
 	return put(t, replays(), r)
 }
+
+func (t *tx) Permissions() iter.Seq2[tenancy.Permission, error] { return all(t, permissions()) }
+
+func (t *tx) Permission(slug string) (tenancy.Permission, error) {
+	return get(t, permissions(), slug)
+}
+
+func (t *tx) PutPermission(p tenancy.Permission) error { return put(t, permissions(), p) }
+
+func (t *tx) DeletePermission(slug string) error { return remove(t, permissions(), slug) }
+
+func (t *tx) RolesOfAll() iter.Seq2[tenancy.Role, error] {
+	return func(yield func(tenancy.Role, error) bool) {
+		for p, err := range t.kv.Scan([]byte{byte(kindRole)}, nil, false) {
+			var r tenancy.Role
+			if err == nil {
+				r, err = decode(table[tenancy.Role]{name: "role"}, p.Value)
+			}
+			if !yield(r, err) || err != nil {
+				return
+			}
+		}
+	}
+}

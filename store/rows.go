@@ -182,3 +182,10 @@ func replays() table[session.Replay] {
 		expires: func(r session.Replay) time.Time { return r.ExpiresAt },
 	}
 }
+
+func permissions() table[tenancy.Permission] {
+	return table[tenancy.Permission]{
+		kind: kindPermission, name: "permission",
+		fields: func(p tenancy.Permission) []string { return []string{p.Slug} },
+	}
+}

@@ -26,6 +26,14 @@ type Lists interface {
 	ConnectionsFrom(Place) iter.Seq2[Connection, error]
 	ConnectionsIn(OrgID, Place) iter.Seq2[Connection, error]
 
+	// Permissions are those that have a row of their own, by slug.
+	Permissions() iter.Seq2[Permission, error]
+	Permission(slug string) (Permission, error)
+	PutPermission(Permission) error
+	DeletePermission(slug string) error
+	// RolesOfAll are the roles that organizations have made, all of them.
+	RolesOfAll() iter.Seq2[Role, error]
+
 	UsersFrom(Place) iter.Seq2[User, error]
 	UserByExternalID(string) (User, error)
 	DeleteUser(UserID) error // the row alone

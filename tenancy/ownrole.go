@@ -28,7 +28,7 @@ var (
 	ErrRoleAssigned = errors.New("role is assigned")
 	// ErrRoleMapped says that a group of the identity provider gives the role.
 	ErrRoleMapped = errors.New("role is mapped to a group")
-	// ErrNoPermission says that no role of the installation has that permission.
+	// ErrNoPermission says that there is no such permission.
 	ErrNoPermission = errors.New("no such permission")
 )
 
@@ -55,6 +55,30 @@ func CreateOwnRole(tx Tx, r Role, by audit.Actor, now time.Time) (Role, error) {
 		return Role{}, err
 	}
 	r.Priority = 0
+	return addRole(tx, r, by, now)
+}
+
+// CreateRole makes a role of the installation, the last in its order. It returns an error wrapping [ErrTaken] if there
+// is such a role.
+func CreateRole(tx Tx, r Role, by audit.Actor, now time.Time) (Role, error) {
+	r.Organization = ""
+	if err := checkRoleTexts(r); err != nil {
+		return Role{}, err
+	}
+	if strings.HasPrefix(r.Slug, OwnRolePrefix) || checkRoleSlug(r.Slug) != nil {
+		return Role{}, fmt.Errorf("%w: slug %q: want up to %d bytes a-z, 0-9, - and _, and not %s in front", ErrRoleText, clip(r.Slug), maxRole, OwnRolePrefix)
+	}
+	switch _, err := tx.Role("", r.Slug); {
+	case err == nil:
+		return Role{}, fmt.Errorf("role %q: %w", r.Slug, ErrTaken)
+	case !errors.Is(err, ErrNotFound):
+		return Role{}, err
+	}
+	return addRole(tx, r, by, now)
+}
+
+// addRole makes r the last of its roles.
+func addRole(tx Tx, r Role, by audit.Actor, now time.Time) (Role, error) {
 	for o, err := range tx.Roles(r.Organization) {
 		if err != nil {
 			return Role{}, err
@@ -67,8 +91,9 @@ func CreateOwnRole(tx Tx, r Role, by audit.Actor, now time.Time) (Role, error) {
 	return tx.Role(r.Organization, r.Slug)
 }
 
-// EditOwnRole changes a role of the organization. Its slug and its place are for good.
-func EditOwnRole(tx Tx, org OrgID, slug string, f func(*Role), by audit.Actor, now time.Time) (Role, error) {
+// EditRole changes a role of the organization or, if org is empty, of the installation. Its slug and its place
+// are for good.
+func EditRole(tx Tx, org OrgID, slug string, f func(*Role), by audit.Actor, now time.Time) (Role, error) {
 	was, err := tx.Role(org, slug)
 	if err != nil {
 		return Role{}, err
@@ -134,15 +159,11 @@ func checkRoleTexts(r Role) error {
 	return nil
 }
 
-// hasPermission reports whether a role of the installation has the permission.
-func hasPermission(tx Tx, permission string) (bool, error) {
-	for r, err := range tx.Roles("") {
-		if err != nil {
-			return false, err
-		}
-		if slices.Contains(r.Permissions, permission) {
-			return true, nil
-		}
+// hasPermission reports whether there is such a permission.
+func hasPermission(tx Tx, slug string) (bool, error) {
+	_, err := FindPermission(tx, slug)
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
 	}
-	return false, nil
+	return err == nil, err
 }

@@ -37,6 +37,8 @@ type (
 	MembershipID string
 	// RoleID is role_…
 	RoleID string
+	// PermissionID is perm_…
+	PermissionID string
 )
 
 // What goes wrong below the line. Edges map these to statuses and texts.

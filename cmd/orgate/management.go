@@ -74,8 +74,9 @@ func (g *gateway) managementServer() (*http.Server, error) {
 func (g *gateway) managementAPI() (*api.API, error) {
 	return api.New(api.Options{
 		Store: g.store, Logger: g.log, Admit: onlyHost(g.config().Management.Listen),
-		Rules:  func() tenancy.Rules { return g.config().Rules() },
-		Limits: func() session.Limits { return limits(g.config()) },
+		RolesAt: func() tenancy.Origin { return g.config().RolesAt },
+		Rules:   func() tenancy.Rules { return g.config().Rules() },
+		Limits:  func() session.Limits { return limits(g.config()) },
 	})
 }
 

@@ -45,7 +45,7 @@ func Apply(ctx context.Context, st *store.Store, c *config.Config, box *seal.Box
 	if err := r.plan(c); err != nil {
 		return Report{}, err
 	}
-	if err := r.roles(c.Roles); err != nil {
+	if err := r.roles(c.Roles, c.RolesAt != (tenancy.Origin{})); err != nil {
 		return Report{}, fmt.Errorf("roles: %w", err)
 	}
 	// Out first, then in: a host or a domain can go from one organization to another.
@@ -96,9 +96,17 @@ func inBatches[T any](r *run, list []T, f func(store.Tx, T) error) error {
 }
 
 // roles makes the roles of the installation those of the YAML. A role that left it is
-// removed: memberships keep its name, and get back what it gave when it comes back.
-func (r *run) roles(roles []config.Role) error {
+// removed: memberships keep its name, and get back what it gave when it comes back. Where the YAML gives none
+// they are the API's, and only what must be there is made.
+func (r *run) roles(roles []config.Role, given bool) error {
 	return r.store.Update(r.ctx, func(tx store.Tx) error {
+		if !given {
+			none, err := missing(roleThere(tx, tenancy.MemberRole))
+			if none {
+				err = tenancy.SaveRole(tx, tenancy.Role{Slug: tenancy.MemberRole}, actor, r.now)
+			}
+			return err
+		}
 		var gone []string
 		for role, err := range tx.Roles("") {
 			if err != nil {
@@ -121,6 +129,11 @@ func (r *run) roles(roles []config.Role) error {
 		}
 		return nil
 	})
+}
+
+func roleThere(tx store.Tx, slug string) error {
+	_, err := tx.Role("", slug)
+	return err
 }
 
 // apiKeys makes the keys for the API that the YAML gives those of the YAML.

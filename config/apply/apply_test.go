@@ -669,3 +669,49 @@ func TestAnOrganizationOfTheAPIDoesNotBecomeOneOfTheYAML(t *testing.T) {
 	}
 	in.apply("  - slug: globex\n") // and without it, all is well
 }
+
+// Where the YAML gives no roles they are the API's, and a reload leaves them alone; where it gives some, they are its own.
+func TestRolesThatTheYAMLDoesNotGiveAreLeftAlone(t *testing.T) {
+	in := install(t)
+	none := strings.Replace(base, "roles: [{ slug: admin, permissions: [\"reports:delete\"] }, { slug: member }]\n", "", 1) + "  - slug: acme\n"
+	slugs := func() (list []string) {
+		in.view(func(tx store.Tx) error {
+			list = nil
+			for r, err := range tx.Roles("") {
+				if err != nil {
+					return err
+				}
+				list = append(list, r.Slug)
+			}
+			return nil
+		})
+		return list
+	}
+	for _, want := range []string{"member", "clerk member", "clerk member"} {
+		if _, err := in.try(none); err != nil {
+			t.Fatal(err)
+		}
+		if want != "member" {
+			err := in.store.Update(t.Context(), func(tx store.Tx) error {
+				_, err := tenancy.CreateRole(tx, tenancy.Role{Slug: "clerk", Name: "Clerk"}, audit.System, in.now)
+				if errors.Is(err, tenancy.ErrTaken) {
+					return nil
+				}
+				return err
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := strings.Join(slugs(), " "); got != want {
+			t.Errorf("roles %q, want %q", got, want)
+		}
+	}
+	in.apply("  - slug: acme\n")
+	if got := strings.Join(slugs(), " "); got != "admin member" {
+		t.Errorf("roles of the YAML are %q", got)
+	}
+	if at := read(t, base+"  - slug: acme\n").RolesAt; at != (tenancy.Origin{File: "orgate.yaml", Line: 3}) {
+		t.Errorf("they are at %v", at)
+	}
+}

@@ -160,6 +160,25 @@ func byID(t *testing.T, h Harness) {
 	})
 }
 
+// permissions are found by slug; and the roles that organizations have made are all of theirs, and none of the installation's.
+func permissionRows(t *testing.T, h Harness) {
+	s := open(t, h, nil)
+	put(t, s, tenancy.Permission{ID: "perm_2", Slug: "a"}, tenancy.Permission{ID: "perm_1", Slug: "b"}, tenancy.Permission{ID: "perm_2", Slug: "a", Name: "A"},
+		tenancy.Role{Slug: "member"}, tenancy.Role{Organization: "org_1", Slug: "org-x"}, tenancy.Role{Organization: "org_2", Slug: "org-x"})
+	do(t, s, func(tx store.Tx) error { return tx.DeletePermission("b") })
+	look(t, s, func(tx store.Tx) {
+		if got := list(t, tx.Permissions(), func(p tenancy.Permission) string { return p.Slug + " " + p.Name }); !slices.Equal(got, []string{"a A"}) {
+			t.Errorf("permissions %q", got)
+		}
+		if _, err := tx.Permission("b"); !errors.Is(err, tenancy.ErrNotFound) {
+			t.Errorf("one that is gone: %v", err)
+		}
+		if got := list(t, tx.RolesOfAll(), func(r tenancy.Role) string { return string(r.Organization) + " " + r.Slug }); !slices.Equal(got, []string{"org_1 org-x", "org_2 org-x"}) {
+			t.Errorf("roles %q", got)
+		}
+	})
+}
+
 // replayed keeps answers apart by key and name, until they expire.
 func replayed(t *testing.T, h Harness) {
 	now := noon

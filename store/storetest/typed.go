@@ -35,6 +35,7 @@ func runTyped(t *testing.T, h Harness) {
 		{"AListIsReadFromAnyPlaceBothWays", pages},
 		{"WhatHasAnIDIsFoundByItWhileItIsThere", byID},
 		{"AnswersAreKeptByKeyAndName", replayed},
+		{"PermissionsAndTheRolesOfAllOrganizationsAreListed", permissionRows},
 		{"AKeyThatNamesNothingIsRefused", badKeys},
 		{"SessionsAreFoundByAllThatEndsThem", sessionIndexes},
 		{"ALoopMayEndTheSessionsThatItFinds", endWhileListing},
@@ -108,6 +109,8 @@ func putAll(tx store.Tx, objects ...any) error {
 			err = tx.PutMembership(o)
 		case tenancy.Role:
 			err = tx.PutRole(o)
+		case tenancy.Permission:
+			err = tx.PutPermission(o)
 		case session.Session:
 			err = tx.PutSession(o)
 		case session.Handover:
