@@ -311,6 +311,10 @@ func TestAKeyOfOneOrganizationFindsNothingOfAnother(t *testing.T) {
 	w.as(key, "PUT /organizations/{id}", mine.org, map[string]any{"domain_data": []any{map[string]any{"domain": "bank.com", "state": "verified"}}}).refused(403, "forbidden")
 	w.call("PUT /organizations/{id}", theirs.org, map[string]any{"domain_data": []any{map[string]any{"domain": "bank.com", "state": "verified"}}}).want(200)
 	w.as(key, "POST /organization_domains", map[string]any{"organization_id": mine.org, "domain": "bank.com"}).want(201)
+	// Nor by which ids the app knows others.
+	w.as(key, "PUT /organizations/{id}", mine.org, map[string]any{"external_id": theirs.orgExternal}).refused(403, "forbidden")
+	w.as(key, "PUT /organizations/{id}", mine.org, map[string]any{"external_id": "of-nobody"}).refused(403, "forbidden")
+	w.as(key, "PUT /organizations/{id}", mine.org, map[string]any{"external_id": mine.orgExternal, "name": "Acme"}).want(200)
 	// What is a user's everywhere is not one organization's to change, though it knows them.
 	for _, p := range []string{"PUT /user_management/users/{id}", "DELETE /user_management/users/{id}"} {
 		w.as(key, p, mine.user, map[string]any{}).refused(403, "forbidden")

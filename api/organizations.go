@@ -295,7 +295,10 @@ func (a *API) updateOrganization(c *call) error {
 			}
 			o.Name = strings.TrimSpace(*in.name)
 		}
-		if in.externalID != nil {
+		if in.externalID != nil && *in.externalID != o.ExternalID {
+			if c.key.Organization != "" { // that one is taken says that there is such an organization
+				return &Error{Status: http.StatusForbidden, Code: "forbidden", Message: "An API key for one organization can't change its external_id."}
+			}
 			o.ExternalID = *in.externalID
 		}
 		if in.clearMetadata {

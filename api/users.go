@@ -253,7 +253,13 @@ func (a *API) updateUser(c *call) error {
 		}
 		if u.EmailVerified && !was.EmailVerified {
 			// That an address is proved does not say that whoever set up factors before had proved it (attack 76).
-			if err := errors.Join(factor.Wipe(tx, id, c.by, c.now), session.EndAll(tx, id, "", c.by, c.now)); err != nil {
+			if err := factor.Wipe(tx, id, c.by, c.now); err != nil {
+				return err
+			}
+		}
+		if u.Email != was.Email || u.EmailVerified && !was.EmailVerified {
+			// What was proved was proved of somebody at another address.
+			if err := session.EndAll(tx, id, "", c.by, c.now); err != nil {
 				return err
 			}
 		}

@@ -177,6 +177,20 @@ func TestAnAddressThatIsSaidToBeProvedLeavesNoFactorOfBefore(t *testing.T) {
 	})
 }
 
+func TestAnotherAddressEndsTheSessionsOfTheOneBefore(t *testing.T) {
+	w := newWorld(t)
+	p := w.place("acme")
+	parent, child := w.browser(p.user, p.org)
+	w.call("PUT /user_management/users/{id}", p.user, map[string]any{"name": "Jo", "email": "JO@acme.com"}).want(200)
+	if w.ended(parent) || w.ended(child) {
+		t.Error("ended, and the address is the same")
+	}
+	w.call("PUT /user_management/users/{id}", p.user, map[string]any{"email": "joanna@acme.com"}).want(200)
+	if !w.ended(parent) || !w.ended(child) {
+		t.Error("a session lives on")
+	}
+}
+
 func (w *world) endedIn(tx store.Tx, id session.ID) bool {
 	s, err := tx.Session(id)
 	return err == nil && !s.EndedAt.IsZero()

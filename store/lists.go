@@ -160,10 +160,6 @@ func (t *tx) PutReplay(r session.Replay) error {
 
 func (t *tx) Permissions() iter.Seq2[tenancy.Permission, error] { return all(t, permissions()) }
 
-func (t *tx) Permission(slug string) (tenancy.Permission, error) {
-	return get(t, permissions(), slug)
-}
-
 func (t *tx) PutPermission(p tenancy.Permission) error { return put(t, permissions(), p) }
 
 func (t *tx) DeletePermission(slug string) error { return remove(t, permissions(), slug) }

@@ -28,7 +28,6 @@ type Lists interface {
 
 	// Permissions are those that have a row of their own, by slug.
 	Permissions() iter.Seq2[Permission, error]
-	Permission(slug string) (Permission, error)
 	PutPermission(Permission) error
 	DeletePermission(slug string) error
 	// RolesOfAll are the roles that organizations have made, all of them.
