@@ -62,9 +62,9 @@ func (l *eventLog) find(id string) (pos uint64, ok bool, err error) {
 	if pos, ok := placeOf(id); ok {
 		return min(pos, l.head+1), true, nil
 	}
-	u, err := ulid.ParseStrict(strings.TrimPrefix(id, "event_"))
-	if err != nil {
-		return 0, false, nil
+	u, bad := ulid.ParseStrict(strings.TrimPrefix(id, "event_"))
+	if bad != nil {
+		return 0, false, nil // no id of ours
 	}
 	made := ulid.Time(u.Time())
 	at, err := l.around(made)

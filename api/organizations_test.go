@@ -67,7 +67,7 @@ func TestWhatIsWrongWithAnOrganizationIsSaidFieldByField(t *testing.T) {
 		{map[string]any{"name": 7}, 422, "invalid_request_parameters", "name: invalid_type"},
 		{map[string]any{"name": "a\nb"}, 422, "invalid_request_parameters", "name: invalid"},
 		{map[string]any{"Name": "a"}, 422, "invalid_request_parameters", "Name: unknown name: required"},
-		{map[string]any{"name": "a", "nmae": 1, "id": "org_1"}, 422, "invalid_request_parameters", "id: unknown nmae: unknown"},
+		{map[string]any{"name": "a", "title": 1, "id": "org_1"}, 422, "invalid_request_parameters", "id: unknown title: unknown"},
 		{map[string]any{"name": "a", "metadata": []any{}}, 422, "invalid_request_parameters", "metadata: invalid_type"},
 		{map[string]any{"name": "a", "metadata": map[string]any{"k": 7}}, 422, "invalid_request_parameters", "metadata.k: invalid_type"},
 		{map[string]any{"name": "a", "metadata": long}, 400, "invalid_metadata", ""},

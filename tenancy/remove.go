@@ -47,8 +47,8 @@ func FinishRemoval(tx Tx, org OrgID, limit int, by audit.Actor, now time.Time) (
 			return false, nil
 		}
 	}
-	for range tx.Members(org) {
-		return false, ErrState
+	if members, err := first(tx.Members(org), 1); err != nil || len(members) > 0 {
+		return false, errors.Join(err, ErrState)
 	}
 	if err := tx.DeleteOrganization(org); err != nil {
 		return false, err

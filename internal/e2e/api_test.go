@@ -72,7 +72,6 @@ func (s *site) node(t *testing.T, script, key string) string {
 	return lines[len(lines)-1]
 }
 
-
 // TestTheExamplesOfTheAPIPageWork runs them as they are on the page, but for the port.
 func TestTheExamplesOfTheAPIPageWork(t *testing.T) {
 	t.Parallel()
