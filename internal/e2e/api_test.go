@@ -3,6 +3,8 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -126,5 +128,80 @@ func TestTheExamplesOfTheAPIPageWork(t *testing.T) {
 	}
 	if said := s.node(t, script, key); said != "Globex Corporation 0" {
 		t.Errorf("the snippet says %q", said)
+	}
+}
+
+// TestWhatTheAPIChangesHoldsFromTheNextRequest: an organization has its host when the answer is there, and a member
+// who was deactivated is out.
+func TestWhatTheAPIChangesHoldsFromTheNextRequest(t *testing.T) {
+	t.Parallel()
+	s := standard(t)
+	out, stderr, code := run(t, nil, "api-key", "create", "--config", s.file, "--name", "backend")
+	if code != 0 {
+		t.Fatalf("orgate api-key create: %d\n%s", code, stderr)
+	}
+	key := strings.Fields(out)[1]
+	s.secrets.add(key)
+	call := func(method, path, body string) map[string]any {
+		t.Helper()
+		r, err := http.NewRequestWithContext(t.Context(), method, fmt.Sprintf("http://127.0.0.1:%d%s", s.Management, path), strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", "Bearer "+key)
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		var fields map[string]any
+		b, err := io.ReadAll(resp.Body)
+		if err == nil && len(b) > 0 {
+			err = json.Unmarshal(b, &fields)
+		}
+		if err != nil || resp.StatusCode >= 300 {
+			t.Fatalf("%s %s: %d %s %v", method, path, resp.StatusCode, b, err)
+		}
+		return fields
+	}
+	status := func(host string) int {
+		t.Helper()
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+s.Listen+"/", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Host = fmt.Sprintf("%s.localhost:%d", host, s.Port)
+		resp, err := http.DefaultTransport.RoundTrip(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		return resp.StatusCode
+	}
+	if got := status("initech"); got != http.StatusNotFound {
+		t.Errorf("before it is made: %d", got)
+	}
+	id := call("POST", "/organizations", `{"name":"Initech"}`)["id"].(string)
+	if got := status("initech"); got == http.StatusNotFound {
+		t.Error("its host is not there")
+	}
+	call("DELETE", "/organizations/"+id, "")
+	if got := status("initech"); got != http.StatusNotFound {
+		t.Errorf("when it is deleted: %d", got)
+	}
+
+	p := s.person(t, "p27")
+	p.enter("acme", "/")
+	if !p.isIn("acme") {
+		t.Fatal("not in")
+	}
+	user := call("GET", "/user_management/users?email=p27@acme.test", "")["data"].([]any)[0].(map[string]any)["id"].(string)
+	m := call("GET", "/user_management/organization_memberships?user_id="+user, "")["data"].([]any)[0].(map[string]any)["id"].(string)
+	if n := len(call("GET", "/user_management/users/"+user+"/sessions", "")["data"].([]any)); n != 2 {
+		t.Errorf("%d sessions, want that of the login host and that of acme", n)
+	}
+	call("PUT", "/user_management/organization_memberships/"+m+"/deactivate", "")
+	if p.isIn("acme") {
+		t.Error("deactivated, and still in")
 	}
 }
