@@ -10,7 +10,7 @@
 //   - sso, sso/oidc: a sign-in, from the e-mail address to the hand-over
 //   - domain, internal/dnsproof: the proof of an e-mail domain, and its loss
 //   - config, config/apply: the YAML, and its way into the store
-//   - web, internal/page: what people see
+//   - web, internal/page: what people see; api: what programs ask
 //
 // The serve command is in serve.go: the order there is the order of things that need each
 // other.

@@ -190,12 +190,12 @@ func TestWhatTheAPIChangesHoldsFromTheNextRequest(t *testing.T) {
 		t.Errorf("when it is deleted: %d", got)
 	}
 
-	p := s.person(t, "p27")
+	p := s.person(t, "p30")
 	p.enter("acme", "/")
 	if !p.isIn("acme") {
 		t.Fatal("not in")
 	}
-	user := call("GET", "/user_management/users?email=p27@acme.test", "")["data"].([]any)[0].(map[string]any)["id"].(string)
+	user := call("GET", "/user_management/users?email=p30@acme.test", "")["data"].([]any)[0].(map[string]any)["id"].(string)
 	m := call("GET", "/user_management/organization_memberships?user_id="+user, "")["data"].([]any)[0].(map[string]any)["id"].(string)
 	if n := len(call("GET", "/user_management/users/"+user+"/sessions", "")["data"].([]any)); n != 2 {
 		t.Errorf("%d sessions, want that of the login host and that of acme", n)
