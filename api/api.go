@@ -35,12 +35,13 @@ type Options struct {
 type API struct {
 	Options
 	rates   *rates
+	hashers chan struct{} // holds one for each password that is being hashed
 	handler http.Handler
 }
 
 // New returns the API.
 func New(o Options) (*API, error) {
-	a := &API{Options: o, rates: newRates()}
+	a := &API{Options: o, rates: newRates(), hashers: make(chan struct{}, maxHashing)}
 	if a.Now == nil {
 		a.Now = time.Now
 	}

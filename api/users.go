@@ -171,7 +171,7 @@ func userEdit(b body) tenancy.UserEdit {
 			b.fault("invalid", name, "must have no more than 256 bytes")
 		}
 	}
-	b.unsupported("password", "password_hash", "password_hash_type", "password_salt_position")
+	b.unsupported("password_hash", "password_hash_type", "password_salt_position")
 	return e
 }
 
@@ -191,7 +191,7 @@ func (a *API) createUser(c *call) error {
 	}
 	email := b.required("email")
 	checkEmail(b, email)
-	e := userEdit(b)
+	e, password := userEdit(b), b.text("password")
 	b.ignored("ip_address", "user_agent", "signals_id") // hints for what looks for bots
 	if err := b.done(); err != nil {
 		return err
@@ -202,8 +202,15 @@ func (a *API) createUser(c *call) error {
 			*x.to = *x.from
 		}
 	}
+	hash, err := c.hashed(password, u)
+	if err != nil {
+		return err
+	}
 	return c.post(http.StatusCreated, func(tx store.Tx) (any, error) {
 		made, err := tenancy.NewUser(tx, u, c.by, c.now)
+		if err == nil && hash != "" {
+			err = factor.SetPassword(tx, made.ID, hash, c.by, c.now)
+		}
 		return tenancy.ShowUser(made), emailTaken(err)
 	})
 }
@@ -227,7 +234,7 @@ func (a *API) updateUser(c *call) error {
 		return err
 	}
 	email, locale := b.text("email"), b.clearable("locale")
-	e := userEdit(b)
+	e, password := userEdit(b), b.text("password")
 	if e.Email, e.Locale = email, locale; email != nil {
 		checkEmail(b, *email)
 		if *email == "" {
@@ -238,6 +245,18 @@ func (a *API) updateUser(c *call) error {
 		return err
 	}
 	id := tenancy.UserID(c.r.PathValue("id"))
+	var known tenancy.User
+	err = c.view(func(tx store.Tx) (err error) {
+		known, err = c.wholeUser(tx, id) // before anything is hashed for it
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	hash, err := c.hashed(password, known)
+	if err != nil {
+		return err
+	}
 	var shown tenancy.UserObject
 	err = c.update(func(tx store.Tx) error {
 		was, err := c.wholeUser(tx, id)
@@ -257,8 +276,13 @@ func (a *API) updateUser(c *call) error {
 				return err
 			}
 		}
-		if u.Email != was.Email || u.EmailVerified && !was.EmailVerified {
-			// What was proved was proved of somebody at another address.
+		if hash != "" {
+			if err := factor.SetPassword(tx, id, hash, c.by, c.now); err != nil {
+				return err
+			}
+		}
+		if u.Email != was.Email || u.EmailVerified && !was.EmailVerified || hash != "" {
+			// What was proved was proved of somebody at another address, or by another password.
 			if err := session.EndAll(tx, id, "", c.by, c.now); err != nil {
 				return err
 			}

@@ -62,7 +62,7 @@ func TestWhatIsWrongWithAUserIsSaidFieldByField(t *testing.T) {
 		{map[string]any{"email": "no address"}, 422, "invalid_request_parameters", "email: invalid"},
 		{map[string]any{"email": "JO@acme.com"}, 400, "user_creation_error", "email: email_not_available"},
 		{map[string]any{"email": "a@b.com", "external_id": "u1"}, 400, "external_id_already_used", ""},
-		{map[string]any{"email": "a@b.com", "password": "secret", "first_name": 1}, 422, "invalid_request_parameters", "first_name: invalid_type password: not_supported"},
+		{map[string]any{"email": "a@b.com", "password_hash": "x", "first_name": 1}, 422, "invalid_request_parameters", "first_name: invalid_type password_hash: not_supported"},
 		{map[string]any{"email": "a@b.com", "email_verified": "yes", "id": "user_1"}, 422, "invalid_request_parameters", "email_verified: invalid_type id: unknown"},
 		{map[string]any{"email": "a@b.com", "first_name": strings.Repeat("x", 257)}, 422, "invalid_request_parameters", "first_name: invalid"},
 	} {
@@ -250,4 +250,41 @@ func TestWithAnOrganizationGoesAllThatIsItsOwn(t *testing.T) {
 		t.Errorf("first %s, last %s, in all %v", events[0], events[len(events)-1], count)
 	}
 	same(t, "what is left", w.call("GET /user_management/organization_memberships", "?user_id="+p.user).ids("organization_id"), []string{other})
+}
+
+func TestAPasswordIsSetIfItIsOneAndEndsWhatWasBegunByTheOneBefore(t *testing.T) {
+	w := newWorld(t)
+	hash := func(user string) (hash string) {
+		w.do(func(tx store.Tx) error {
+			p, err := tx.Password(tenancy.UserID(user))
+			hash = p.Hash
+			return err
+		})
+		return hash
+	}
+	const first, second = "violet anvil 47 harbour", "quiet tractor 90 meadow"
+	u := w.call("POST /user_management/users", map[string]any{"email": "jo@acme.com", "password": first}).want(201)
+	if !factor.MatchPassword(hash(u.id()), first) || strings.Contains(string(u.body), first) {
+		t.Error("the password is not the one that was given, or is shown")
+	}
+	parent, _ := w.browser(u.id(), w.organizationNamed("Acme"))
+	for password, code := range map[string]string{"": "password_too_short", "passwordpassword": "password_too_weak", strings.Repeat("long ", 1000): "password_too_long"} {
+		a := w.call("PUT /user_management/users/{id}", u.id(), map[string]any{"password": password}).refused(400, "password_strength_error")
+		same(t, password, a.faults(), []string{"password: " + code})
+		if password != "" && strings.Contains(string(a.body), password) {
+			t.Errorf("%s quotes it", a.body)
+		}
+	}
+	w.call("PUT /user_management/users/{id}", u.id(), map[string]any{"password": nil}).want(200)
+	if !factor.MatchPassword(hash(u.id()), first) || w.ended(parent) {
+		t.Error("what was refused changed something")
+	}
+	// With the address said to be proved in the same breath, what was there before goes, and this stays.
+	w.call("PUT /user_management/users/{id}", u.id(), map[string]any{"password": second, "email_verified": true}).want(200)
+	if !factor.MatchPassword(hash(u.id()), second) || !w.ended(parent) {
+		t.Error("not the new password, or a session lives on")
+	}
+	if said := w.log.String(); strings.Contains(said, first) || strings.Contains(said, second) {
+		t.Error("the log has a password")
+	}
 }
