@@ -65,6 +65,7 @@ type kind byte
 //	'b'   organization, membership        → 'm'
 //	'U'   user, membership                → 'm'
 //	'G'   permission slug                 Permission
+//	'!'   "indexes"                       the version of the index entries
 //	'!'   "restoring"                     true, while a restore is not finished
 //
 // Identities and handovers are looked up before an organization is known; the row

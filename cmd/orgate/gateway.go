@@ -91,6 +91,9 @@ func open(ctx context.Context, c *config.Config, log *slog.Logger) (g *gateway, 
 			err = errors.Join(err, opened.Close())
 		}
 	}()
+	if err := g.store.Reindex(ctx); err != nil {
+		return nil, err
+	}
 	if g.box, err = openBox(c); err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"iter"
@@ -200,5 +201,76 @@ func replayed(t *testing.T, h Harness) {
 	}
 	if err := s.Update(t.Context(), func(tx store.Tx) error { return tx.PutReplay(session.Replay{Key: "api_key_1", Name: hash("n")}) }); err == nil {
 		t.Error("an answer is kept for ever")
+	}
+}
+
+// reindexed has rows found by index entries that they were written without.
+func reindexed(t *testing.T, h Harness) {
+	e := h.Open(t, nil)
+	s := store.New(e, store.Options{})
+	const n = 450
+	for i := range n {
+		id := fmt.Sprintf("%03d", i)
+		put(t, s,
+			tenancy.Membership{ID: tenancy.MembershipID("om_" + id), Organization: "org_1", User: tenancy.UserID("user_" + id)},
+			tenancy.Connection{ID: tenancy.ConnectionID("conn_" + id), Organization: "org_1", Name: id},
+			tenancy.Domain{ID: tenancy.DomainID("org_domain_" + id), Organization: "org_1", Name: id, State: tenancy.DomainVerified})
+	}
+	count := func() (found int) {
+		look(t, s, func(tx store.Tx) {
+			found = len(list(t, tx.MembershipsIn("org_1", tenancy.Place{}), func(m tenancy.Membership) string { return string(m.ID) })) +
+				len(list(t, tx.ConnectionsFrom(tenancy.Place{}), func(c tenancy.Connection) string { return string(c.ID) }))
+			for i := range n {
+				if _, err := tx.DomainByID(tenancy.DomainID(fmt.Sprintf("org_domain_%03d", i))); err == nil {
+					found++
+				}
+			}
+		})
+		return found
+	}
+	forget := func() {
+		for _, kind := range "zFNBbU" {
+			err := e.Update(t.Context(), func(kv store.KV) error {
+				for p, err := range kv.Scan([]byte{byte(kind)}, nil, false) {
+					if err == nil {
+						err = kv.Delete(p.Key)
+					}
+					if err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	forget()
+	if got := count(); got != 0 {
+		t.Fatalf("without entries %d are found", got)
+	}
+	for range 2 {
+		if err := s.Reindex(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := count(); got != 3*n {
+			t.Errorf("%d are found, want %d", got, 3*n)
+		}
+	}
+	forget() // what was done once is not done again
+	if err := s.Reindex(t.Context()); err != nil || count() != 0 {
+		t.Errorf("done again: %v", err)
+	}
+	var b bytes.Buffer
+	if _, err := s.Backup(t.Context(), &b); err != nil {
+		t.Fatal(err)
+	}
+	to := open(t, h, nil)
+	if _, err := to.Restore(t.Context(), bytes.NewReader(b.Bytes())); err != nil {
+		t.Fatal(err)
+	}
+	if s = to; s.Reindex(t.Context()) != nil || count() != 3*n {
+		t.Error("a backup says of itself that it has its entries")
 	}
 }

@@ -35,6 +35,7 @@ func runTyped(t *testing.T, h Harness) {
 		{"AListIsReadFromAnyPlaceBothWays", pages},
 		{"WhatHasAnIDIsFoundByItWhileItIsThere", byID},
 		{"AnswersAreKeptByKeyAndName", replayed},
+		{"RowsOfAnOlderVersionGetTheirIndexEntries", reindexed},
 		{"PermissionsAndTheRolesOfAllOrganizationsAreListed", permissionRows},
 		{"AKeyThatNamesNothingIsRefused", badKeys},
 		{"SessionsAreFoundByAllThatEndsThem", sessionIndexes},
