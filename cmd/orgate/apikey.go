@@ -133,6 +133,8 @@ func listAPIKeys(tx store.Tx, o operating, _ url.Values) (string, error) {
 			state = "revoked"
 		case k.Alive(o.now) != nil:
 			state = "expired"
+		case k.Configured:
+			state = "good, by configuration"
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", k.ID, k.Name, scope, may, day(k.CreatedAt), day(k.ExpiresAt), day(k.LastUsedAt), state)
 	}
