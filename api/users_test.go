@@ -1,7 +1,10 @@
 package api_test
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -154,6 +157,7 @@ func TestWithAUserGoesAllThatIsTheirs(t *testing.T) {
 		}
 		return nil
 	})
+	w.noKeyNames(p.user)
 	same(t, "events", w.eventsSince(at), []string{
 		audit.FactorRemoved, audit.SessionRevoked, audit.SessionRevoked, audit.SessionRevoked, audit.MembershipDeleted, audit.IdentityRemoved, audit.UserDeleted,
 	})
@@ -240,6 +244,7 @@ func TestWithAnOrganizationGoesAllThatIsItsOwn(t *testing.T) {
 		}
 		return nil
 	})
+	w.noKeyNames(p.org)
 	events := w.eventsSince(at)
 	count := map[string]int{}
 	for _, e := range events {
@@ -286,5 +291,30 @@ func TestAPasswordIsSetIfItIsOneAndEndsWhatWasBegunByTheOneBefore(t *testing.T) 
 	}
 	if said := w.log.String(); strings.Contains(said, first) || strings.Contains(said, second) {
 		t.Error("the log has a password")
+	}
+}
+
+// noKeyNames fails if a row or an index entry has the id in its key: whatever is added to what an organization or a user
+// has must go with them.
+func (w *world) noKeyNames(id string) {
+	w.t.Helper()
+	var b bytes.Buffer
+	if _, err := w.s.Backup(w.t.Context(), &b); err != nil {
+		w.t.Fatal(err)
+	}
+	rows := 0
+	for line := range strings.Lines(b.String()) {
+		var row struct {
+			Key []string `json:"key"`
+		}
+		if err := json.Unmarshal([]byte(line), &row); err != nil {
+			w.t.Fatal(err)
+		}
+		if rows++; slices.Contains(row.Key, id) {
+			w.t.Errorf("%s is still in the key %q", id, row.Key)
+		}
+	}
+	if rows < 10 {
+		w.t.Errorf("the backup has %d rows", rows)
 	}
 }
