@@ -64,7 +64,7 @@ type kind byte
 //	'B'   membership                      → 'm'
 //	'b'   organization, membership        → 'm'
 //	'U'   user, membership                → 'm'
-//	'G'   permission slug                 Permission
+//	'Z'   permission slug                 Permission
 //	'!'   "indexes"                       the version of the index entries
 //	'!'   "restoring"                     true, while a restore is not finished
 //
@@ -112,7 +112,7 @@ const (
 	kindAPIKey                   kind = 'K'
 	kindAPIKeyByHash             kind = 'j'
 	kindReplay                   kind = '7'
-	kindPermission               kind = 'G'
+	kindPermission               kind = 'Z'
 	kindOrganizationByExternalID kind = 'X'
 	kindUserByExternalID         kind = 'Y'
 	kindDomainByID               kind = 'z'
