@@ -62,11 +62,10 @@ func (l *eventLog) find(id string) (pos uint64, ok bool, err error) {
 	if pos, ok := placeOf(id); ok {
 		return min(pos, l.head+1), true, nil
 	}
-	u, bad := ulid.ParseStrict(strings.TrimPrefix(id, "event_"))
-	if bad != nil {
-		return 0, false, nil // no id of ours
+	made, ok := madeAt(id)
+	if !ok {
+		return 0, false, nil
 	}
-	made := ulid.Time(u.Time())
 	at, err := l.around(made)
 	for err == nil {
 		var batch []store.Change
@@ -85,6 +84,12 @@ func (l *eventLog) find(id string) (pos uint64, ok bool, err error) {
 		}
 	}
 	return 0, false, err
+}
+
+// madeAt returns when the event of that id was made; ok is false for what is no id of ours.
+func madeAt(id string) (made time.Time, ok bool) {
+	u, err := ulid.ParseStrict(strings.TrimPrefix(id, "event_"))
+	return ulid.Time(u.Time()), err == nil
 }
 
 // scan returns up to n events that the filter has, behind a position or, if not up, in front of it, in the
