@@ -5,6 +5,7 @@ package audit
 const (
 	OrganizationCreated = "organization.created"
 	OrganizationUpdated = "organization.updated"
+	OrganizationDeleted = "organization.deleted"
 	// A suspended organization lets nobody in.
 	OrganizationSuspended = "orgate.organization.suspended"
 	OrganizationResumed   = "orgate.organization.resumed"
@@ -60,6 +61,10 @@ const (
 	OrganizationRoleUpdated = "organization_role.updated"
 	OrganizationRoleDeleted = "organization_role.deleted"
 
+	PermissionCreated = "permission.created"
+	PermissionUpdated = "permission.updated"
+	PermissionDeleted = "permission.deleted"
+
 	SessionCreated = "session.created"
 	SessionRevoked = "session.revoked"
 	// SessionProved: a proof was added to a session, and it has a new token.
@@ -95,6 +100,11 @@ const (
 	PasswordReset        = "password_reset.succeeded"
 	// MailFailed: a mail was given up, as its server refused it or its time ran out.
 	MailFailed = "orgate.mail.failed"
+
+	// API keys of the management API. (The reference's api_key.… are of keys for the app's own API.)
+	APIKeyCreated = "orgate.api_key.created"
+	APIKeyUpdated = "orgate.api_key.updated" // one that the YAML gives
+	APIKeyRevoked = "orgate.api_key.revoked"
 
 	SigningKeyCreated = "orgate.signing_key.created"
 	SigningKeyRetired = "orgate.signing_key.retired"

@@ -20,6 +20,7 @@ func ours() []string {
 		IdentityLinked, IdentityRemoved, SessionProved, FactorEnrolled, FactorChanged, FactorRemoved, RecoveryCodesCreated,
 		MailFailed, SigningKeyCreated, SigningKeyRetired, SigningKeyDeleted,
 		WebhookEndpointCreated, WebhookEndpointUpdated, WebhookEndpointDeleted, WebhookEndpointDisabled, WebhookFailed,
+		APIKeyCreated, APIKeyUpdated, APIKeyRevoked,
 	}
 }
 

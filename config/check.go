@@ -22,6 +22,7 @@ func (g *reading) check() {
 	g.checkListeners()
 	g.checkSignIn()
 	g.checkRoles()
+	g.checkAPIKeys()
 	g.checkEgress()
 	g.checkWebhooks()
 	if c.Session.Idle > c.Session.Absolute {
@@ -145,8 +146,26 @@ func (g *reading) checkSignIn() {
 	g.checkSocial()
 }
 
+func (g *reading) checkAPIKeys() {
+	keys := g.config.Management.APIKeys
+	for i, k := range keys {
+		if j := slices.IndexFunc(keys, func(o APIKey) bool { return o.Name == k.Name }); j < i && k.Name != "" {
+			g.fault(g.at("management", "api_keys", i, "name"), "the name "+k.Name+" is there twice", "each key has its own, so that the log says who it was")
+		}
+		if j := slices.IndexFunc(keys, func(o APIKey) bool { return o.Hash == k.Hash }); j < i && k.Hash != "" {
+			g.fault(g.at("management", "api_keys", i, "hash"), "this key is there twice", "each has its own")
+		}
+	}
+}
+
 func (g *reading) checkRoles() {
 	c := g.config
+	if len(c.Roles) > 0 {
+		c.RolesAt.File = g.path
+		if f := g.file(g.path); f != nil {
+			c.RolesAt.Line = find(f.root, []any{"roles"}).Line
+		}
+	}
 	for i, r := range c.Roles {
 		if j := slices.IndexFunc(c.Roles, func(o Role) bool { return o.Slug == r.Slug }); j < i && r.Slug != "" {
 			g.fault(g.at("roles", i, "slug"), "the role "+r.Slug+" is there twice", "each role has its own slug")

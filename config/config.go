@@ -13,8 +13,11 @@
 package config
 
 import (
+	"crypto/sha256"
 	"embed"
+	"encoding/hex"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/orgate/orgate/policy"
@@ -72,7 +75,7 @@ type Config struct {
 	// How the records are looked for that prove domains.
 	DNS DNS `yaml:"dns"`
 	// The roles that members can have. Of several roles of one member, the one defined first is the highest. The
-	// role member is always there; if it is not in the list, it is the lowest.
+	// role member is always there; if it is not in the list, it is the lowest. Where none are given here, the API makes them.
 	Roles []Role `yaml:"roles" example:"[{ slug: admin, permissions: [\"reports:delete\"] }, { slug: member }]"`
 	// The role of new members, where their organization says nothing else.
 	DefaultRole string `yaml:"default_role" default:"member" as:"role" example:"member"`
@@ -87,6 +90,9 @@ type Config struct {
 	OrganizationFiles []string `yaml:"organization_files" example:"[\"tenants/*.yaml\"]"`
 	// The organizations. What is given here is read-only elsewhere.
 	Organizations []*Organization `yaml:"organizations"`
+
+	// RolesAt is where the roles are given; zero: they are not, and are the API's to make.
+	RolesAt tenancy.Origin `yaml:"-"`
 
 	// Warnings are what is not wrong but probably not meant. They do not keep
 	// the configuration from being used.
@@ -109,6 +115,28 @@ type Management struct {
 	Listen string `yaml:"listen" default:"127.0.0.1:9090" as:"address" example:"127.0.0.1:9090"`
 	// Serves Go's profiles at /debug/pprof/.
 	Pprof bool `yaml:"pprof" default:"false"`
+	// Keys for the API, by their hashes. More are made with orgate api-key create.
+	APIKeys []APIKey `yaml:"api_keys"`
+}
+
+// APIKey is a key for the management API. One that is taken out is good no more.
+type APIKey struct {
+	// Who uses it, unique among them.
+	Name string `yaml:"name,required" as:"name" example:"backend"`
+	// The SHA-256 of the key, in hexadecimal digits: of sk_ and at least 32 random bytes, as made with
+	// echo "sk_$(openssl rand -hex 32)" and hashed with printf %s "$KEY" | sha256sum.
+	Hash string `yaml:"hash,required" as:"hash" example:"sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"`
+	// The organization that it is good for, by slug; none given: all of them, and what is the installation's.
+	Organization tenancy.Slug `yaml:"organization" example:"acme"`
+	// Lets it look and change nothing.
+	ReadOnly bool `yaml:"read_only" default:"false"`
+}
+
+// Sum returns the hash.
+func (k APIKey) Sum() (sum [sha256.Size]byte) {
+	b, _ := hex.DecodeString(strings.TrimPrefix(k.Hash, "sha256:")) // it was read by its grammar
+	copy(sum[:], b)
+	return sum
 }
 
 // Store is where everything is kept.

@@ -81,6 +81,7 @@ var (
 	scope      = regexp.MustCompile(`^[!#-\[\]-~]{1,128}$`) // RFC 6749, 3.3
 	headerName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]{0,63}$`)
 	colour     = regexp.MustCompile(`^#[0-9a-fA-F]{6}$`)
+	keyHash    = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
 	shortName  = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`)
 )
 
@@ -136,6 +137,7 @@ func newGrammars() grammars {
 	n("colour", matching("colour", colour, "# and six hexadecimal digits"))
 	n("webhook", grammar{name: "URL", parse: parseWebhook, quiet: true, never: true, pattern: `^https?://[^#@]+$`})
 	n("event", grammar{name: "event", parse: parseEvent, hint: "docs/events.md has the list", never: true})
+	n("hash", matching("hash", keyHash, "sha256: and 64 hexadecimal digits"))
 	n("name", matching("name", shortName, "lower-case letters, digits, _ and -"))
 	return g
 }

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"errors"
 	"time"
 
 	"github.com/orgate/orgate/audit"
@@ -8,8 +9,8 @@ import (
 	"github.com/orgate/orgate/tenancy"
 )
 
-// data is what events say of a session: the object of the API, without its secrets.
-type data struct {
+// An Object is what events and the API say of a session, without its secrets.
+type Object struct {
 	Object       string        `json:"object"`
 	ID           ID            `json:"id"`
 	User         string        `json:"user_id"`
@@ -25,18 +26,35 @@ type data struct {
 	UpdatedAt    time.Time     `json:"updated_at"`
 }
 
-// record appends an event about s. proofs are those of its parent, if it has one.
-func record(tx Tx, name string, s Session, proofs []policy.Proof, by audit.Actor, now time.Time) error {
-	d := data{
+// Show returns the session as the API shows it.
+func Show(tx Tx, s Session) (Object, error) {
+	proofs := s.Proofs
+	if s.Parent != "" {
+		parent, err := tx.Session(s.Parent)
+		if err != nil && !errors.Is(err, tenancy.ErrNotFound) {
+			return Object{}, err
+		}
+		proofs = parent.Proofs
+	}
+	return show(s, proofs, s.SeenAt), nil
+}
+
+func show(s Session, proofs []policy.Proof, updated time.Time) Object {
+	d := Object{
 		Object: "session", ID: s.ID, User: string(s.User), Organization: s.Organization, Host: s.Host, Method: methodOf(proofs), Status: "active",
-		RemoteIP: textOrNull(s.RemoteIP), UserAgent: textOrNull(s.UserAgent), ExpiresAt: s.ExpiresAt, CreatedAt: s.CreatedAt, UpdatedAt: now.UTC(),
+		RemoteIP: textOrNull(s.RemoteIP), UserAgent: textOrNull(s.UserAgent), ExpiresAt: s.ExpiresAt, CreatedAt: s.CreatedAt, UpdatedAt: updated.UTC(),
 	}
 	if !s.EndedAt.IsZero() {
 		d.Status, d.EndedAt = "revoked", &s.EndedAt
 	}
+	return d
+}
+
+// record appends an event about s. proofs are those of its parent, if it has one.
+func record(tx Tx, name string, s Session, proofs []policy.Proof, by audit.Actor, now time.Time) error {
 	e := audit.New(name, by, now)
 	e.User, e.Organization, e.Session = string(s.User), string(s.Organization), string(s.ID)
-	return audit.Record(tx, e, d)
+	return audit.Record(tx, e, show(s, proofs, now))
 }
 
 // methodOf returns the API's word for how a session came about.

@@ -212,6 +212,9 @@ type SigningKey struct {
 // wrapping [tenancy.ErrNotFound] for what is not there.
 type Tx interface {
 	tenancy.Tx
+	APIKeys
+	Replays
+	Lists
 
 	Session(ID) (Session, error)
 	SessionByToken(Hash) (Session, error)

@@ -102,6 +102,9 @@ func writeBackup(ctx context.Context, kv KV, out io.Writer, now time.Time) (n Co
 		if err != nil {
 			return n, fmt.Errorf("%w: %w", ErrCorrupt, err)
 		}
+		if kind(k) == kindNote { // of this store, and not of what is in it
+			continue
+		}
 		if err := lines.Encode(backupLine{Key: append([]string{string(rune(k))}, fields...), Value: p.Value, Expires: utc(p.Expires)}); err != nil {
 			return n, err
 		}
@@ -268,7 +271,7 @@ func (r *backupReader) end(b []byte) error {
 }
 
 // kinds are those that a backup may hold: all but the note that a restore is going on.
-const kinds = "oOhdvDcnSLueiImMrRstwpxyHW1kPTCaAEl#qgQVJfG23456"
+const kinds = "oOhdvDcnSLueiImMrRstwpxyHW1kPTCaAEl#qgQVJfG23456Kj7XYzFNBbUZ"
 
 func (l backupLine) kind() kind { return kind(l.Key[0][0]) }
 

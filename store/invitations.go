@@ -46,6 +46,10 @@ func (t *tx) InvitationsOf(org tenancy.OrgID) iter.Seq2[tenancy.Invitation, erro
 
 func (t *tx) Invitations() iter.Seq2[tenancy.Invitation, error] { return all(t, invitations()) }
 
+func (t *tx) DeleteInvitation(id tenancy.InvitationID) error {
+	return remove(t, invitations(), string(id))
+}
+
 func (t *tx) PutInvitation(i tenancy.Invitation) error {
 	if i.Token == "" {
 		return fmt.Errorf("invitation: %w", errNoToken)

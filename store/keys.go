@@ -66,6 +66,19 @@ type kind byte
 //	'5'   endpoint, when it is due, position → '4'        as the event
 //	'6'   "health" or "replay", endpoint  hook.Health, hook.Replay
 //	'6'   "position"; "lease"             of the feed; hook.Lease
+//	'K'   API key                         APIKey
+//	'j'   secret hash                     → 'K'
+//	'7'   API key, request's name         Replay          ExpiresAt
+//	'X'   external id of an organization  → 'o'
+//	'Y'   external id of a user           → 'u'
+//	'z'   domain                          → 'd'
+//	'F'   domain name, organization       → 'd'
+//	'N'   connection                      → 'c'
+//	'B'   membership                      → 'm'
+//	'b'   organization, membership        → 'm'
+//	'U'   user, membership                → 'm'
+//	'Z'   permission slug                 Permission
+//	'!'   "indexes"                       the version of the index entries
 //	'!'   "restoring"                     true, while a restore is not finished
 //
 // Identities, handovers and invitations are looked up before an organization is known; the row
@@ -121,12 +134,24 @@ const (
 	kindInvitationInOrganization kind = 'J'
 	kindInvitationByToken        kind = 'f'
 	kindInvitationByEmail        kind = 'G'
+	kindAPIKey                   kind = 'K'
+	kindAPIKeyByHash             kind = 'j'
+	kindReplay                   kind = '7'
+	kindPermission               kind = 'Z'
+	kindOrganizationByExternalID kind = 'X'
+	kindUserByExternalID         kind = 'Y'
+	kindDomainByID               kind = 'z'
+	kindDomainByName             kind = 'F'
+	kindConnectionByID           kind = 'N'
+	kindMembershipByID           kind = 'B'
+	kindMembershipInOrganization kind = 'b'
+	kindMembershipOfUser         kind = 'U'
 )
 
 // ownedByOrganization reports whether keys of k begin with an organization that owns them.
 func (k kind) ownedByOrganization() bool {
 	switch k {
-	case kindDomain, kindConnection, kindConnectionName, kindSAMLState, kindMembership, kindRole, kindInvitationInOrganization:
+	case kindDomain, kindConnection, kindConnectionName, kindSAMLState, kindMembership, kindRole, kindInvitationInOrganization, kindMembershipInOrganization:
 		return true
 	default:
 		return false

@@ -174,7 +174,7 @@ func (s *Store) fillBatch(kv KV, batch []backupLine) error {
 // out.
 func revive(l backupLine, now time.Time) (value []byte, dead bool, err error) {
 	switch l.kind() {
-	case kindHandover, kindAnswer, kindEmailCode, kindLiveEmailCode, kindRecoveryCodes, kindMail, kindMailPlace, kindMailDue:
+	case kindHandover, kindAnswer, kindEmailCode, kindLiveEmailCode, kindRecoveryCodes, kindMail, kindMailPlace, kindMailDue, kindReplay:
 		return nil, true, nil
 	case kindSession:
 		value, err = rewrite(l.Value, "session", func(s *session.Session) {
@@ -186,6 +186,13 @@ func revive(l backupLine, now time.Time) (value []byte, dead bool, err error) {
 		value, err = rewrite(l.Value, "invitation", func(i *tenancy.Invitation) {
 			if i.State(now) == tenancy.InvitationPending {
 				i.RevokedAt, i.UpdatedAt = now, now
+			}
+		})
+	case kindAPIKey:
+		// One that was revoked since the backup would be good again. Those of the YAML are the YAML's to take away.
+		value, err = rewrite(l.Value, "API key", func(k *session.APIKey) {
+			if k.RevokedAt.IsZero() && !k.Configured {
+				k.RevokedAt = now
 			}
 		})
 	case kindTOTP:

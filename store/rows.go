@@ -32,6 +32,9 @@ func organizations() table[tenancy.Organization] {
 			for _, h := range o.Hosts {
 				ixs = append(ixs, index{kindHost, []string{h}, true})
 			}
+			if o.ExternalID != "" {
+				ixs = append(ixs, index{kindOrganizationByExternalID, []string{o.ExternalID}, true})
+			}
 			return ixs
 		},
 	}
@@ -42,7 +45,10 @@ func domains() table[tenancy.Domain] {
 		kind: kindDomain, name: "domain",
 		fields: func(d tenancy.Domain) []string { return []string{string(d.Organization), d.Name} },
 		indexes: func(d tenancy.Domain) []index {
-			var ixs []index
+			ixs := []index{{kindDomainByName, []string{d.Name, string(d.Organization)}, false}}
+			if d.ID != "" {
+				ixs = append(ixs, index{kindDomainByID, []string{string(d.ID)}, false})
+			}
 			if d.State == tenancy.DomainVerified {
 				ixs = append(ixs, index{kindVerifiedDomain, []string{d.Name}, true})
 			}
@@ -59,7 +65,7 @@ func connections() table[tenancy.Connection] {
 		kind: kindConnection, name: "connection",
 		fields: func(c tenancy.Connection) []string { return []string{string(c.Organization), string(c.ID)} },
 		indexes: func(c tenancy.Connection) []index {
-			return []index{{kindConnectionName, []string{string(c.Organization), c.Name}, true}}
+			return []index{{kindConnectionName, []string{string(c.Organization), c.Name}, true}, {kindConnectionByID, []string{string(c.ID)}, false}}
 		},
 	}
 }
@@ -77,8 +83,14 @@ func samlStates() table[tenancy.SAMLState] {
 func users() table[tenancy.User] {
 	return table[tenancy.User]{
 		kind: kindUser, name: "user",
-		fields:  func(u tenancy.User) []string { return []string{string(u.ID)} },
-		indexes: func(u tenancy.User) []index { return []index{{kindEmail, []string{u.Email}, true}} },
+		fields: func(u tenancy.User) []string { return []string{string(u.ID)} },
+		indexes: func(u tenancy.User) []index {
+			ixs := []index{{kindEmail, []string{u.Email}, true}}
+			if u.ExternalID != "" {
+				ixs = append(ixs, index{kindUserByExternalID, []string{u.ExternalID}, true})
+			}
+			return ixs
+		},
 	}
 }
 
@@ -97,7 +109,13 @@ func memberships() table[tenancy.Membership] {
 		kind: kindMembership, name: "membership",
 		fields: func(m tenancy.Membership) []string { return []string{string(m.Organization), string(m.User)} },
 		indexes: func(m tenancy.Membership) []index {
-			return []index{{kindMembershipByUser, []string{string(m.User), string(m.Organization)}, false}}
+			ixs := []index{{kindMembershipByUser, []string{string(m.User), string(m.Organization)}, false}}
+			if m.ID != "" {
+				ixs = append(ixs, index{kindMembershipByID, []string{string(m.ID)}, false},
+					index{kindMembershipInOrganization, []string{string(m.Organization), string(m.ID)}, false},
+					index{kindMembershipOfUser, []string{string(m.User), string(m.ID)}, false})
+			}
+			return ixs
 		},
 	}
 }
@@ -164,5 +182,28 @@ func signingKeys() table[session.SigningKey] {
 	return table[session.SigningKey]{
 		kind: kindSigningKey, name: "signing key",
 		fields: func(k session.SigningKey) []string { return []string{k.ID} },
+	}
+}
+
+func apiKeys() table[session.APIKey] {
+	return table[session.APIKey]{
+		kind: kindAPIKey, name: "API key",
+		fields:  func(k session.APIKey) []string { return []string{string(k.ID)} },
+		indexes: func(k session.APIKey) []index { return []index{{kindAPIKeyByHash, []string{k.Hash.String()}, true}} },
+	}
+}
+
+func replays() table[session.Replay] {
+	return table[session.Replay]{
+		kind: kindReplay, name: "kept answer",
+		fields:  func(r session.Replay) []string { return []string{string(r.Key), r.Name.String()} },
+		expires: func(r session.Replay) time.Time { return r.ExpiresAt },
+	}
+}
+
+func permissions() table[tenancy.Permission] {
+	return table[tenancy.Permission]{
+		kind: kindPermission, name: "permission",
+		fields: func(p tenancy.Permission) []string { return []string{p.Slug} },
 	}
 }

@@ -193,6 +193,25 @@ func StartCheck(tx Tx, org OrgID, name string, by audit.Actor, now time.Time) (C
 	return take(tx, d, now)
 }
 
+// RestartProof has the record of a domain looked for soon, whenever it was due. One that failed is pending
+// again. It returns an error wrapping [ErrState] for a domain that is verified.
+func RestartProof(tx Tx, org OrgID, name string, by audit.Actor, now time.Time) (Domain, error) {
+	d, err := tx.Domain(org, name)
+	switch {
+	case err != nil:
+		return Domain{}, err
+	case d.State == DomainVerified:
+		return Domain{}, fmt.Errorf("%s is verified: %w", name, ErrState)
+	case PublicMailDomain(name):
+		return Domain{}, fmt.Errorf("%s: %w", name, ErrPublicDomain)
+	case d.State == DomainFailed, d.Token == "":
+		d.await(now)
+		return d, putDomain(tx, &d, audit.DomainUpdated, by, now)
+	}
+	d.Checks.Next = now.UTC()
+	return d, tx.PutDomain(d)
+}
+
 // Conclude says what came of a check: what was seen, and why in a word. It returns the domain as it is
 // afterwards. If somebody has taken the check anew since, or the domain is another by now, it
 // returns an error wrapping [ErrState] and changes nothing.

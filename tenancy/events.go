@@ -5,69 +5,19 @@ import (
 	"time"
 
 	"github.com/orgate/orgate/audit"
-	"github.com/orgate/orgate/policy"
 )
-
-// What events say of an object: the object of the API, after the change, without secrets.
-
-type organizationData struct {
-	Object    string       `json:"object"`
-	ID        OrgID        `json:"id"`
-	Name      string       `json:"name"`
-	Slug      Slug         `json:"slug"`
-	Domains   []domainData `json:"domains"`
-	Suspended bool         `json:"suspended"`
-	CreatedAt time.Time    `json:"created_at"`
-	UpdatedAt time.Time    `json:"updated_at"`
-}
-
-type domainData struct {
-	Object       string      `json:"object"`
-	ID           DomainID    `json:"id"`
-	Organization OrgID       `json:"organization_id"`
-	Domain       string      `json:"domain"`
-	State        DomainState `json:"state"`
-	Strategy     string      `json:"verification_strategy"`
-	// Prefix and Token are of the record that everybody can read once it is set.
-	Prefix    string    `json:"verification_prefix,omitzero"`
-	Token     string    `json:"verification_token,omitzero"`
-	CreatedAt time.Time `json:"created_at"`
-	UpdatedAt time.Time `json:"updated_at"`
-}
 
 // failureData is what the API sends when a domain failed.
 type failureData struct {
-	Reason string     `json:"reason"`
-	Domain domainData `json:"organization_domain"`
+	Reason string       `json:"reason"`
+	Domain DomainObject `json:"organization_domain"`
 }
 
 // lapsingData is a domain whose record is gone.
 type lapsingData struct {
-	domainData
+	DomainObject
 	MissingSince time.Time `json:"missing_since"`
 	LapsesAt     time.Time `json:"lapses_at"`
-}
-
-type connectionData struct {
-	Object       string       `json:"object"`
-	ID           ConnectionID `json:"id"`
-	Organization OrgID        `json:"organization_id"`
-	Type         string       `json:"connection_type"`
-	Name         string       `json:"name"`
-	State        string       `json:"state"`
-	CreatedAt    time.Time    `json:"created_at"`
-	UpdatedAt    time.Time    `json:"updated_at"`
-}
-
-type userData struct {
-	Object        string     `json:"object"`
-	ID            UserID     `json:"id"`
-	Email         string     `json:"email"`
-	EmailVerified bool       `json:"email_verified"`
-	Name          *string    `json:"name"`
-	LastSignInAt  *time.Time `json:"last_sign_in_at"`
-	CreatedAt     time.Time  `json:"created_at"`
-	UpdatedAt     time.Time  `json:"updated_at"`
 }
 
 type identityData struct {
@@ -79,96 +29,44 @@ type identityData struct {
 	Email        string       `json:"email"`
 }
 
-type membershipData struct {
-	Object           string          `json:"object"`
-	ID               MembershipID    `json:"id"`
-	User             UserID          `json:"user_id"`
-	Organization     OrgID           `json:"organization_id"`
-	Status           policy.Standing `json:"status"`
-	Role             roleSlug        `json:"role"`
-	Roles            []roleSlug      `json:"roles"`
-	Attributes       map[string]any  `json:"custom_attributes"`
-	DirectoryManaged bool            `json:"directory_managed"`
-	CreatedAt        time.Time       `json:"created_at"`
-	UpdatedAt        time.Time       `json:"updated_at"`
-}
-
-type roleSlug struct {
-	Slug string `json:"slug"`
-}
-
-type roleData struct {
-	Object       string   `json:"object"`
-	Organization OrgID    `json:"organization_id,omitzero"`
-	Slug         string   `json:"slug"`
-	Name         string   `json:"name"`
-	Permissions  []string `json:"permissions"`
-}
-
 func recordOrganization(tx Tx, name string, o Organization, by audit.Actor, now time.Time) error {
-	d := organizationData{"organization", o.ID, o.Name, o.Slug, []domainData{}, o.Suspended, o.CreatedAt, o.UpdatedAt}
-	for dom, err := range tx.Domains(o.ID) {
-		if err != nil {
-			return err
-		}
-		d.Domains = append(d.Domains, dataOfDomain(dom))
+	d, err := ShowOrganization(tx, o)
+	if err != nil {
+		return err
 	}
 	e := audit.New(name, by, now)
 	e.Organization = string(o.ID)
 	return audit.Record(tx, e, d)
 }
 
-func dataOfDomain(d Domain) domainData {
-	data := domainData{
-		Object: "organization_domain", ID: d.ID, Organization: d.Organization, Domain: d.Name, State: d.State, Strategy: d.Strategy,
-		CreatedAt: d.CreatedAt, UpdatedAt: d.UpdatedAt,
-	}
-	if d.Token != "" {
-		data.Prefix, data.Token = ChallengePrefix, d.Token
-	}
-	return data
-}
-
 func recordDomain(tx Tx, name string, d Domain, by audit.Actor, now time.Time) error {
 	e := audit.New(name, by, now)
 	e.Organization = string(d.Organization)
-	return audit.Record(tx, e, dataOfDomain(d))
+	return audit.Record(tx, e, ShowDomain(d))
 }
 
 func recordFailure(tx Tx, d Domain, reason string, by audit.Actor, now time.Time) error {
 	e := audit.New(audit.DomainVerificationFailed, by, now)
 	e.Organization = string(d.Organization)
-	return audit.Record(tx, e, failureData{reason, dataOfDomain(d)})
+	return audit.Record(tx, e, failureData{reason, ShowDomain(d)})
 }
 
 func recordLapsing(tx Tx, d Domain, by audit.Actor, now time.Time) error {
 	e := audit.New(audit.DomainLapsing, by, now)
 	e.Organization = string(d.Organization)
-	return audit.Record(tx, e, lapsingData{dataOfDomain(d), d.Checks.MissingSince, d.Checks.LapsesAt()})
+	return audit.Record(tx, e, lapsingData{ShowDomain(d), d.Checks.MissingSince, d.Checks.LapsesAt()})
 }
 
 func recordConnection(tx Tx, name string, c Connection, by audit.Actor, now time.Time) error {
-	kinds := map[string]string{"oidc": "GenericOIDC", "saml": "GenericSAML"}
-	state := "active"
-	if c.Disabled {
-		state = "inactive"
-	}
 	e := audit.New(name, by, now)
 	e.Organization, e.Connection = string(c.Organization), string(c.ID)
-	return audit.Record(tx, e, connectionData{"connection", c.ID, c.Organization, kinds[c.Type], c.Name, state, c.CreatedAt, c.UpdatedAt})
+	return audit.Record(tx, e, ShowConnection(c))
 }
 
 func recordUser(tx Tx, name string, u User, by audit.Actor, now time.Time) error {
-	d := userData{Object: "user", ID: u.ID, Email: u.Email, EmailVerified: u.EmailVerified, CreatedAt: u.CreatedAt, UpdatedAt: u.UpdatedAt}
-	if u.Name != "" {
-		d.Name = &u.Name
-	}
-	if !u.LastSignInAt.IsZero() {
-		d.LastSignInAt = &u.LastSignInAt
-	}
 	e := audit.New(name, by, now)
 	e.User = string(u.ID)
-	return audit.Record(tx, e, d)
+	return audit.Record(tx, e, ShowUser(u))
 }
 
 func recordIdentity(tx Tx, name string, i Identity, by audit.Actor, now time.Time) error {
@@ -178,22 +76,9 @@ func recordIdentity(tx Tx, name string, i Identity, by audit.Actor, now time.Tim
 }
 
 func recordMembership(tx Tx, name string, m Membership, by audit.Actor, now time.Time) error {
-	d := membershipData{
-		Object: "organization_membership", ID: m.ID, User: m.User, Organization: m.Organization, Status: m.Status,
-		Roles: []roleSlug{}, Attributes: m.Attributes, DirectoryManaged: m.RoleSource == RoleDirectory, CreatedAt: m.CreatedAt, UpdatedAt: m.UpdatedAt,
-	}
-	for _, r := range m.Roles {
-		d.Roles = append(d.Roles, roleSlug{r})
-	}
-	if len(d.Roles) > 0 {
-		d.Role = d.Roles[0]
-	}
-	if d.Attributes == nil {
-		d.Attributes = map[string]any{}
-	}
 	e := audit.New(name, by, now)
 	e.Organization, e.User = string(m.Organization), string(m.User)
-	return audit.Record(tx, e, d)
+	return audit.Record(tx, e, ShowMembership(m))
 }
 
 // invitationData is without token and URL: whoever reads events must not be able to accept.
@@ -237,13 +122,9 @@ func given[T comparable](v T) *T {
 }
 
 func recordRole(tx Tx, names [2]string, r Role, by audit.Actor, now time.Time) error {
-	d := roleData{"role", r.Organization, r.Slug, r.Name, r.Permissions}
-	name := names[0]
+	d, name := ShowRole(r), names[0]
 	if r.Organization != "" {
 		name, d.Object = names[1], "organization_role"
-	}
-	if d.Permissions == nil {
-		d.Permissions = []string{}
 	}
 	e := audit.New(name, by, now)
 	e.Organization = string(r.Organization)

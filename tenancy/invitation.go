@@ -167,6 +167,7 @@ type InvitationTx interface {
 	InvitationsOf(OrgID) iter.Seq2[Invitation, error]
 	Invitations() iter.Seq2[Invitation, error] // all, by id
 	PutInvitation(Invitation) error
+	DeleteInvitation(InvitationID) error
 }
 
 // NewInvitation is what [Invite] is asked for.

@@ -413,17 +413,18 @@ func TestTheTokenIsNeitherInRowsNorInEvents(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	written := string(row) + fmt.Sprintf("%v %+v %#v %s", token, token, token, token)
+	var written strings.Builder
+	written.WriteString(string(row) + fmt.Sprintf("%v %+v %#v %s", token, token, token, token))
 	asJSON, _ := json.Marshal(token)
-	written += string(asJSON)
+	written.WriteString(string(asJSON))
 	for _, e := range w.changes() {
-		written += string(e.Data)
+		written.WriteString(string(e.Data))
 		if strings.Contains(string(e.Data), token.Hash()) {
 			t.Errorf("the hash is in %s", e.Data)
 		}
 	}
-	if strings.Contains(written, token.Reveal()) || !strings.Contains(written, `"state":"pending"`) || strings.Contains(written, "accept_invitation_url") {
-		t.Errorf("written: %s", written)
+	if strings.Contains(written.String(), token.Reveal()) || !strings.Contains(written.String(), `"state":"pending"`) || strings.Contains(written.String(), "accept_invitation_url") {
+		t.Errorf("written: %s", written.String())
 	}
 	for _, s := range []string{"", "x", token.Reveal()[:42], token.Reveal() + "A", strings.Repeat("=", 43), "invitation_0123456789"} {
 		if _, ok := tenancy.ParseInvitationToken(s); ok {

@@ -15,7 +15,8 @@ import (
 // returns it as it is now. Its times are kept here, and whether it is suspended is for
 // [Suspend] and [Resume]. Nothing is written if nothing changes.
 //
-// It returns an error wrapping [ErrTaken] if the slug or a host is another's.
+// It returns an error wrapping [ErrTaken] if the slug or a host is another's, and
+// [ErrExternalIDTaken] if the external id is.
 func SaveOrganization(tx Tx, o Organization, by audit.Actor, now time.Time) (Organization, error) {
 	if _, err := ParseSlug(string(o.Slug)); err != nil {
 		return Organization{}, err
@@ -27,22 +28,39 @@ func SaveOrganization(tx Tx, o Organization, by audit.Actor, now time.Time) (Org
 			return Organization{}, fmt.Errorf("host %q is not canonical: want %q", clip(h), c)
 		}
 	}
+	if err := checkOrganizationIDs(tx, o); err != nil {
+		return Organization{}, err
+	}
 	o = tidy(o)
 	if o.ID == "" {
 		o.ID = OrgID(id.New("org", now))
-		o.CreatedAt, o.UpdatedAt, o.Suspended = now.UTC(), now.UTC(), false
+		o.CreatedAt, o.UpdatedAt, o.Suspended, o.Deleting = now.UTC(), now.UTC(), false, false
 		return o, putOrganization(tx, audit.OrganizationCreated, o, by, now)
 	}
 	old, err := tx.Organization(o.ID)
 	if err != nil {
 		return Organization{}, err
 	}
-	o.CreatedAt, o.UpdatedAt, o.Suspended = old.CreatedAt, old.UpdatedAt, old.Suspended
+	o.CreatedAt, o.UpdatedAt, o.Suspended, o.Deleting = old.CreatedAt, old.UpdatedAt, old.Suspended, old.Deleting
 	if same(o, old) {
 		return old, nil
 	}
 	o.UpdatedAt = now.UTC()
 	return o, putOrganization(tx, audit.OrganizationUpdated, o, by, now)
+}
+
+// checkOrganizationIDs checks what the app keeps at o for itself.
+func checkOrganizationIDs(tx Tx, o Organization) error {
+	if err := errors.Join(o.Metadata.check(), checkExternalID(o.ExternalID)); err != nil || o.ExternalID == "" {
+		return err
+	}
+	switch other, err := tx.OrganizationByExternalID(o.ExternalID); {
+	case err == nil && other.ID != o.ID:
+		return ErrExternalIDTaken
+	case err != nil && !errors.Is(err, ErrNotFound):
+		return err
+	}
+	return nil
 }
 
 // Suspend locks everybody out of the organization. Nothing is deleted.
@@ -75,6 +93,9 @@ func setSuspended(tx Tx, org OrgID, suspended bool, by audit.Actor, now time.Tim
 	o, err := tx.Organization(org)
 	if err != nil || o.Suspended == suspended {
 		return err
+	}
+	if o.Deleting {
+		return fmt.Errorf("organization is being deleted: %w", ErrState)
 	}
 	o.Suspended, o.UpdatedAt = suspended, now.UTC()
 	name := audit.OrganizationResumed
@@ -111,6 +132,9 @@ func tidy(o Organization) Organization {
 	}
 	if len(o.GroupRoles) == 0 {
 		o.GroupRoles = nil
+	}
+	if len(o.Metadata) == 0 {
+		o.Metadata = nil
 	}
 	if len(o.Managed) == 0 {
 		o.Managed = nil

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/orgate/orgate/audit"
+	"github.com/orgate/orgate/internal/id"
 )
 
 // MemberRole is the role that every installation has.
@@ -48,14 +49,17 @@ func SaveRole(tx Tx, r Role, by audit.Actor, now time.Time) error {
 		r.Permissions = nil
 	}
 	names := [2]string{audit.RoleUpdated, audit.OrganizationRoleUpdated}
-	switch old, err := tx.Role(r.Organization, r.Slug); {
+	old, err := tx.Role(r.Organization, r.Slug)
+	switch r.ID, r.CreatedAt, r.UpdatedAt = old.ID, old.CreatedAt, old.UpdatedAt; {
 	case errors.Is(err, ErrNotFound):
 		names = [2]string{audit.RoleCreated, audit.OrganizationRoleCreated}
+		r.ID, r.CreatedAt = RoleID(id.New("role", now)), now.UTC()
 	case err != nil:
 		return err
 	case same(r, old):
 		return nil
 	}
+	r.UpdatedAt = now.UTC()
 	if err := tx.PutRole(r); err != nil {
 		return err
 	}

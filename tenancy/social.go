@@ -3,6 +3,7 @@ package tenancy
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -22,6 +23,12 @@ type SocialAssertion struct {
 // [Identity], in a session's proof, and in what is known of the provider's session. The
 // organization beside it is empty. No organization's connection is called so.
 func SocialConnection(provider string) ConnectionID { return ConnectionID("social:" + provider) }
+
+// SocialProvider returns the provider that a connection stands for; ok is false for a connection
+// of an organization.
+func SocialProvider(c ConnectionID) (provider string, ok bool) {
+	return strings.CutPrefix(string(c), string(SocialConnection("")))
+}
 
 // A SocialArrival is the outcome of [SocialSignIn].
 type SocialArrival struct {

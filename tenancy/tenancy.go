@@ -36,6 +36,10 @@ type (
 	UserID string
 	// MembershipID is om_…
 	MembershipID string
+	// RoleID is role_…
+	RoleID string
+	// PermissionID is perm_…
+	PermissionID string
 )
 
 // What goes wrong below the line. Edges map these to statuses and texts.
@@ -92,6 +96,12 @@ type Organization struct {
 	Hosts []string `json:"hosts,omitzero"`
 	// Upstreams are this organization's own instances: app name → URL.
 	Upstreams map[string]string `json:"upstreams,omitzero"`
+	// ExternalID is the app's own id of it; unique, if there is one.
+	ExternalID string   `json:"external_id,omitzero"`
+	Metadata   Metadata `json:"metadata,omitzero"`
+	// Deleting: somebody has said that it shall be deleted, and that is not finished. It is suspended
+	// meanwhile, and not found.
+	Deleting bool `json:"deleting,omitzero"`
 	// Suspended: it left the YAML. Nobody gets in; nothing is deleted.
 	Suspended bool `json:"suspended,omitzero"`
 
@@ -183,6 +193,11 @@ type User struct {
 	Email         string    `json:"email"`
 	EmailVerified bool      `json:"email_verified"`
 	Name          string    `json:"name,omitzero"`
+	FirstName     string    `json:"first_name,omitzero"`
+	LastName      string    `json:"last_name,omitzero"`
+	ExternalID    string    `json:"external_id,omitzero"` // the app's own id; unique, if there is one
+	Metadata      Metadata  `json:"metadata,omitzero"`
+	Locale        string    `json:"locale,omitzero"`
 	LastSignInAt  time.Time `json:"last_sign_in_at,omitzero"`
 	CreatedAt     time.Time `json:"created_at"`
 	UpdatedAt     time.Time `json:"updated_at"`
@@ -233,11 +248,15 @@ type Membership struct {
 // the installation. Priority is its place in the order of definition: the role
 // defined first has priority 0, which is the highest.
 type Role struct {
-	Organization OrgID    `json:"organization_id,omitzero"`
-	Slug         string   `json:"slug"`
-	Name         string   `json:"name,omitzero"`
-	Permissions  []string `json:"permissions,omitzero"`
-	Priority     int      `json:"priority"`
+	ID           RoleID    `json:"id,omitzero"`
+	Organization OrgID     `json:"organization_id,omitzero"`
+	Slug         string    `json:"slug"`
+	Name         string    `json:"name,omitzero"`
+	Description  string    `json:"description,omitzero"`
+	Permissions  []string  `json:"permissions,omitzero"`
+	Priority     int       `json:"priority"`
+	CreatedAt    time.Time `json:"created_at,omitzero"`
+	UpdatedAt    time.Time `json:"updated_at,omitzero"`
 }
 
 // Tx is the part of a transaction that this package needs. A getter returns an
@@ -245,6 +264,7 @@ type Role struct {
 // returns an error wrapping [ErrTaken] where a unique field belongs to another.
 type Tx interface {
 	audit.Tx
+	Lists
 
 	Organization(OrgID) (Organization, error)
 	OrganizationBySlug(Slug) (Organization, error)

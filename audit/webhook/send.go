@@ -258,7 +258,7 @@ func (r *reader) body(tx store.Tx, d hook.Delivery) ([]byte, error) {
 	}
 	b, err := audit.Render(e)
 	if err != nil {
-		return nil, nil // what can't be shown is not worth that all others wait for it
+		return nil, nil //nolint:nilerr // what can't be shown is not worth that all others wait for it
 	}
 	return b, nil
 }

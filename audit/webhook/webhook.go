@@ -33,9 +33,9 @@ import (
 )
 
 const (
-	// Timeout is how long a receiver may take, from the first byte out to the last byte in, and
-	// MaxAnswer how long its answer may be.
-	Timeout   = 10 * time.Second
+	// Timeout is how long a receiver may take, from the first byte out to the last byte in.
+	Timeout = 10 * time.Second
+	// MaxAnswer is how long its answer may be.
 	MaxAnswer = 64 << 10
 
 	// leaseLife is how long whoever delivers may say nothing before another takes over.

@@ -11,7 +11,7 @@
 //   - sso/upkeep: metadata, keys and certificates of SAML connections
 //   - domain, internal/dnsproof: the proof of an e-mail domain, and its loss
 //   - config, config/apply: the YAML, and its way into the store
-//   - web, internal/page: what people see
+//   - web, internal/page: what people see; api: what programs ask
 //
 // The serve command is in serve.go: the order there is the order of things that need each
 // other.

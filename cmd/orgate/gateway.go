@@ -95,6 +95,9 @@ func open(ctx context.Context, c *config.Config, log *slog.Logger) (g *gateway, 
 			err = errors.Join(err, opened.Close())
 		}
 	}()
+	if err := g.store.Reindex(ctx); err != nil {
+		return nil, err
+	}
 	if g.box, err = openBox(c); err != nil {
 		return nil, err
 	}
@@ -239,7 +242,7 @@ func needsRestart(a, b *config.Config) (keys []string) {
 		}
 	}
 	differs(a.Listen != b.Listen, "listen")
-	differs(a.Management != b.Management, "management")
+	differs(a.Management.Listen != b.Management.Listen || a.Management.Pprof != b.Management.Pprof, "management")
 	differs((a.TLS == nil) != (b.TLS == nil), "tls")
 	differs((a.Store.Postgres == nil) != (b.Store.Postgres == nil) ||
 		a.Store.Postgres != nil && *a.Store.Postgres != *b.Store.Postgres ||

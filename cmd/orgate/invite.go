@@ -142,7 +142,7 @@ func createInvitation(tx store.Tx, o operating, args url.Values) (string, error)
 	}
 	n := tenancy.NewInvitation{Email: args.Get("email"), Roles: args["role"], ExpiresInDays: &days}
 	if args.Get("org") != "" {
-		org, err := organizationOf(tx, args)
+		org, err := organizationOf(tx, args.Get("org"))
 		if err != nil {
 			return "", err
 		}
@@ -204,7 +204,7 @@ const maxListed = 200
 func listInvitations(tx store.Tx, o operating, args url.Values) (string, error) {
 	seq, of := tx.Invitations(), "anybody"
 	if args.Get("org") != "" {
-		org, err := organizationOf(tx, args)
+		org, err := organizationOf(tx, args.Get("org"))
 		if err != nil {
 			return "", err
 		}

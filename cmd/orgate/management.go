@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/pprof"
@@ -10,11 +11,14 @@ import (
 	"strings"
 	"time"
 
+	"github.com/orgate/orgate/api"
 	"github.com/orgate/orgate/internal/endpoint"
 	"github.com/orgate/orgate/internal/page"
 	"github.com/orgate/orgate/internal/telemetry"
 	"github.com/orgate/orgate/internal/text"
+	"github.com/orgate/orgate/session"
 	"github.com/orgate/orgate/store"
+	"github.com/orgate/orgate/tenancy"
 )
 
 // managementRoutes are health, metrics and, if asked for, profiles.
@@ -42,14 +46,46 @@ func (g *gateway) managementRoutes(withProfiles bool) []endpoint.Route {
 // managementServer is the listener for operators.
 func (g *gateway) managementServer() (*http.Server, error) {
 	c := g.config().Management
-	h, err := endpoint.New(g.managementRoutes(c.Pprof), endpoint.Options{
+	programs, err := g.managementAPI()
+	if err != nil {
+		return nil, err
+	}
+	operators, err := endpoint.New(g.managementRoutes(c.Pprof), endpoint.Options{
 		Guards:   map[endpoint.Access]endpoint.Guard{endpoint.Operator: onlyHost(c.Listen)},
 		Renderer: page.Errors{}, Logger: g.log,
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &http.Server{Handler: withID(h), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10}, nil
+	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch first, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/"); first {
+		case "", "healthz", "readyz", "metrics", "debug":
+			operators.ServeHTTP(w, r)
+		default:
+			programs.ServeHTTP(w, r)
+		}
+	})
+	return &http.Server{
+		Handler: withID(h), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: time.Minute, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
+		ErrorLog: slog.NewLogLogger(g.log.Handler(), slog.LevelWarn),
+	}, nil
+}
+
+// managementAPI is what programs ask.
+func (g *gateway) managementAPI() (*api.API, error) {
+	return api.New(api.Options{
+		Store: g.store, Logger: g.log, Admit: onlyHost(g.config().Management.Listen),
+		RolesAt: func() tenancy.Origin { return g.config().RolesAt },
+		Rules:   func() tenancy.Rules { return g.config().Rules() },
+		Limits:  func() session.Limits { return limits(g.config()) },
+	})
+}
+
+// finishRemovals deletes what of organizations a process before this one has left.
+func (g *gateway) finishRemovals(ctx context.Context) {
+	if err := api.FinishRemovals(ctx, g.store, time.Now); err != nil && ctx.Err() == nil {
+		g.log.ErrorContext(ctx, "organizations that are to be deleted are not gone yet; the next start goes on", "cause", err)
+	}
 }
 
 func withID(h http.Handler) http.Handler {

@@ -42,7 +42,7 @@ apps: [{ name: app, host: "{org}.localhost", upstream: "http://127.0.0.1:3000" }
 			return w.Code
 		}
 		profiles := map[bool]int{false: 404, true: 200}[pprof]
-		for path, want := range map[string]int{"/healthz": 200, "/metrics": 200, "/debug/pprof/": profiles, "/debug/pprof/cmdline": profiles, "/readyz": 503} {
+		for path, want := range map[string]int{"/healthz": 200, "/metrics": 200, "/debug/pprof/": profiles, "/debug/pprof/cmdline": profiles, "/readyz": 503, "/events": 401, "/user_management/users": 401} {
 			for _, host := range []string{"127.0.0.1:9090", "localhost:9090", "[::1]:9090"} {
 				if got := get(s.Handler, host, path); got != want {
 					t.Errorf("pprof: %v: %s%s: %d, want %d", pprof, host, path, got, want)

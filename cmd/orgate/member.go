@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"net/url"
 
@@ -46,18 +45,9 @@ func operateFor(c *cobra.Command, file, name, email string, args url.Values) err
 	return operateOn(c, file, name, args)
 }
 
-// organizationOf returns the organization that is named.
-func organizationOf(tx store.Tx, args url.Values) (tenancy.Organization, error) {
-	org, err := tx.OrganizationBySlug(tenancy.Slug(args.Get("org")))
-	if errors.Is(err, tenancy.ErrNotFound) {
-		err = fmt.Errorf("there is no organization %q in the store; serve writes those of the configuration to it at its start", args.Get("org"))
-	}
-	return org, err
-}
-
 // addMember makes the person an active member; with an empty role, with the default one.
 func addMember(tx store.Tx, o operating, args url.Values) (string, error) {
-	org, err := organizationOf(tx, args)
+	org, err := organizationOf(tx, args.Get("org"))
 	if err != nil {
 		return "", err
 	}

@@ -44,6 +44,7 @@ func operations() map[string]operation {
 		"invite create": createInvitation, "invite list": listInvitations, "invite resend": resendInvitation, "invite revoke": revokeInvitation,
 		"webhook create": createWebhook, "webhook list": listWebhooks, "webhook enable": enableWebhook, "webhook disable": disableWebhook,
 		"webhook rotate": rotateWebhook, "webhook delete": deleteWebhook, "webhook redeliver": redeliverWebhooks,
+		"api-key create": createAPIKey, "api-key list": listAPIKeys, "api-key revoke": revokeAPIKey,
 	}
 }
 

@@ -38,8 +38,12 @@ apps: [{ name: app, host: "{org}.localhost", upstream: "http://127.0.0.1:3000" }
 	if err != nil {
 		t.Fatal(err)
 	}
+	programs, err := g.managementAPI()
+	if err != nil {
+		t.Fatal(err)
+	}
 	var lines []string
-	for _, r := range slices.Concat(g.proxy.Routes(), login, g.managementRoutes(true)) {
+	for _, r := range slices.Concat(g.proxy.Routes(), login, g.managementRoutes(true), programs.Routes()) {
 		crossSite := ""
 		if r.CrossSite {
 			crossSite = ", from any site"

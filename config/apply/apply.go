@@ -22,6 +22,7 @@ import (
 	"github.com/orgate/orgate/audit/hook"
 	"github.com/orgate/orgate/config"
 	"github.com/orgate/orgate/internal/seal"
+	"github.com/orgate/orgate/session"
 	"github.com/orgate/orgate/store"
 	"github.com/orgate/orgate/tenancy"
 )
@@ -45,14 +46,14 @@ func Apply(ctx context.Context, st *store.Store, c *config.Config, box *seal.Box
 	if err := r.plan(c); err != nil {
 		return Report{}, err
 	}
-	if err := r.roles(c.Roles); err != nil {
+	if err := r.roles(c.Roles, c.RolesAt != (tenancy.Origin{})); err != nil {
 		return Report{}, fmt.Errorf("roles: %w", err)
 	}
 	if err := r.webhooks(c.Webhooks); err != nil {
 		return Report{}, fmt.Errorf("webhooks: %w", err)
 	}
 	// Out first, then in: a host or a domain can go from one organization to another.
-	for _, step := range []func() error{r.suspend, r.release, r.save, r.relocate} {
+	for _, step := range []func() error{r.suspend, r.release, r.save, r.relocate, func() error { return r.apiKeys(c.Management.APIKeys) }} {
 		if err := step(); err != nil {
 			return Report{}, err
 		}
@@ -99,9 +100,17 @@ func inBatches[T any](r *run, list []T, f func(store.Tx, T) error) error {
 }
 
 // roles makes the roles of the installation those of the YAML. A role that left it is
-// removed: memberships keep its name, and get back what it gave when it comes back.
-func (r *run) roles(roles []config.Role) error {
+// removed: memberships keep its name, and get back what it gave when it comes back. Where the YAML gives none
+// they are the API's, and only what must be there is made.
+func (r *run) roles(roles []config.Role, given bool) error {
 	return r.store.Update(r.ctx, func(tx store.Tx) error {
+		if !given {
+			none, err := missing(roleThere(tx, tenancy.MemberRole))
+			if none {
+				err = tenancy.SaveRole(tx, tenancy.Role{Slug: tenancy.MemberRole}, actor, r.now)
+			}
+			return err
+		}
 		var gone []string
 		for role, err := range tx.Roles("") {
 			if err != nil {
@@ -135,6 +144,39 @@ func (r *run) webhooks(hooks []config.Webhook) error {
 		wishes = append(wishes, hook.Wish{URL: &h.URL, Events: h.Events, Secret: h.Secret.Reveal()})
 	}
 	return r.store.Update(r.ctx, func(tx store.Tx) error { return hook.Manage(tx, rules, wishes, actor, r.now) })
+}
+
+func roleThere(tx store.Tx, slug string) error {
+	_, err := tx.Role("", slug)
+	return err
+}
+
+// apiKeys makes the keys for the API that the YAML gives those of the YAML.
+func (r *run) apiKeys(keys []config.APIKey) error {
+	return r.store.Update(r.ctx, func(tx store.Tx) error {
+		var want []session.APIKey
+		for _, k := range keys {
+			w := session.APIKey{Name: k.Name, Hash: k.Sum(), ReadOnly: k.ReadOnly}
+			if k.Organization != "" {
+				o, err := tx.OrganizationBySlug(k.Organization)
+				if err != nil {
+					return keyFault(k, err)
+				}
+				w.Organization = o.ID
+			}
+			want = append(want, w)
+		}
+		return session.SetConfiguredAPIKeys(tx, want, actor, r.now)
+	})
+}
+
+// keyFault says which key names an organization that is not there. To leave the organization out would make it a
+// key for everything.
+func keyFault(k config.APIKey, err error) error {
+	if errors.Is(err, tenancy.ErrNotFound) {
+		return fmt.Errorf("management.api_keys: %s is for the organization %q, which is neither in the configuration nor in the store", k.Name, k.Organization)
+	}
+	return err
 }
 
 func (r *run) suspend() error {

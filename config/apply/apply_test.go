@@ -3,6 +3,8 @@ package apply_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"maps"
@@ -16,6 +18,7 @@ import (
 	"github.com/orgate/orgate/config"
 	"github.com/orgate/orgate/config/apply"
 	"github.com/orgate/orgate/internal/seal"
+	"github.com/orgate/orgate/session"
 	"github.com/orgate/orgate/store"
 	"github.com/orgate/orgate/store/storetest"
 	"github.com/orgate/orgate/tenancy"
@@ -609,5 +612,138 @@ func TestWebhooksOfTheYAMLAreManagedByIt(t *testing.T) {
 	}
 	if es := endpoints(); len(es) != 1 || es[0].Managed || !es[0].Disabled {
 		t.Errorf("it left the YAML: %+v", es)
+	}
+}
+
+// Keys of the YAML are good while it gives them, and none is for everything because its organization is not there.
+func TestTheYAMLGivesAPIKeysAndTakesThemAway(t *testing.T) {
+	in := install(t)
+	hash := func(secret string) string {
+		sum := sha256.Sum256([]byte(secret))
+		return hex.EncodeToString(sum[:])
+	}
+	with := func(keys string) string {
+		return strings.Replace(base, "apps:", "management: { api_keys: ["+keys+"] }\napps:", 1) + "  - slug: acme\n"
+	}
+	must := func(keys string, want ...string) {
+		t.Helper()
+		if _, err := in.try(with(keys)); err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, e := range in.events {
+			if strings.Contains(e.Name, "api_key") {
+				got = append(got, e.Name)
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: events %q, want %q", keys, got, want)
+		}
+	}
+	find := func(secret string) (k session.APIKey, err error) {
+		in.view(func(tx store.Tx) error {
+			k, _, err = session.FindAPIKey(tx, session.SecretOf(secret), in.now)
+			return nil
+		})
+		return k, err
+	}
+	a, b := "{ name: a, hash: sha256:"+hash("sk_a")+" }", "{ name: b, hash: sha256:"+hash("sk_b")+", organization: acme, read_only: true }"
+	must(a+","+b, audit.APIKeyCreated, audit.APIKeyCreated)
+	must(a + "," + b)
+	all, err := find("sk_a")
+	one, err2 := find("sk_b")
+	if err != nil || err2 != nil || all.Organization != "" || all.ReadOnly || one.Organization == "" || !one.ReadOnly {
+		t.Errorf("%+v %v, %+v %v", all, err, one, err2)
+	}
+	err = in.store.Update(t.Context(), func(tx store.Tx) error { return session.RevokeAPIKey(tx, all.ID, audit.System, in.now) })
+	if !errors.Is(err, session.ErrConfigured) {
+		t.Errorf("revoked otherwise: %v", err)
+	}
+	must(b, audit.APIKeyRevoked)
+	if _, err := find("sk_a"); !errors.Is(err, session.ErrEnded) {
+		t.Errorf("taken out: %v", err)
+	}
+	must(a+","+b, audit.APIKeyCreated)
+	must(strings.Replace(a, " }", ", read_only: true }", 1)+","+b, audit.APIKeyUpdated)
+	if k, err := find("sk_a"); err != nil || !k.ReadOnly || k.ID != all.ID {
+		t.Errorf("%+v, %v", k, err)
+	}
+	if _, err := in.try(with(strings.Replace(a, " }", ", organization: nobody }", 1))); err == nil || !strings.Contains(err.Error(), `a is for the organization "nobody"`) {
+		t.Errorf("an organization that is not there: %v", err)
+	}
+	if k, err := find("sk_a"); err != nil || !k.ReadOnly {
+		t.Errorf("what was refused changed the key: %+v, %v", k, err)
+	}
+	for _, bad := range []string{"{ name: a, hash: sk_a }", "{ name: a, hash: sha256:00 }", "{ name: a }", a + "," + strings.Replace(a, "name: a", "name: c", 1), a + "," + strings.Replace(b, "name: b", "name: a", 1)} {
+		if _, err := config.ReadBytes("orgate.yaml", []byte(with(bad)), func(string) (string, bool) { return "", false }); err == nil {
+			t.Errorf("%s was taken", bad)
+		}
+	}
+}
+
+// Whoever makes an organization by the API gives it a name, and so a slug. The YAML must not take its members for those of
+// the customer that the operator means.
+func TestAnOrganizationOfTheAPIDoesNotBecomeOneOfTheYAML(t *testing.T) {
+	in := install(t)
+	in.apply("  - slug: globex\n")
+	err := in.store.Update(t.Context(), func(tx store.Tx) error {
+		_, err := tenancy.SaveOrganization(tx, tenancy.Organization{Slug: "acme", Name: "Squatter"}, audit.System, in.now)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := in.try(base + "  - slug: acme\n  - slug: globex\n"); !errors.Is(err, tenancy.ErrTaken) || !strings.Contains(err.Error(), "orgate.yaml:7: acme") {
+		t.Errorf("taken over: %v", err)
+	}
+	if len(in.events) > 0 {
+		t.Errorf("events %v", in.events)
+	}
+	in.apply("  - slug: globex\n") // and without it, all is well
+}
+
+// Where the YAML gives no roles they are the API's, and a reload leaves them alone; where it gives some, they are its own.
+func TestRolesThatTheYAMLDoesNotGiveAreLeftAlone(t *testing.T) {
+	in := install(t)
+	none := strings.Replace(base, "roles: [{ slug: admin, permissions: [\"reports:delete\"] }, { slug: member }]\n", "", 1) + "  - slug: acme\n"
+	slugs := func() (list []string) {
+		in.view(func(tx store.Tx) error {
+			list = nil
+			for r, err := range tx.Roles("") {
+				if err != nil {
+					return err
+				}
+				list = append(list, r.Slug)
+			}
+			return nil
+		})
+		return list
+	}
+	for _, want := range []string{"member", "clerk member", "clerk member"} {
+		if _, err := in.try(none); err != nil {
+			t.Fatal(err)
+		}
+		if want != "member" {
+			err := in.store.Update(t.Context(), func(tx store.Tx) error {
+				_, err := tenancy.CreateRole(tx, tenancy.Role{Slug: "clerk", Name: "Clerk"}, audit.System, in.now)
+				if errors.Is(err, tenancy.ErrTaken) {
+					return nil
+				}
+				return err
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := strings.Join(slugs(), " "); got != want {
+			t.Errorf("roles %q, want %q", got, want)
+		}
+	}
+	in.apply("  - slug: acme\n")
+	if got := strings.Join(slugs(), " "); got != "admin member" {
+		t.Errorf("roles of the YAML are %q", got)
+	}
+	if at := read(t, base+"  - slug: acme\n").RolesAt; at != (tenancy.Origin{File: "orgate.yaml", Line: 3}) {
+		t.Errorf("they are at %v", at)
 	}
 }

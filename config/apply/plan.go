@@ -44,6 +44,11 @@ func (r *run) plan(c *config.Config) error {
 			}
 		}
 		var faults []error
+		for _, k := range c.Management.APIKeys {
+			if _, err := tx.OrganizationBySlug(k.Organization); k.Organization != "" && wanted[k.Organization] == nil && err != nil {
+				faults = append(faults, keyFault(k, err))
+			}
+		}
 		for _, o := range c.Organizations {
 			if same[o.Slug] {
 				continue
@@ -68,6 +73,11 @@ func (r *run) conflicts(tx store.Tx, o *config.Organization, wanted map[tenancy.
 	self, err := tx.OrganizationBySlug(o.Slug)
 	if _, err := missing(err); err != nil {
 		return nil, err
+	}
+	if self.ID != "" && self.ConfigDigest == "" {
+		// Its members are whom a program let in; none of them is the operator's customer because of a name.
+		faults = append(faults, at(o, tenancy.SectionSettings, fmt.Errorf("there is an organization %s (%s) that is not from the configuration: delete it by the API, or give this one another slug: %w", o.Slug, self.ID, tenancy.ErrTaken)))
+		return faults, nil
 	}
 	judge := func(owner tenancy.Organization, s tenancy.Section, h holding, text string) {
 		if owner.ID == self.ID {

@@ -75,7 +75,7 @@ func everyone() []ssotest.Person {
 		person("bob", "bob@acme.test", "Bob Baker", "Engineering"),
 		person("zoe", "zoe@elsewhere.test", "Zoë Zidane", "Admins"),
 	}
-	for i := range 30 {
+	for i := range 31 {
 		people = append(people, person(fmt.Sprintf("p%d", i), fmt.Sprintf("p%d@acme.test", i), fmt.Sprintf("Person %d", i), "Engineering"))
 	}
 	return people

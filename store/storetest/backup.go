@@ -54,6 +54,8 @@ func furnish(t testing.TB, s *store.Store, now time.Time) {
 		session.Answer{ID: hash("answer"), Token: hash("token"), Connection: "conn_1", Organization: "org_a", Sealed: []byte{1}, ExpiresAt: now.Add(time.Minute)},
 		tenancy.SAMLState{Organization: "org_a", Connection: "conn_1", Next: now, Keys: []tenancy.SAMLKey{{ID: "key_1"}}},
 		session.SigningKey{ID: "kid"},
+		session.APIKey{ID: "api_key_1", Name: "made", Hash: hash("made")}, session.APIKey{ID: "api_key_2", Name: "given", Hash: hash("given"), Configured: true},
+		session.Replay{Key: "api_key_1", Name: hash("n"), Body: []byte("{}"), ExpiresAt: now.Add(24 * time.Hour)},
 		factor.EmailCode{ID: "code", Browser: hash("b"), Purpose: factor.ForSignIn, Email: "jo@acme.com", Sum: hash("sum"), ExpiresAt: now.Add(10 * time.Minute)},
 		factor.Counter{Scope: "guess", Name: "user_1", Level: 4, At: now, ExpiresAt: now.Add(24 * time.Hour)},
 		hook.Endpoint{ID: "we_1", URL: "https://acme.com/hook", Events: []string{"user.created"}, Secrets: []hook.Secret{{Sealed: []byte{0, 1, 255}}}, After: 3},
@@ -112,6 +114,14 @@ func restored(t *testing.T, h Harness) {
 		t.Errorf("head is %d, %v; want %d: a position that was handed out keeps its meaning", got, err, head)
 	}
 	look(t, to, func(tx store.Tx) {
+		for secret, good := range map[string]bool{"made": false, "given": true} {
+			if k, err := tx.APIKeyByHash(hash(secret)); err != nil || (k.Alive(clock.Now()) == nil) != good {
+				t.Errorf("the key that was %s: %v, %v", secret, k, err)
+			}
+		}
+		if r, err := tx.Replay("api_key_1", hash("n")); !errors.Is(err, tenancy.ErrNotFound) {
+			t.Errorf("a kept answer: %v, %v", r, err)
+		}
 		o, err := tx.OrganizationByHost("portal.acme.com")
 		if err != nil || o.Name != "Acme <&> \u2028 \U0001f3e2" || !o.CreatedAt.Equal(noon) {
 			t.Errorf("organization: %v, %v", o, err)

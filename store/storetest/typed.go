@@ -33,6 +33,11 @@ func runTyped(t *testing.T, h Harness) {
 		{"AnEmptyOrganizationIsAnErrorAndNeverAll", emptyOrganization},
 		{"WhatIsNotThereIsErrNotFound", notFound},
 		{"EveryUserIsListedOnce", everyUser},
+		{"AListIsReadFromAnyPlaceBothWays", pages},
+		{"WhatHasAnIDIsFoundByItWhileItIsThere", byID},
+		{"AnswersAreKeptByKeyAndName", replayed},
+		{"RowsOfAnOlderVersionGetTheirIndexEntries", reindexed},
+		{"PermissionsAndTheRolesOfAllOrganizationsAreListed", permissionRows},
 		{"AKeyThatNamesNothingIsRefused", badKeys},
 		{"SessionsAreFoundByAllThatEndsThem", sessionIndexes},
 		{"ALoopMayEndTheSessionsThatItFinds", endWhileListing},
@@ -117,6 +122,8 @@ func putAll(tx store.Tx, objects ...any) error {
 			err = tx.PutRole(o)
 		case tenancy.Invitation:
 			err = tx.PutInvitation(o)
+		case tenancy.Permission:
+			err = tx.PutPermission(o)
 		case session.Session:
 			err = tx.PutSession(o)
 		case session.Answer:
@@ -125,6 +132,10 @@ func putAll(tx store.Tx, objects ...any) error {
 			err = tx.PutSAMLState(o)
 		case session.Handover:
 			err = tx.PutHandover(o)
+		case session.APIKey:
+			err = tx.PutAPIKey(o)
+		case session.Replay:
+			err = tx.PutReplay(o)
 		case session.SigningKey:
 			err = tx.PutSigningKey(o)
 		case outbox.Message:

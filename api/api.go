@@ -1,0 +1,210 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/orgate/orgate/audit"
+	"github.com/orgate/orgate/internal/endpoint"
+	"github.com/orgate/orgate/session"
+	"github.com/orgate/orgate/store"
+	"github.com/orgate/orgate/tenancy"
+)
+
+// Options are what the API is made with.
+type Options struct {
+	Store  *store.Store
+	Logger *slog.Logger
+	// Rules are asked for anew by each request, as a reload may have changed them.
+	Rules func() tenancy.Rules
+	// RolesAt is where the configuration gives the roles of the installation; zero: they are the API's. Asked for in the
+	// same way, as are the limits of sessions.
+	RolesAt func() tenancy.Origin
+	Limits  func() session.Limits
+	// Admit is asked before the key; nil: everybody may try.
+	Admit endpoint.Guard
+	Now   func() time.Time // nil: time.Now
+}
+
+// An API serves the management API.
+type API struct {
+	Options
+	rates   *rates
+	hashers chan struct{} // holds one for each password that is being hashed
+	handler http.Handler
+}
+
+// New returns the API.
+func New(o Options) (*API, error) {
+	a := &API{Options: o, rates: newRates(), hashers: make(chan struct{}, maxHashing)}
+	if a.Now == nil {
+		a.Now = time.Now
+	}
+	options := endpoint.Options{
+		Guards: map[endpoint.Access]endpoint.Guard{endpoint.APIKey: a.guard}, Renderer: renderer{}, Logger: o.Logger,
+	}
+	routes := a.allRoutes()
+	first, rest, prefixes := layers(routes)
+	named, err := endpoint.New(first, options)
+	if err != nil {
+		return nil, err
+	}
+	others, err := endpoint.New(rest, options)
+	if err != nil {
+		return nil, err
+	}
+	a.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Request-Id", endpoint.RequestID(r.Context()))
+		if slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(r.URL.Path, p) }) {
+			named.ServeHTTP(w, r)
+			return
+		}
+		others.ServeHTTP(w, r)
+	})
+	return a, nil
+}
+
+// ServeHTTP serves the API.
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.handler.ServeHTTP(w, r) }
+
+// Routes are the operations that are there.
+func (a *API) Routes() []endpoint.Route {
+	var routes []endpoint.Route
+	for _, op := range a.operations() {
+		routes = append(routes, endpoint.Route{Side: endpoint.Management, Pattern: op.pattern, Access: endpoint.APIKey, Handle: a.handle(op.do)})
+	}
+	return routes
+}
+
+// An operation is one of the reference that is there.
+type operation struct {
+	pattern string
+	do      func(*call) error
+}
+
+func (a *API) operations() []operation {
+	return []operation{
+		{"GET /organizations", a.listOrganizations},
+		{"POST /organizations", a.createOrganization},
+		{"GET /organizations/{id}", a.getOrganization},
+		{"GET /organizations/external_id/{external_id}", a.getOrganizationByExternalID},
+		{"PUT /organizations/{id}", a.updateOrganization},
+		{"DELETE /organizations/{id}", a.deleteOrganization},
+
+		{"POST /organization_domains", a.createDomain},
+		{"GET /organization_domains/{id}", a.getDomain},
+		{"POST /organization_domains/{id}/verify", a.verifyDomain},
+		{"DELETE /organization_domains/{id}", a.deleteDomain},
+
+		{"GET /user_management/users", a.listUsers},
+		{"POST /user_management/users", a.createUser},
+		{"GET /user_management/users/{id}", a.getUser},
+		{"GET /user_management/users/external_id/{external_id}", a.getUserByExternalID},
+		{"PUT /user_management/users/{id}", a.updateUser},
+		{"DELETE /user_management/users/{id}", a.deleteUser},
+		{"GET /user_management/users/{id}/identities", a.listIdentities},
+		{"GET /user_management/users/{id}/sessions", a.listSessions},
+		{"POST /user_management/sessions/revoke", a.revokeSession},
+
+		{"GET /user_management/organization_memberships", a.listMemberships},
+		{"POST /user_management/organization_memberships", a.createMembership},
+		{"GET /user_management/organization_memberships/{id}", a.getMembership},
+		{"PUT /user_management/organization_memberships/{id}", a.updateMembership},
+		{"DELETE /user_management/organization_memberships/{id}", a.deleteMembership},
+		{"PUT /user_management/organization_memberships/{id}/deactivate", a.deactivateMembership},
+		{"PUT /user_management/organization_memberships/{id}/reactivate", a.reactivateMembership},
+
+		{"GET /authorization/roles", a.listRoles},
+		{"POST /authorization/roles", a.owned(a.createRole)},
+		{"GET /authorization/roles/{slug}", a.getRole},
+		{"PATCH /authorization/roles/{slug}", a.owned(a.updateRole)},
+		{"PUT /authorization/roles/{slug}/permissions", a.owned(a.setRolePermissions)},
+		{"POST /authorization/roles/{slug}/permissions", a.owned(a.addRolePermission)},
+		{"GET /authorization/organizations/{organizationId}/roles", a.listOrganizationRoles},
+		{"POST /authorization/organizations/{organizationId}/roles", a.createOrganizationRole},
+		{"GET /authorization/organizations/{organizationId}/roles/{slug}", a.getRole},
+		{"PATCH /authorization/organizations/{organizationId}/roles/{slug}", a.updateRole},
+		{"DELETE /authorization/organizations/{organizationId}/roles/{slug}", a.deleteOrganizationRole},
+		{"PUT /authorization/organizations/{organizationId}/roles/{slug}/permissions", a.setRolePermissions},
+		{"POST /authorization/organizations/{organizationId}/roles/{slug}/permissions", a.addRolePermission},
+		{"DELETE /authorization/organizations/{organizationId}/roles/{slug}/permissions/{permissionSlug}", a.removeRolePermission},
+		{"GET /authorization/permissions", a.listPermissions},
+		{"POST /authorization/permissions", a.owned(a.createPermission)},
+		{"GET /authorization/permissions/{slug}", a.getPermission},
+		{"PATCH /authorization/permissions/{slug}", a.owned(a.updatePermission)},
+		{"DELETE /authorization/permissions/{slug}", a.owned(a.deletePermission)},
+
+		{"GET /connections", a.listConnections},
+		{"GET /connections/{id}", a.getConnection},
+		{"DELETE /connections/{id}", a.deleteConnection},
+
+		{"GET /events", a.listEvents},
+	}
+}
+
+// A call is one request that has a key.
+type call struct {
+	api *API
+	ctx context.Context
+	w   http.ResponseWriter
+	r   *http.Request
+	key session.APIKey
+	now time.Time
+	by  audit.Actor
+	raw []byte // the body, once it was read
+}
+
+type keyInContext struct{}
+
+// handle makes a handler of an operation.
+func (a *API) handle(do func(*call) error) endpoint.Handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		key, ok := r.Context().Value(keyInContext{}).(session.APIKey)
+		if !ok || key.ID == "" {
+			return unauthorized(errors.New("no key in the context"))
+		}
+		c := &call{
+			api: a, ctx: r.Context(), w: w, r: r, key: key, now: a.Now().UTC(),
+			by: audit.Actor{Type: "api_key", ID: string(key.ID), Name: key.Name},
+		}
+		a.rates.header(w.Header(), key.ID, isWrite(r), c.now)
+		return asAnswer(do(c))
+	}
+}
+
+// view runs f in a transaction that changes nothing.
+func (c *call) view(f func(store.Tx) error) error { return c.api.Store.View(c.ctx, f) }
+
+// update runs f, maybe more than once, in a transaction that changes things if it returns nil.
+func (c *call) update(f func(store.Tx) error) error { return c.api.Store.Update(c.ctx, f) }
+
+// sees reports whether the key is good for the organization.
+func (c *call) sees(org tenancy.OrgID) bool {
+	return org != "" && (c.key.Organization == "" || c.key.Organization == org)
+}
+
+// everywhere returns an error unless the key is good for everything: what is not of one organization
+// is not for a key of one.
+func (c *call) everywhere() error {
+	if c.key.Organization != "" {
+		return &Error{Status: http.StatusForbidden, Code: "forbidden", Message: "This API key is for one organization, and this operation is not."}
+	}
+	return nil
+}
+
+// organization returns the organization, if it is there for the key.
+func (c *call) organization(tx store.Tx, org tenancy.OrgID) (tenancy.Organization, error) {
+	if !c.sees(org) {
+		return tenancy.Organization{}, notFound("Organization", string(org))
+	}
+	o, err := tx.Organization(org)
+	if errors.Is(err, tenancy.ErrNotFound) || err == nil && o.Deleting {
+		return tenancy.Organization{}, notFound("Organization", string(org))
+	}
+	return o, err
+}

@@ -1,0 +1,92 @@
+// The unmodified WorkOS SDK against orgate: the life of an organization, as a backend that moves over asks for it.
+import { WorkOS } from '@workos-inc/node';
+import assert from 'node:assert/strict';
+
+const { key, port } = JSON.parse(process.env.ORGATE_TEST_CLIENT);
+const workos = new WorkOS(key, { apiHostname: '127.0.0.1', port, https: false });
+const um = workos.userManagement;
+
+const refused = async (promise, status, code) => {
+  const e = await promise.then(() => assert.fail(`done, want ${status} ${code}`), (e) => e);
+  assert.equal(e.status, status, `${e}`);
+  if (code) assert.equal(e.code ?? e.rawData?.code, code, `${e}`);
+  assert.ok(e.requestID, 'no request id');
+  return e;
+};
+
+// Organizations and domains.
+const org = await workos.organizations.createOrganization({
+  name: 'Initech', externalId: 'initech', metadata: { tier: 'gold' },
+  domainData: [{ domain: 'initech.test', state: 'verified' }, { domain: 'initech.example', state: 'pending' }],
+});
+assert.equal(org.name, 'Initech');
+assert.deepEqual(org.domains.map((d) => [d.domain, d.state]), [['initech.example', 'pending'], ['initech.test', 'verified']]); // by name
+assert.equal((await workos.organizations.getOrganizationByExternalId('initech')).id, org.id);
+assert.equal((await workos.organizations.updateOrganization({ organization: org.id, metadata: { tier: 'silver' } })).metadata.tier, 'silver');
+assert.deepEqual((await workos.organizations.listOrganizations({ domains: ['initech.test'] })).data.map((o) => o.id), [org.id]);
+await refused(workos.organizations.createOrganization({ name: '' }), 422);
+await refused(workos.organizations.getOrganization('org_01ARZ3NDEKTSV4RRFFQ69G5FAV'), 404);
+const domain = await workos.organizationDomains.createOrganizationDomain({ organizationId: org.id, domain: 'more.test' });
+assert.equal(domain.state, 'pending');
+await workos.organizationDomains.verifyOrganizationDomain(domain.id);
+await workos.organizationDomains.deleteOrganizationDomain(domain.id);
+
+// A user and their membership.
+const user = await um.createUser({ email: 'peter@initech.test', firstName: 'Peter', lastName: 'Gibbons', emailVerified: true, externalId: 'p1', metadata: { desk: '7' } });
+assert.equal(user.email, 'peter@initech.test');
+assert.equal((await um.getUserByExternalId('p1')).id, user.id);
+assert.equal((await um.updateUser({ userId: user.id, lastName: 'G.' })).lastName, 'G.');
+const taken = await refused(um.createUser({ email: 'peter@initech.test' }), 400, 'user_creation_error');
+assert.equal(taken.errors?.[0]?.code ?? taken.rawData?.errors?.[0]?.code, 'email_not_available');
+
+let m = await um.createOrganizationMembership({ userId: user.id, organizationId: org.id });
+assert.deepEqual([m.status, m.role.slug, m.organizationName], ['active', 'member', 'Initech']);
+m = await um.updateOrganizationMembership(m.id, { roleSlug: 'admin' });
+assert.equal(m.role.slug, 'admin');
+m = await um.deactivateOrganizationMembership(m.id);
+assert.equal(m.status, 'inactive');
+assert.deepEqual((await um.listOrganizationMemberships({ organizationId: org.id, statuses: ['active'] })).data, []);
+m = await um.reactivateOrganizationMembership(m.id);
+assert.deepEqual([m.status, m.role.slug], ['active', 'admin']);
+assert.deepEqual((await um.listOrganizationMemberships({ userId: user.id })).data.map((x) => x.id), [m.id]);
+await refused(um.updateOrganizationMembership(m.id, { roleSlug: 'boss' }), 422);
+assert.deepEqual((await um.listSessions(user.id)).data, []);
+assert.deepEqual(await um.getUserIdentities(user.id), []);
+
+// Roles.
+const roles = await workos.authorization.listOrganizationRoles(org.id);
+assert.deepEqual(roles.data.map((r) => r.slug), ['admin', 'member']);
+const role = await workos.authorization.createOrganizationRole(org.id, { slug: 'org-clerk', name: 'Clerk' });
+await workos.authorization.setOrganizationRolePermissions(org.id, role.slug, { permissions: ['reports:read'] });
+assert.deepEqual((await workos.authorization.getOrganizationRole(org.id, role.slug)).permissions, ['reports:read']);
+
+// Pages: the SDK reads them one after the other by itself.
+const made = [];
+for (let i = 0; i < 25; i++) made.push((await um.createUser({ email: `u${i}@initech.test` })).id);
+const everybody = [...made.reverse(), user.id];
+assert.deepEqual((await (await um.listUsers()).autoPagination()).map((u) => u.id), everybody);
+const listed = [];
+for (let after; ;) {
+  const page = await um.listUsers({ limit: 10, ...(after && { after }) });
+  listed.push(...page.data.map((u) => u.id));
+  after = page.listMetadata.after;
+  if (!after) break;
+}
+assert.deepEqual(listed, everybody);
+
+// What is not there says so.
+await refused(workos.featureFlags.listFeatureFlags(), 404, 'not_implemented');
+
+// Events, in the order of what was done.
+const events = [];
+for (let after; ;) {
+  const page = await workos.events.listEvents({ organizationId: org.id, limit: 3, ...(after && { after }) });
+  events.push(...page.data);
+  after = page.listMetadata.after;
+  if (!after) break;
+}
+await workos.organizations.deleteOrganization(org.id);
+await refused(workos.organizations.getOrganization(org.id), 404);
+await refused(um.getOrganizationMembership(m.id), 404);
+await um.deleteUser(user.id);
+console.log(JSON.stringify({ organization: org.id, events: events.map((e) => e.event) }));
