@@ -1,6 +1,7 @@
 package sso_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -8,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/orgate/orgate/audit"
 	"github.com/orgate/orgate/policy"
 	"github.com/orgate/orgate/sso"
 	"github.com/orgate/orgate/sso/ssotest"
@@ -347,4 +349,34 @@ func TestWhomAProviderMayBringFromElsewhere(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A connection that the configuration makes anew has another id, and takes answers under the same name.
+func TestAnAnswerThatWasTakenIsNoneForAConnectionMadeAnew(t *testing.T) {
+	w := newWorld(t)
+	idp := w.saml("acme", mayBegin, person("alice", "acme.test"))
+	response := idp.Respond(w.asksFor("acme", ""), person("alice", "acme.test"))
+	w.browser().brings("acme", response, "").press("Sign in").inApp("acme", "alice@acme.test")
+	w.update(func(tx store.Tx) error {
+		now := w.clock.Now()
+		c, err := tx.Connection(org("acme"), conn("acme"))
+		if err != nil {
+			return err
+		}
+		s := w.samlStateIn(tx, "acme")
+		if err := tenancy.RemoveConnection(tx, c.Organization, c.ID, audit.System, now); err != nil {
+			return err
+		}
+		key := s.Keys[0]
+		plain, err := w.box.Open(tenancy.SAMLKeyPurpose, tenancy.SAMLKeyAbout(c.ID, key.ID), key.Private)
+		if err != nil {
+			return err
+		}
+		c.ID += "_anew"
+		key.Private = w.box.Seal(tenancy.SAMLKeyPurpose, tenancy.SAMLKeyAbout(c.ID, key.ID), plain)
+		s.Connection, s.Keys = c.ID, []tenancy.SAMLKey{key}
+		return errors.Join(tx.PutConnection(c), tx.PutSAMLState(s))
+	})
+	u := w.browser().brings("acme", response, "")
+	u.sees(http.StatusForbidden, "used already")
 }

@@ -165,7 +165,8 @@ func (s *Server) keepAnswer(r *http.Request, p samlParty, said saml.Assertion, r
 		Sealed: s.box.Seal(answerPurpose, string(p.row.ID), plain),
 	}
 	err = s.store.Update(r.Context(), func(tx store.Tx) (err error) {
-		if err := tx.Use(assertionUse, string(p.row.ID)+" "+nameOf(said.ID), said.ExpiresAt); err != nil {
+		// By whom it is for, and not by the connection's id: one that is made anew has another.
+		if err := tx.Use(assertionUse, nameOf(p.EntityID)+" "+nameOf(said.ID), said.ExpiresAt); err != nil {
 			return err
 		}
 		id, token, err = session.KeepAnswer(tx, a, now)
