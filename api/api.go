@@ -5,12 +5,15 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/orgate/orgate/audit"
+	"github.com/orgate/orgate/audit/hook"
 	"github.com/orgate/orgate/internal/endpoint"
+	"github.com/orgate/orgate/internal/invite"
 	"github.com/orgate/orgate/session"
 	"github.com/orgate/orgate/store"
 	"github.com/orgate/orgate/tenancy"
@@ -26,6 +29,12 @@ type Options struct {
 	// same way, as are the limits of sessions.
 	RolesAt func() tenancy.Origin
 	Limits  func() session.Limits
+	// PublicURL is that of the login host, where invitations are accepted. Mail puts mails into the queue; where it
+	// returns nil no mail can be sent. Webhooks are the rules of webhook endpoints; their box also seals answers
+	// with secrets that are kept for a while. All are asked for in the same way.
+	PublicURL func() *url.URL
+	Mail      func() invite.Mail
+	Webhooks  func() hook.Rules
 	// Admit is asked before the key; nil: everybody may try.
 	Admit endpoint.Guard
 	Now   func() time.Time // nil: time.Now
@@ -118,6 +127,14 @@ func (a *API) operations() []operation {
 		{"DELETE /user_management/organization_memberships/{id}", a.deleteMembership},
 		{"PUT /user_management/organization_memberships/{id}/deactivate", a.deactivateMembership},
 		{"PUT /user_management/organization_memberships/{id}/reactivate", a.reactivateMembership},
+
+		{"GET /user_management/invitations", a.listInvitations},
+		{"POST /user_management/invitations", a.createInvitation},
+		{"GET /user_management/invitations/{id}", a.getInvitation},
+		{"GET /user_management/invitations/by_token/{token}", a.getInvitationByToken},
+		{"POST /user_management/invitations/{id}/accept", a.acceptInvitation},
+		{"POST /user_management/invitations/{id}/resend", a.resendInvitation},
+		{"POST /user_management/invitations/{id}/revoke", a.revokeInvitation},
 
 		{"GET /authorization/roles", a.listRoles},
 		{"POST /authorization/roles", a.owned(a.createRole)},

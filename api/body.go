@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -184,8 +185,25 @@ func (b body) flag(name string) *bool {
 	return &f
 }
 
+// whole returns a whole number; nil: it is not there, or null.
+func (b body) whole(name string) *int {
+	v, ok := b.take(name)
+	if !ok || v == nil {
+		return nil
+	}
+	number, _ := v.(json.Number)
+	n, err := strconv.Atoi(number.String())
+	if err != nil {
+		b.fault("invalid_type", name, "must be a whole number")
+		return nil
+	}
+	return &n
+}
+
 // texts returns a list of strings; nil: it is not there, or null.
-func (b body) texts(name string) []string {
+func (b body) texts(name string) []string { return b.textsUpTo(name, maxValues) }
+
+func (b body) textsUpTo(name string, most int) []string {
 	v, ok := b.take(name)
 	if !ok || v == nil {
 		return nil
@@ -195,8 +213,8 @@ func (b body) texts(name string) []string {
 		b.fault("invalid_type", name, "must be an array of strings")
 		return nil
 	}
-	if len(list) > maxValues {
-		b.fault("invalid", name, fmt.Sprintf("must have no more than %d values", maxValues))
+	if len(list) > most {
+		b.fault("invalid", name, fmt.Sprintf("must have no more than %d values", most))
 		return nil
 	}
 	texts := []string{}

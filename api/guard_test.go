@@ -178,7 +178,7 @@ func TestAKeyThatAsksTooMuchIsToldWhenToComeBack(t *testing.T) {
 
 // A place is an organization with one of everything.
 type place struct {
-	org, orgExternal, domain, user, userExternal, membership, role, connection, session string
+	org, orgExternal, domain, user, userExternal, membership, role, connection, session, invitation, token string
 }
 
 func (w *world) place(n string) place {
@@ -206,19 +206,28 @@ func (w *world) place(n string) place {
 	return p
 }
 
+func (w *world) invitedTo(n string, p place) (id, token string) {
+	w.t.Helper()
+	i := w.call("POST /user_management/invitations", map[string]any{"email": "new@" + n + ".com", "organization_id": p.org}).want(201)
+	return i.id(), i.get("token")
+}
+
 // TestAKeyOfOneOrganizationFindsNothingOfAnother is attack 82, over the whole table of routes: another's ids
 // in the path, the query, the body and the cursor are those of nothing.
 func TestAKeyOfOneOrganizationFindsNothingOfAnother(t *testing.T) {
 	w := newWorld(t)
 	mine, theirs := w.place("acme"), w.place("globex")
+	mine.invitation, mine.token = w.invitedTo("acme", mine)
+	theirs.invitation, theirs.token = w.invitedTo("globex", theirs)
 	key := w.key(session.APIKey{Name: "acme", Organization: tenancy.OrgID(mine.org)})
 
 	nowhere := place{
 		org: "org_0", orgExternal: "0-org", domain: "org_domain_0", user: "user_0", userExternal: "0-user", membership: "om_0", role: "org-0", connection: "conn_0", session: "session_0",
+		invitation: "invitation_0", token: strings.Repeat("A", 43),
 	}
 	swap := func(from, to place) *strings.Replacer {
 		return strings.NewReplacer(from.org, to.org, from.orgExternal, to.orgExternal, from.domain, to.domain, from.user, to.user, from.userExternal, to.userExternal,
-			from.membership, to.membership, from.role, to.role, from.connection, to.connection, from.session, to.session)
+			from.membership, to.membership, from.role, to.role, from.connection, to.connection, from.session, to.session, from.invitation, to.invitation, from.token, to.token)
 	}
 	params := func(p place, pattern string) (path string) {
 		_, path, _ = strings.Cut(pattern, " ")
@@ -232,12 +241,14 @@ func TestAKeyOfOneOrganizationFindsNothingOfAnother(t *testing.T) {
 			id = p.membership
 		case strings.Contains(path, "connections"):
 			id = p.connection
+		case strings.Contains(path, "invitations"):
+			id = p.invitation
 		}
 		external := p.orgExternal
 		if strings.Contains(path, "users/") {
 			external = p.userExternal
 		}
-		return strings.NewReplacer("{id}", id, "{external_id}", external, "{organizationId}", p.org, "{slug}", p.role, "{permissionSlug}", "reports:read").Replace(path)
+		return strings.NewReplacer("{id}", id, "{external_id}", external, "{organizationId}", p.org, "{slug}", p.role, "{token}", p.token, "{permissionSlug}", "reports:read").Replace(path)
 	}
 	bodies := func(p place, pattern string) string {
 		switch pattern {
@@ -245,6 +256,8 @@ func TestAKeyOfOneOrganizationFindsNothingOfAnother(t *testing.T) {
 			return fmt.Sprintf(`{"organization_id":%q,"domain":"x.com"}`, p.org)
 		case "POST /user_management/organization_memberships":
 			return fmt.Sprintf(`{"organization_id":%q,"user_id":%q}`, p.org, p.user)
+		case "POST /user_management/invitations":
+			return fmt.Sprintf(`{"organization_id":%q,"email":"x@x.com"}`, p.org)
 		case "POST /user_management/sessions/revoke":
 			return fmt.Sprintf(`{"session_id":%q}`, p.session)
 		case "POST /authorization/organizations/{organizationId}/roles":
@@ -257,7 +270,7 @@ func TestAKeyOfOneOrganizationFindsNothingOfAnother(t *testing.T) {
 		return "{}"
 	}
 	// What is the installation's is forbidden to a key for one organization, and the same for everybody.
-	installation := []string{"POST /organizations", "POST /user_management/users", "/authorization/roles", "/authorization/permissions"}
+	installation := []string{"POST /organizations", "POST /user_management/users", "/authorization/roles", "/authorization/permissions", "/webhook_endpoints"}
 	at := w.head()
 	for _, r := range w.api.Routes() {
 		method, _, _ := strings.Cut(r.Pattern, " ")
@@ -270,7 +283,7 @@ func TestAKeyOfOneOrganizationFindsNothingOfAnother(t *testing.T) {
 		targets := map[string]string{"path": params(theirs, r.Pattern)}
 		if !strings.Contains(r.Pattern, "{") && method == "GET" {
 			delete(targets, "path")
-			for _, q := range []string{"organization_id=" + theirs.org, "user_id=" + theirs.user, "organization=" + theirs.org, "email=jo@globex.com", "domains=globex.com", "search=globex", "domain=globex.com",
+			for _, q := range []string{"organization_id=" + theirs.org, "user_id=" + theirs.user, "organization=" + theirs.org, "email=jo@globex.com", "email=new@globex.com", "domains=globex.com", "search=globex", "domain=globex.com",
 				"organization_id=" + mine.org + "&user_id=" + theirs.user, "organization_id=" + theirs.org + "&user_id=" + mine.user} {
 				targets[q] = params(theirs, r.Pattern) + "?" + q
 			}
@@ -298,7 +311,7 @@ func TestAKeyOfOneOrganizationFindsNothingOfAnother(t *testing.T) {
 	for _, r := range w.api.Routes() {
 		method, _, _ := strings.Cut(r.Pattern, " ")
 		if method != "GET" || strings.Contains(r.Pattern, "memberships") && !strings.Contains(r.Pattern, "{id}") || strings.Contains(r.Pattern, "/authorization/permissions/") ||
-			r.Pattern == "GET /authorization/roles/{slug}" || strings.Contains(r.Pattern, "/identities") {
+			r.Pattern == "GET /authorization/roles/{slug}" || strings.Contains(r.Pattern, "/identities") || strings.Contains(r.Pattern, "/webhook_endpoints") {
 			continue
 		}
 		if a := w.send(key, r.Pattern, method, params(mine, r.Pattern), nil); a.status != 200 || strings.Contains(string(a.body), `"data":[]`) {

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/orgate/orgate/policy"
 	"github.com/orgate/orgate/session"
 	"github.com/orgate/orgate/store"
 	"github.com/orgate/orgate/tenancy"
@@ -18,12 +19,15 @@ type membershipObject struct {
 	UserObject       tenancy.UserObject `json:"user"`
 }
 
-func showMembership(tx store.Tx, m tenancy.Membership) (membershipObject, error) {
+func (c *call) showMembership(tx store.Tx, m tenancy.Membership) (membershipObject, error) {
 	o, err := tx.Organization(m.Organization)
 	if err != nil {
 		return membershipObject{}, err
 	}
 	u, err := tx.User(m.User)
+	if c.key.Organization != "" && m.Status == policy.Pending { // see call.user
+		u = tenancy.User{ID: u.ID, Email: u.Email, CreatedAt: m.CreatedAt, UpdatedAt: m.UpdatedAt}
+	}
 	return membershipObject{tenancy.ShowMembership(m), o.Name, tenancy.ShowUser(u)}, err
 }
 
@@ -104,7 +108,7 @@ func (a *API) listMemberships(c *call) error {
 				return tx.MembershipsOf(tenancy.UserID(user), at)
 			}
 		}
-		e, err = listPage(p, s, func(m tenancy.Membership) (membershipObject, error) { return showMembership(tx, m) })
+		e, err = listPage(p, s, func(m tenancy.Membership) (membershipObject, error) { return c.showMembership(tx, m) })
 		return err
 	})
 	if err != nil {
@@ -174,7 +178,7 @@ func (a *API) createMembership(c *call) error {
 		if err != nil {
 			return nil, membershipError(err, pendingReactivate)
 		}
-		return showMembership(tx, m)
+		return c.showMembership(tx, m)
 	})
 }
 
@@ -186,7 +190,7 @@ func (a *API) getMembership(c *call) error {
 	err := c.view(func(tx store.Tx) error {
 		m, err := c.membership(tx)
 		if err == nil {
-			shown, err = showMembership(tx, m)
+			shown, err = c.showMembership(tx, m)
 		}
 		return err
 	})
@@ -213,7 +217,7 @@ func (c *call) changeMembership(f func(store.Tx, tenancy.Membership) error) erro
 		if m, err = tx.Membership(m.Organization, m.User); err != nil {
 			return err
 		}
-		shown, err = showMembership(tx, m)
+		shown, err = c.showMembership(tx, m)
 		return err
 	})
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 
+	"github.com/orgate/orgate/audit/hook"
 	"github.com/orgate/orgate/session"
 	"github.com/orgate/orgate/store"
 	"github.com/orgate/orgate/tenancy"
@@ -20,6 +21,18 @@ const maxReplayName = 255
 // transaction: whoever did not hear it and asks again gets it, and nothing is made twice. What was refused has
 // made nothing, and is asked anew.
 func (c *call) post(status int, f func(store.Tx) (any, error)) error {
+	return c.postKept(status, nil, f)
+}
+
+// postSecret is [call.post] for an answer with a secret, which is kept sealed: nothing else that is stored can tell it.
+func (c *call) postSecret(status int, f func(store.Tx) (any, error)) error {
+	return c.postKept(status, c.api.Webhooks().Box, f)
+}
+
+const keptPurpose = "kept answer"
+
+// postKept is both; without a box the answer is kept as it is.
+func (c *call) postKept(status int, box hook.Sealer, f func(store.Tx) (any, error)) error {
 	names := c.r.Header.Values("Idempotency-Key")
 	if len(names) > 1 || len(names) == 1 && (names[0] == "" || len(names[0]) > maxReplayName) {
 		return invalid(Fault{"invalid", "Idempotency-Key", "Idempotency-Key must be given once, with up to 255 characters"})
@@ -34,21 +47,48 @@ func (c *call) post(status int, f func(store.Tx) (any, error)) error {
 		case err == nil && kept.Request != r.Request:
 			return &Error{Status: http.StatusConflict, Code: "idempotency_key_reused", Message: "This Idempotency-Key was used for another request."}
 		case err == nil:
-			answer, status = kept.Body, kept.Status
-			return nil
+			status = kept.Status
+			answer, err = unseal(box, kept)
+			return err
 		case !errors.Is(err, tenancy.ErrNotFound):
 			return err
 		}
-		if err := c.make(tx, f, &answer); err != nil {
+		err := c.make(tx, f, &answer)
+		if err != nil {
 			return err
 		}
-		r.Body = answer
+		if r.Body, err = sealed(box, r, answer); err != nil {
+			return err
+		}
 		return tx.PutReplay(r)
 	})
 	if err != nil {
 		return err
 	}
 	return c.answer(status, answer)
+}
+
+// sealed is how the answer is kept: as it is, or as JSON of what seals it.
+func sealed(box hook.Sealer, r session.Replay, answer json.RawMessage) (json.RawMessage, error) {
+	if box == nil {
+		return answer, nil
+	}
+	return json.Marshal(box.Seal(keptPurpose, string(r.Key)+" "+r.Name.String(), answer))
+}
+
+func unseal(box hook.Sealer, r session.Replay) (json.RawMessage, error) {
+	if box == nil {
+		return r.Body, nil
+	}
+	var b []byte
+	if err := json.Unmarshal(r.Body, &b); err != nil {
+		return nil, err
+	}
+	b, err := box.Open(keptPurpose, string(r.Key)+" "+r.Name.String(), b)
+	if err != nil { // the key that it was sealed under is gone
+		return nil, &Error{Status: http.StatusConflict, Code: "idempotency_key_reused", Message: "This was done, and its answer can't be told again.", Err: err}
+	}
+	return b, nil
 }
 
 // make runs f and writes what it made.

@@ -6,14 +6,15 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/orgate/orgate/policy"
 	"github.com/orgate/orgate/session"
 	"github.com/orgate/orgate/sso/factor"
 	"github.com/orgate/orgate/store"
 	"github.com/orgate/orgate/tenancy"
 )
 
-// user returns the user, if they are there for the key: one for an organization knows its members, in
-// whatever state their membership is.
+// user returns the user, if they are there for the key: one for an organization knows its members,
+// and those who were. Whom it has but invited it does not know: it could invite anybody to learn who they are.
 func (c *call) user(tx store.Tx, id tenancy.UserID) (tenancy.User, error) {
 	if ok, err := c.seesUser(tx, id); err != nil || !ok {
 		return tenancy.User{}, errors.Join(err, notFound("User", string(id)))
@@ -29,11 +30,11 @@ func (c *call) seesUser(tx store.Tx, id tenancy.UserID) (bool, error) {
 	if c.key.Organization == "" {
 		return true, nil
 	}
-	_, err := tx.Membership(c.key.Organization, id)
+	m, err := tx.Membership(c.key.Organization, id)
 	if errors.Is(err, tenancy.ErrNotFound) {
 		return false, nil
 	}
-	return err == nil, err
+	return err == nil && m.Status != policy.Pending, err
 }
 
 // wholeUser is [call.user] for what changes a user everywhere: a key for one organization may not, as its members
@@ -96,6 +97,9 @@ func (a *API) listUsers(c *call) error {
 			if byOrg {
 				s.keep = isMember
 			}
+		}
+		if c.key.Organization != "" {
+			s.keep = func(u tenancy.User) (bool, error) { return c.seesUser(tx, u.ID) }
 		}
 		e, err = listPage(p, s, func(u tenancy.User) (tenancy.UserObject, error) { return tenancy.ShowUser(u), nil })
 		return err

@@ -3,11 +3,13 @@ package api_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -16,7 +18,13 @@ import (
 
 	"github.com/orgate/orgate/api"
 	"github.com/orgate/orgate/audit"
+	"github.com/orgate/orgate/audit/hook"
 	"github.com/orgate/orgate/internal/endpoint"
+	"github.com/orgate/orgate/internal/invite"
+	"github.com/orgate/orgate/internal/mail"
+	"github.com/orgate/orgate/internal/outbox"
+	"github.com/orgate/orgate/internal/seal"
+	"github.com/orgate/orgate/internal/text"
 	"github.com/orgate/orgate/session"
 	"github.com/orgate/orgate/store"
 	"github.com/orgate/orgate/store/storetest"
@@ -33,6 +41,8 @@ type world struct {
 	rules  tenancy.Rules
 	roles  tenancy.Origin // where the configuration gives the roles of the installation
 	log    *bytes.Buffer
+	mails  []mail.Invitation
+	noMail bool // no mail can be sent
 
 	mu  sync.Mutex
 	now time.Time
@@ -50,10 +60,28 @@ func newWorld(t testing.TB) *world {
 		}
 		return nil
 	})
-	var err error
+	box, err := seal.NewBox(seal.NewKey())
+	if err != nil {
+		t.Fatal(err)
+	}
 	w.api, err = api.New(api.Options{
 		Store: w.s, Logger: slog.New(slog.NewTextHandler(&lockedWriter{w: w.log}, nil)), Rules: func() tenancy.Rules { return w.rules }, RolesAt: func() tenancy.Origin { return w.roles },
 		Limits: func() session.Limits { return session.Limits{Idle: time.Hour, Absolute: 24 * time.Hour} }, Now: w.clock,
+		PublicURL: func() *url.URL { return &url.URL{Scheme: "https", Host: "login.example.com"} },
+		Mail: func() invite.Mail {
+			if w.noMail {
+				return nil
+			}
+			return postbox{w}
+		},
+		Webhooks: func() hook.Rules {
+			return hook.Rules{Box: box, CheckURL: func(u string) error {
+				if !strings.HasPrefix(u, "https://") {
+					return errors.New("no")
+				}
+				return nil
+			}}
+		},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -65,6 +93,16 @@ func newWorld(t testing.TB) *world {
 	w.url = srv.URL
 	w.secret = w.key(session.APIKey{Name: "all"})
 	return w
+}
+
+// A postbox is where the mails of a world are put.
+type postbox struct{ w *world }
+
+func (p postbox) Put(_ outbox.Tx, to string, m mail.Composer, l text.Locale, _, _ time.Time) error {
+	i := m.(mail.Invitation)
+	i.Host = fmt.Sprint(l, " to ", to) // it is but shown
+	p.w.mails = append(p.w.mails, i)
+	return nil
 }
 
 type lockedWriter struct {

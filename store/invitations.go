@@ -8,13 +8,13 @@ import (
 )
 
 // invitations are found by token and by address as long as they are neither accepted nor revoked:
-// what is settled opens nothing, whatever else is forgotten.
+// what is settled opens nothing, whatever else is forgotten. To be listed, they all are found.
 func invitations() table[tenancy.Invitation] {
 	return table[tenancy.Invitation]{
 		kind: kindInvitation, name: "invitation",
 		fields: func(i tenancy.Invitation) []string { return []string{string(i.ID)} },
 		indexes: func(i tenancy.Invitation) []index {
-			var ixs []index
+			ixs := []index{{kindInvitationAtAddress, []string{i.Email, string(i.ID)}, false}}
 			if i.Organization != "" {
 				ixs = append(ixs, index{kindInvitationInOrganization, []string{string(i.Organization), string(i.ID)}, false})
 			}

@@ -60,6 +60,7 @@ type kind byte
 //	'J'   organization, invitation        → 'V'
 //	'f'   token hash, if not settled      → 'V'
 //	'G'   address, invitation, if not settled → 'V'
+//	'8'   address, invitation             → 'V'
 //	'2'   webhook endpoint                hook.Endpoint
 //	'3'   URL                             → '2'
 //	'4'   endpoint, position of the event hook.Delivery   as the event
@@ -134,6 +135,7 @@ const (
 	kindInvitationInOrganization kind = 'J'
 	kindInvitationByToken        kind = 'f'
 	kindInvitationByEmail        kind = 'G'
+	kindInvitationAtAddress      kind = '8'
 	kindAPIKey                   kind = 'K'
 	kindAPIKeyByHash             kind = 'j'
 	kindReplay                   kind = '7'

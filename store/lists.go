@@ -126,6 +126,18 @@ func (t *tx) MembershipsOf(user tenancy.UserID, at tenancy.Place) iter.Seq2[tena
 	return listedBy(t, memberships(), kindMembershipOfUser, at, string(user))
 }
 
+func (t *tx) InvitationsFrom(at tenancy.Place) iter.Seq2[tenancy.Invitation, error] {
+	return listed(t, invitations(), at)
+}
+
+func (t *tx) InvitationsIn(org tenancy.OrgID, at tenancy.Place) iter.Seq2[tenancy.Invitation, error] {
+	return listedBy(t, invitations(), kindInvitationInOrganization, at, string(org))
+}
+
+func (t *tx) InvitationsAt(email string, at tenancy.Place) iter.Seq2[tenancy.Invitation, error] {
+	return listedBy(t, invitations(), kindInvitationAtAddress, at, email)
+}
+
 func (t *tx) SessionsFrom(user tenancy.UserID, at tenancy.Place) iter.Seq2[session.Session, error] {
 	return listedBy(t, sessions(), kindSessionByUser, at, string(user))
 }

@@ -9,7 +9,7 @@ import (
 )
 
 // indexVersion grows when rows get index entries that rows written before do not have.
-const indexVersion = "2"
+const indexVersion = "3"
 
 const reindexBatch = 200
 
@@ -34,6 +34,7 @@ func (s *Store) Reindex(ctx context.Context) error {
 		func() error { return reindex(ctx, s, domains()) },
 		func() error { return reindex(ctx, s, connections()) },
 		func() error { return reindex(ctx, s, memberships()) },
+		func() error { return reindex(ctx, s, invitations()) },
 	} {
 		if err := step(); err != nil {
 			return fmt.Errorf("reindex: %w", err)

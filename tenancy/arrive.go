@@ -94,7 +94,7 @@ func keepArrived(tx Tx, u *User, isNew bool, now time.Time) error {
 	if !first {
 		return nil
 	}
-	return acceptOpen(tx, u.ID, "", now) // who has an account is what the app invites to
+	return acceptOpen(tx, u.ID, "", personally(u.ID), now) // who has an account is what the app invites to
 }
 
 // keepIdentity writes the identity that somebody arrived by, and what the provider says the

@@ -485,6 +485,11 @@ func OpenInvitations(tx Tx, u User, now time.Time) ([]Invitation, error) {
 // organization are met. Nothing is changed with an error, which wraps [ErrInviteNotPending],
 // [ErrNotInvited], [ErrInviterGone], [ErrSingleWorkspace] or [ErrNotFound].
 func AcceptInvitation(tx Tx, r Rules, id InvitationID, user UserID, now time.Time) (Invitation, Membership, error) {
+	return AcceptInvitationFor(tx, r, id, user, personally(user), now)
+}
+
+// AcceptInvitationFor is [AcceptInvitation] by somebody who speaks for the user.
+func AcceptInvitationFor(tx Tx, r Rules, id InvitationID, user UserID, by audit.Actor, now time.Time) (Invitation, Membership, error) {
 	i, err := tx.Invitation(id)
 	if err == nil {
 		err = CheckInvitation(tx, i, now)
@@ -500,31 +505,31 @@ func AcceptInvitation(tx Tx, r Rules, id InvitationID, user UserID, now time.Tim
 		return Invitation{}, Membership{}, ErrNotInvited
 	}
 	if i.Organization == "" {
-		return i, Membership{}, accepted(tx, &i, user, now)
+		return i, Membership{}, accepted(tx, &i, user, by, now)
 	}
-	m, err := AcceptMembership(tx, r, i.Organization, user, personally(user), now)
+	m, err := AcceptMembership(tx, r, i.Organization, user, by, now)
 	if err != nil {
 		return Invitation{}, Membership{}, err
 	}
 	i, err = tx.Invitation(id) // accepted with the membership, if that was pending
 	if err == nil && !i.Settled() {
-		err = accepted(tx, &i, user, now)
+		err = accepted(tx, &i, user, by, now)
 	}
 	return i, m, err
 }
 
 // accepted settles i.
-func accepted(tx Tx, i *Invitation, user UserID, now time.Time) error {
+func accepted(tx Tx, i *Invitation, user UserID, by audit.Actor, now time.Time) error {
 	i.AcceptedAt, i.UpdatedAt, i.AcceptedUser = now.UTC(), now.UTC(), user
 	if err := tx.PutInvitation(*i); err != nil {
 		return err
 	}
-	return recordInvitation(tx, audit.InvitationAccepted, *i, personally(user), now)
+	return recordInvitation(tx, audit.InvitationAccepted, *i, by, now)
 }
 
 // acceptOpen settles the open invitation, if there is one, of a user who has become what it invites
 // to: a member of the organization or, without one, somebody with an account.
-func acceptOpen(tx Tx, user UserID, org OrgID, now time.Time) error {
+func acceptOpen(tx Tx, user UserID, org OrgID, by audit.Actor, now time.Time) error {
 	u, err := tx.User(user)
 	if err != nil {
 		return err
@@ -536,7 +541,7 @@ func acceptOpen(tx Tx, user UserID, org OrgID, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	return accepted(tx, &i, user, now)
+	return accepted(tx, &i, user, by, now)
 }
 
 // revokeOpen takes back the open invitation, if there is one, of a user whose pending membership is

@@ -40,6 +40,11 @@ type Lists interface {
 	// IdentitiesAt are those that a connection knows, by subject.
 	IdentitiesAt(ConnectionID) iter.Seq2[Identity, error]
 
+	// Invitations in whatever state, by id: all, those to an organization, and those to an address.
+	InvitationsFrom(Place) iter.Seq2[Invitation, error]
+	InvitationsIn(OrgID, Place) iter.Seq2[Invitation, error]
+	InvitationsAt(email string, from Place) iter.Seq2[Invitation, error]
+
 	MembershipByID(MembershipID) (Membership, error)
 	MembersFrom(OrgID, Place) iter.Seq2[Membership, error]    // by user id
 	MembershipsIn(OrgID, Place) iter.Seq2[Membership, error]  // by membership id

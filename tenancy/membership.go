@@ -246,7 +246,7 @@ func activate(tx Tx, r Rules, m Membership, by audit.Actor, now time.Time) (Memb
 	if err := changeMembership(tx, m, by, now); err != nil || was != policy.Pending {
 		return m, err
 	}
-	return m, acceptOpen(tx, m.User, m.Organization, now)
+	return m, acceptOpen(tx, m.User, m.Organization, by, now)
 }
 
 func changeMembership(tx Tx, m Membership, by audit.Actor, now time.Time) error {

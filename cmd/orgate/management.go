@@ -8,11 +8,15 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"net/netip"
+	"net/url"
 	"strings"
 	"time"
 
 	"github.com/orgate/orgate/api"
+	"github.com/orgate/orgate/audit/hook"
 	"github.com/orgate/orgate/internal/endpoint"
+	"github.com/orgate/orgate/internal/invite"
+	"github.com/orgate/orgate/internal/mail"
 	"github.com/orgate/orgate/internal/page"
 	"github.com/orgate/orgate/internal/telemetry"
 	"github.com/orgate/orgate/internal/text"
@@ -78,6 +82,15 @@ func (g *gateway) managementAPI() (*api.API, error) {
 		RolesAt: func() tenancy.Origin { return g.config().RolesAt },
 		Rules:   func() tenancy.Rules { return g.config().Rules() },
 		Limits:  func() session.Limits { return limits(g.config()) },
+
+		PublicURL: func() *url.URL { return g.config().PublicURL.URL },
+		Mail: func() invite.Mail {
+			if g.config().Mail == nil {
+				return nil
+			}
+			return mail.NewQueue(g.box)
+		},
+		Webhooks: func() hook.Rules { return hook.Rules{CheckURL: g.hooks.CheckURL, Box: g.box} },
 	})
 }
 

@@ -29,6 +29,7 @@ func pages(t *testing.T, h Harness) {
 				tenancy.Membership{ID: tenancy.MembershipID("om_" + n), Organization: org, User: user},
 				tenancy.Connection{ID: tenancy.ConnectionID("conn_" + n), Organization: org, Name: n},
 				tenancy.Domain{ID: tenancy.DomainID("org_domain_" + n), Organization: org, Name: fmt.Sprint("d", j)},
+				tenancy.Invitation{ID: tenancy.InvitationID("invitation_" + n), Organization: org, Email: string(user), Token: "i" + n},
 				session.Session{ID: session.ID("session_" + n), User: user, Token: hash(n), ExpiresAt: time.Now().Add(time.Hour)},
 				session.Session{ID: session.ID("session_ended_" + n), User: user, Token: hash("e" + n), ExpiresAt: time.Now().Add(time.Hour), EndedAt: time.Now()})
 		}
@@ -69,12 +70,17 @@ func pages(t *testing.T, h Harness) {
 		check("users", []string{"user_1", "user_11", "user_2"}, lister(t, tx.UsersFrom, func(u tenancy.User) string { return string(u.ID) }))
 		check("connections", []string{"conn_00", "conn_01", "conn_02", "conn_10", "conn_11", "conn_12", "conn_20", "conn_21", "conn_22"},
 			lister(t, tx.ConnectionsFrom, func(c tenancy.Connection) string { return string(c.ID) }))
+		invitationID := func(i tenancy.Invitation) string { return string(i.ID) }
+		check("invitations", []string{"invitation_00", "invitation_01", "invitation_02", "invitation_10", "invitation_11", "invitation_12", "invitation_20", "invitation_21", "invitation_22"},
+			lister(t, tx.InvitationsFrom, invitationID))
 		for i, org := range orgs {
 			n := fmt.Sprint(i)
 			check("memberships in "+string(org), []string{"om_0" + n, "om_1" + n, "om_2" + n}, lister(t,
 				func(p tenancy.Place) iter.Seq2[tenancy.Membership, error] { return tx.MembershipsIn(org, p) }, func(m tenancy.Membership) string { return string(m.ID) }))
 			check("members of "+string(org), []string{"user_1", "user_11", "user_2"}, lister(t,
 				func(p tenancy.Place) iter.Seq2[tenancy.Membership, error] { return tx.MembersFrom(org, p) }, func(m tenancy.Membership) string { return string(m.User) }))
+			check("invitations to "+string(org), []string{"invitation_0" + n, "invitation_1" + n, "invitation_2" + n}, lister(t,
+				func(p tenancy.Place) iter.Seq2[tenancy.Invitation, error] { return tx.InvitationsIn(org, p) }, invitationID))
 			check("connections of "+string(org), []string{"conn_0" + n, "conn_1" + n, "conn_2" + n}, lister(t,
 				func(p tenancy.Place) iter.Seq2[tenancy.Connection, error] { return tx.ConnectionsIn(org, p) }, func(c tenancy.Connection) string { return string(c.ID) }))
 			check("domains named d"+n, []string{"org_1", "org_11", "org_2"}, lister(t,
@@ -84,6 +90,8 @@ func pages(t *testing.T, h Harness) {
 			n := fmt.Sprint(j)
 			check("memberships of "+string(user), []string{"om_" + n + "0", "om_" + n + "1", "om_" + n + "2"}, lister(t,
 				func(p tenancy.Place) iter.Seq2[tenancy.Membership, error] { return tx.MembershipsOf(user, p) }, func(m tenancy.Membership) string { return string(m.ID) }))
+			check("invitations to "+string(user), []string{"invitation_" + n + "0", "invitation_" + n + "1", "invitation_" + n + "2"}, lister(t,
+				func(p tenancy.Place) iter.Seq2[tenancy.Invitation, error] { return tx.InvitationsAt(string(user), p) }, invitationID))
 			check("sessions of "+string(user), []string{"session_" + n + "0", "session_" + n + "1", "session_" + n + "2"}, lister(t,
 				func(p tenancy.Place) iter.Seq2[session.Session, error] { return tx.SessionsFrom(user, p) }, func(s session.Session) string { return string(s.ID) }))
 		}
@@ -214,12 +222,14 @@ func reindexed(t *testing.T, h Harness) {
 		put(t, s,
 			tenancy.Membership{ID: tenancy.MembershipID("om_" + id), Organization: "org_1", User: tenancy.UserID("user_" + id)},
 			tenancy.Connection{ID: tenancy.ConnectionID("conn_" + id), Organization: "org_1", Name: id},
-			tenancy.Domain{ID: tenancy.DomainID("org_domain_" + id), Organization: "org_1", Name: id, State: tenancy.DomainVerified})
+			tenancy.Domain{ID: tenancy.DomainID("org_domain_" + id), Organization: "org_1", Name: id, State: tenancy.DomainVerified},
+			tenancy.Invitation{ID: tenancy.InvitationID("invitation_" + id), Email: "jo@acme.com", Token: id, RevokedAt: time.Now()})
 	}
 	count := func() (found int) {
 		look(t, s, func(tx store.Tx) {
 			found = len(list(t, tx.MembershipsIn("org_1", tenancy.Place{}), func(m tenancy.Membership) string { return string(m.ID) })) +
-				len(list(t, tx.ConnectionsFrom(tenancy.Place{}), func(c tenancy.Connection) string { return string(c.ID) }))
+				len(list(t, tx.ConnectionsFrom(tenancy.Place{}), func(c tenancy.Connection) string { return string(c.ID) })) +
+				len(list(t, tx.InvitationsAt("jo@acme.com", tenancy.Place{}), func(i tenancy.Invitation) string { return string(i.ID) }))
 			for i := range n {
 				if _, err := tx.DomainByID(tenancy.DomainID(fmt.Sprintf("org_domain_%03d", i))); err == nil {
 					found++
@@ -229,7 +239,7 @@ func reindexed(t *testing.T, h Harness) {
 		return found
 	}
 	forget := func() {
-		for _, kind := range "zFNBbU" {
+		for _, kind := range "zFNBbU8" {
 			err := e.Update(t.Context(), func(kv store.KV) error {
 				for p, err := range kv.Scan([]byte{byte(kind)}, nil, false) {
 					if err == nil {
@@ -254,8 +264,8 @@ func reindexed(t *testing.T, h Harness) {
 		if err := s.Reindex(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if got := count(); got != 3*n {
-			t.Errorf("%d are found, want %d", got, 3*n)
+		if got := count(); got != 4*n {
+			t.Errorf("%d are found, want %d", got, 4*n)
 		}
 	}
 	forget() // what was done once is not done again
@@ -270,7 +280,7 @@ func reindexed(t *testing.T, h Harness) {
 	if _, err := to.Restore(t.Context(), bytes.NewReader(b.Bytes())); err != nil {
 		t.Fatal(err)
 	}
-	if s = to; s.Reindex(t.Context()) != nil || count() != 3*n {
+	if s = to; s.Reindex(t.Context()) != nil || count() != 4*n {
 		t.Error("a backup says of itself that it has its entries")
 	}
 }
