@@ -161,6 +161,11 @@ func (a *API) operations() []operation {
 		{"DELETE /connections/{id}", a.deleteConnection},
 
 		{"GET /events", a.listEvents},
+
+		{"GET /webhook_endpoints", a.listWebhookEndpoints},
+		{"POST /webhook_endpoints", a.createWebhookEndpoint},
+		{"PATCH /webhook_endpoints/{id}", a.updateWebhookEndpoint},
+		{"DELETE /webhook_endpoints/{id}", a.deleteWebhookEndpoint},
 	}
 }
 

@@ -82,8 +82,12 @@ func TestAPageCostsTheSameWhereverItIs(t *testing.T) {
 	ids := map[string][]string{}
 	for i := range n {
 		update(func(tx store.Tx) error {
-			org, user, om, conn := fmt.Sprintf("org_%026d", i), fmt.Sprintf("user_%026d", i), fmt.Sprintf("om_%026d", i), fmt.Sprintf("conn_%026d", i)
+			org, user, om, conn, inv := fmt.Sprintf("org_%026d", i), fmt.Sprintf("user_%026d", i), fmt.Sprintf("om_%026d", i), fmt.Sprintf("conn_%026d", i), fmt.Sprintf("invitation_%026d", i)
 			ids["org"], ids["user"], ids["om"], ids["conn"] = append(ids["org"], org), append(ids["user"], user), append(ids["om"], om), append(ids["conn"], conn)
+			ids["invitation"] = append(ids["invitation"], inv)
+			if err := tx.PutInvitation(tenancy.Invitation{ID: tenancy.InvitationID(inv), Organization: "org_00000000000000000000000000", Email: "jo@acme.com", Token: inv, RevokedAt: w.now}); err != nil {
+				return err
+			}
 			if err := tx.PutOrganization(tenancy.Organization{ID: tenancy.OrgID(org), Slug: tenancy.Slug(fmt.Sprint("o", i))}); err != nil {
 				return err
 			}
@@ -112,7 +116,8 @@ func TestAPageCostsTheSameWhereverItIs(t *testing.T) {
 	const one = "organization_id=org_00000000000000000000000000"
 	for _, c := range []struct{ path, kind string }{
 		{"/organizations?", "org"}, {"/user_management/users?", "user"}, {"/user_management/users?" + one, "user"}, {"/connections?", "conn"}, {"/connections?" + one, "conn"},
-		{"/user_management/organization_memberships?" + one, "om"}, {"/events?order=desc", "event"},
+		{"/user_management/organization_memberships?" + one, "om"},
+		{"/user_management/invitations?", "invitation"}, {"/user_management/invitations?" + one, "invitation"}, {"/user_management/invitations?email=jo@acme.com", "invitation"}, {"/events?order=desc", "event"},
 	} {
 		for _, cursor := range []string{"after", "before"} {
 			least, most := int64(1<<62), int64(0)

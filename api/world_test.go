@@ -44,6 +44,8 @@ type world struct {
 	mails  []mail.Invitation
 	noMail bool // no mail can be sent
 
+	hookRules hook.Rules
+
 	mu  sync.Mutex
 	now time.Time
 }
@@ -60,10 +62,13 @@ func newWorld(t testing.TB) *world {
 		}
 		return nil
 	})
-	box, err := seal.NewBox(seal.NewKey())
-	if err != nil {
-		t.Fatal(err)
-	}
+	w.hookRules = hook.Rules{Box: newBox(t), CheckURL: func(u string) error {
+		if !strings.HasPrefix(u, "https://") {
+			return errors.New("no")
+		}
+		return nil
+	}}
+	var err error
 	w.api, err = api.New(api.Options{
 		Store: w.s, Logger: slog.New(slog.NewTextHandler(&lockedWriter{w: w.log}, nil)), Rules: func() tenancy.Rules { return w.rules }, RolesAt: func() tenancy.Origin { return w.roles },
 		Limits: func() session.Limits { return session.Limits{Idle: time.Hour, Absolute: 24 * time.Hour} }, Now: w.clock,
@@ -74,14 +79,7 @@ func newWorld(t testing.TB) *world {
 			}
 			return postbox{w}
 		},
-		Webhooks: func() hook.Rules {
-			return hook.Rules{Box: box, CheckURL: func(u string) error {
-				if !strings.HasPrefix(u, "https://") {
-					return errors.New("no")
-				}
-				return nil
-			}}
-		},
+		Webhooks: w.hooks,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -94,6 +92,17 @@ func newWorld(t testing.TB) *world {
 	w.secret = w.key(session.APIKey{Name: "all"})
 	return w
 }
+
+func newBox(t testing.TB) *seal.Box {
+	t.Helper()
+	box, err := seal.NewBox(seal.NewKey())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return box
+}
+
+func (w *world) hooks() hook.Rules { return w.hookRules }
 
 // A postbox is where the mails of a world are put.
 type postbox struct{ w *world }
