@@ -189,6 +189,19 @@ func TestAnInvitationIsSentAgainWithAnotherTokenAndTakenBackOnce(t *testing.T) {
 	w.call(revokeInvitation, late).refused(400, "invite_not_pending")
 }
 
+func TestAnInvitationOfAnInviterWhoseAccountIsGoneIsSentAgainInNobodysName(t *testing.T) {
+	w := newWorld(t)
+	p := w.place("acme")
+	i := w.invite(map[string]any{"email": "kim@x.com", "organization_id": p.org, "inviter_user_id": p.user}).want(201).id()
+	w.call("DELETE /user_management/users/{id}", p.user).want(200)
+	if a := w.call("GET "+invitations+"/{id}", i).want(200); a.get("inviter_user_id") != p.user {
+		t.Errorf("%s", a.body)
+	}
+	if a := w.call(resendInvitation, i).want(200); a.get("inviter_user_id") != "" || a.get("state") != "pending" || w.mails[1].Inviter != "" {
+		t.Errorf("sent again %s", a.body)
+	}
+}
+
 // TestTheAPIAcceptsForWhoeverHasProvedTheAddressOnly: the API has seen no proof, so there must have been one.
 func TestTheAPIAcceptsForWhoeverHasProvedTheAddressOnly(t *testing.T) {
 	w := newWorld(t)

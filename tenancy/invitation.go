@@ -398,6 +398,11 @@ func ResendInvitation(tx Tx, id InvitationID, by audit.Actor, now time.Time) (In
 	if err == nil && i.Organization != "" {
 		_, err = openOrganization(tx, i.Organization)
 	}
+	if err == nil && i.Inviter != "" {
+		if _, err = tx.User(i.Inviter); errors.Is(err, ErrNotFound) {
+			i.Inviter, err = "", nil
+		}
+	}
 	if err == nil {
 		err = send(tx, &i, &token, now)
 	}
