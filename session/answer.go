@@ -26,6 +26,10 @@ type Answer struct {
 
 	Connection   tenancy.ConnectionID `json:"connection_id"`
 	Organization tenancy.OrgID        `json:"organization_id"`
+	// Subject and SID are whose it is and of which of the provider's sessions, as
+	// [UpstreamSession] has them: an answer whose session has ended there is none any more.
+	Subject string `json:"subject,omitzero"`
+	SID     string `json:"sid,omitzero"`
 	// RelayState is what came with it.
 	RelayState string `json:"relay_state,omitzero"`
 	// Sealed is what the provider says, sealed.
@@ -66,4 +70,22 @@ func TakeAnswer(tx Tx, id, token Hash, now time.Time) (Answer, error) {
 		return Answer{}, err
 	}
 	return a, tx.Use(answerUse, id.String(), a.ExpiresAt.Add(AnswerLife))
+}
+
+// dropAnswers drops the answers that wait and are of a provider's session that has ended; with an
+// empty sid, all of the subject's.
+func dropAnswers(tx Tx, conn tenancy.ConnectionID, subject, sid string) error {
+	waiting, err := collect(tx.AnswersOf(conn, subject))
+	if err != nil {
+		return err
+	}
+	for _, a := range waiting {
+		if sid != "" && a.SID != sid {
+			continue
+		}
+		if err := tx.DeleteAnswer(a.ID); err != nil {
+			return err
+		}
+	}
+	return nil
 }

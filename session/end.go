@@ -89,7 +89,8 @@ func EndIn(tx Tx, org tenancy.OrgID, user tenancy.UserID, by audit.Actor, now ti
 
 // EndUpstream ends the sessions behind a provider's session (back-channel logout). With
 // an empty sid, all of the subject's; with an empty subject, whoever has the sid; with
-// neither, none. It returns how many on the login host it ended.
+// neither, none. It returns how many on the login host it ended. A subject's answers that wait to be
+// made a session go too.
 func EndUpstream(tx Tx, conn tenancy.ConnectionID, subject, sid string, by audit.Actor, now time.Time) (int, error) {
 	n := 0
 	err := endWhere(tx, tx.SessionsByUpstream(conn, subject, sid), by, now, func(s Session) bool {
@@ -98,6 +99,9 @@ func EndUpstream(tx Tx, conn tenancy.ConnectionID, subject, sid string, by audit
 		}
 		return true
 	})
+	if err == nil && subject != "" {
+		err = dropAnswers(tx, conn, subject, sid)
+	}
 	return n, err
 }
 

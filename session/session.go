@@ -232,7 +232,10 @@ type Tx interface {
 	PutHandover(Handover) error // the record outlives ExpiresAt by ten minutes, to notice reuse
 
 	Answer(id Hash) (Answer, error)
+	// AnswersOf yields those that wait and are of a subject of a connection.
+	AnswersOf(conn tenancy.ConnectionID, subject string) iter.Seq2[Answer, error]
 	PutAnswer(Answer) error // the record goes at ExpiresAt
+	DeleteAnswer(id Hash) error
 
 	// Enrolled returns the local factors that the user has: of password, passkey, TOTP and
 	// recovery code (package sso/factor).

@@ -232,3 +232,14 @@ func TestSigningOutEverywhereOffersNoFormToAProvider(t *testing.T) {
 		}
 	}
 }
+
+// An answer that waits for the person to say yes is of a session at the provider, too.
+func TestALogoutReachesAnAnswerThatWaits(t *testing.T) {
+	w := newWorld(t)
+	idp := w.saml("acme", mayBegin, person("alice", "acme.test"), person("bob", "acme.test"))
+	alice := w.browser().starts(idp, "acme", "", "alice").sees(http.StatusOK, "Sign in to Acme?")
+	bob := w.browser().starts(idp, "acme", "", "bob").sees(http.StatusOK, "Sign in to Acme?")
+	w.browser().carries(idp.LogoutRequest(ssotest.SAMLLogoutAsk{SLO: w.samlURL("acme", "slo"), NameID: "alice"}))
+	alice.press("Sign in").sees(http.StatusBadRequest, "no longer open").nothing("acme", "alice@acme.test")
+	bob.press("Sign in").inApp("acme", "bob@acme.test")
+}

@@ -161,7 +161,7 @@ func (s *Server) keepAnswer(r *http.Request, p samlParty, said saml.Assertion, r
 		return id, token, err
 	}
 	a := session.Answer{
-		Connection: p.row.ID, Organization: p.row.Organization, RelayState: relay,
+		Connection: p.row.ID, Organization: p.row.Organization, Subject: said.Subject, SID: said.SessionIndex, RelayState: relay,
 		Sealed: s.box.Seal(answerPurpose, string(p.row.ID), plain),
 	}
 	err = s.store.Update(r.Context(), func(tx store.Tx) (err error) {

@@ -43,6 +43,7 @@ type kind byte
 //	'y'   connection, sid, session        → 's'           as the session
 //	'H'   code hash                       Handover        ExpiresAt + 10 min
 //	'W'   answer's id hash                Answer          ExpiresAt
+//	'9'   connection, subject, answer's id hash → 'W'     as the answer
 //	'1'   kind of thing, name             true (it was used)  as the caller says
 //	'k'   key id                          SigningKey
 //	'P'   user                            Password
@@ -111,6 +112,7 @@ const (
 	kindSessionByUpstreamSID kind = 'y'
 	kindHandover             kind = 'H'
 	kindAnswer               kind = 'W'
+	kindAnswerBySubject      kind = '9'
 	kindUsed                 kind = '1'
 	kindSigningKey           kind = 'k'
 	kindPassword             kind = 'P'

@@ -165,7 +165,13 @@ func sessions() table[session.Session] {
 func answers() table[session.Answer] {
 	return table[session.Answer]{
 		kind: kindAnswer, name: "answer",
-		fields:  func(a session.Answer) []string { return []string{a.ID.String()} },
+		fields: func(a session.Answer) []string { return []string{a.ID.String()} },
+		indexes: func(a session.Answer) []index {
+			if a.Subject == "" {
+				return nil
+			}
+			return []index{{kindAnswerBySubject, []string{string(a.Connection), a.Subject, a.ID.String()}, false}}
+		},
 		expires: func(a session.Answer) time.Time { return a.ExpiresAt },
 	}
 }

@@ -233,6 +233,12 @@ func (t *tx) Answer(id session.Hash) (session.Answer, error) {
 	return get(t, answers(), id.String())
 }
 
+func (t *tx) AnswersOf(conn tenancy.ConnectionID, subject string) iter.Seq2[session.Answer, error] {
+	return findAll(t, answers(), kindAnswerBySubject, string(conn), subject)
+}
+
+func (t *tx) DeleteAnswer(id session.Hash) error { return remove(t, answers(), id.String()) }
+
 func (t *tx) PutAnswer(a session.Answer) error {
 	if a.ID == (session.Hash{}) {
 		return errNoToken
