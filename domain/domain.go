@@ -15,11 +15,11 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/orgate/orgate/audit"
 	"github.com/orgate/orgate/internal/dnsproof"
+	"github.com/orgate/orgate/internal/worker"
 	"github.com/orgate/orgate/store"
 	"github.com/orgate/orgate/tenancy"
 )
@@ -58,8 +58,8 @@ type Observation struct {
 
 // A Checker looks for records.
 type Checker struct {
-	o    Options
-	wake chan struct{}
+	o      Options
+	worker *worker.Worker[tenancy.Check]
 }
 
 // New returns a Checker. It hears of domains that are claimed in the store from now on.
@@ -71,11 +71,19 @@ func New(o Options) *Checker {
 		o.Count = func(Observation) {}
 	}
 	o.Parallel, o.Poll = cmp.Or(o.Parallel, defaultParallel), cmp.Or(o.Poll, defaultPoll)
-	c := &Checker{o: o, wake: make(chan struct{}, 1)}
+	c := &Checker{o: o}
+	c.worker = worker.New(worker.Options[tenancy.Check]{
+		Take: c.take, Do: func(ctx context.Context, check tenancy.Check) {
+			_, _, _ = c.look(ctx, check, audit.System) // it has logged what matters
+		}, Parallel: o.Parallel, Poll: o.Poll,
+		Failed: func(ctx context.Context, err error) {
+			o.Logger.ErrorContext(ctx, "domains that are due can't be read; tried again", "cause", err)
+		},
+	})
 	o.Store.OnCommit(func(events []audit.Event) {
 		for i := range events {
 			if strings.HasPrefix(events[i].Name, "organization_domain.") {
-				c.poke()
+				c.worker.Poke()
 				return
 			}
 		}
@@ -83,41 +91,8 @@ func New(o Options) *Checker {
 	return c
 }
 
-// poke has Run see what is due.
-func (c *Checker) poke() {
-	select {
-	case c.wake <- struct{}{}:
-	default: // it will, anyway
-	}
-}
-
 // Run looks for what is due until ctx is done, and returns when no look is under way any more.
-func (c *Checker) Run(ctx context.Context) {
-	var looks sync.WaitGroup
-	defer looks.Wait()
-	slots := make(chan struct{}, c.o.Parallel)
-	tick := time.NewTicker(c.o.Poll)
-	defer tick.Stop()
-	for {
-		due, err := c.take(ctx, cap(slots)-len(slots))
-		if err != nil && ctx.Err() == nil {
-			c.o.Logger.ErrorContext(ctx, "domains that are due can't be read; tried again", "cause", err)
-		}
-		for _, check := range due {
-			slots <- struct{}{} // there is room, as nobody else puts one in
-			looks.Go(func() {
-				defer func() { <-slots; c.poke() }()
-				_, _, _ = c.look(ctx, check, audit.System) // it has logged what matters
-			})
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-c.wake:
-		case <-tick.C:
-		}
-	}
-}
+func (c *Checker) Run(ctx context.Context) { c.worker.Run(ctx) }
 
 // take takes up to n domains that are due.
 func (c *Checker) take(ctx context.Context, n int) (due []tenancy.Check, err error) {

@@ -41,12 +41,12 @@ var allowed = map[string][]string{
 	"sso/oauth":    {"sso/idp"},
 	"sso/oidc":     {"internal/egress", "internal/text", "sso/idp", "sso/oauth"},
 	"sso/github":   {"internal/egress", "internal/text", "sso/idp", "sso/oauth"},
-	"sso/upkeep":   {"audit", "tenancy", "store", "sso/idp", "sso/saml", "internal/egress", "internal/id", "internal/seal"},
+	"sso/upkeep":   {"audit", "tenancy", "store", "sso/idp", "sso/saml", "internal/egress", "internal/id", "internal/seal", "internal/worker"},
 	"sso/saml":     {"tenancy", "internal/text", "sso/idp"},
 	"web":          {"policy", "audit", "tenancy", "session", "store", "internal/endpoint", "internal/mail", "internal/outbox", "internal/page", "internal/signedin", "internal/text", "sso/factor"},
 	"sso/passkey":  {},
 	"api":          {"policy", "audit", "audit/hook", "tenancy", "session", "store", "internal/endpoint", "internal/invite", "internal/text", "sso/factor"},
-	"domain":       {"audit", "tenancy", "store", "internal/dnsproof"},
+	"domain":       {"audit", "tenancy", "store", "internal/dnsproof", "internal/worker"},
 
 	"audit/webhook": {"audit", "audit/hook", "tenancy", "store", "internal/egress", "internal/id", "internal/seal"},
 
@@ -63,6 +63,7 @@ var allowed = map[string][]string{
 	"internal/signedin":  {"session"},
 	"internal/telemetry": {},
 	"internal/text":      {},
+	"internal/worker":    {},
 
 	// For demo and tests only; serve does not reach them (see TestServeDoesNotReachTheDemo).
 	"internal/demo":             {"sso/ssotest"},

@@ -17,13 +17,13 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/orgate/orgate/audit"
 	"github.com/orgate/orgate/internal/egress"
 	"github.com/orgate/orgate/internal/id"
 	"github.com/orgate/orgate/internal/seal"
+	"github.com/orgate/orgate/internal/worker"
 	"github.com/orgate/orgate/sso/idp"
 	"github.com/orgate/orgate/sso/saml"
 	"github.com/orgate/orgate/store"
@@ -63,8 +63,8 @@ type Options struct {
 
 // A Keeper looks after connections.
 type Keeper struct {
-	o    Options
-	wake chan struct{}
+	o      Options
+	worker *worker.Worker[tenancy.SAMLCare]
 }
 
 // New returns a Keeper. It hears of connections that are made or changed from now on, or may be used again.
@@ -76,11 +76,17 @@ func New(o Options) *Keeper {
 		o.Count = func(string) {}
 	}
 	o.Parallel, o.Poll = cmp.Or(o.Parallel, defaultParallel), cmp.Or(o.Poll, defaultPoll)
-	k := &Keeper{o: o, wake: make(chan struct{}, 1)}
+	k := &Keeper{o: o}
+	k.worker = worker.New(worker.Options[tenancy.SAMLCare]{
+		Take: k.take, Do: k.look, Parallel: o.Parallel, Poll: o.Poll,
+		Failed: func(ctx context.Context, err error) {
+			o.Logger.ErrorContext(ctx, "SAML connections that are due can't be read; tried again", "cause", err)
+		},
+	})
 	o.Store.OnCommit(func(events []audit.Event) {
 		for i := range events {
 			if events[i].Connection != "" && strings.Contains(events[i].Name, "connection.") || events[i].Name == audit.OrganizationResumed {
-				k.poke()
+				k.worker.Poke()
 				return
 			}
 		}
@@ -88,41 +94,8 @@ func New(o Options) *Keeper {
 	return k
 }
 
-// poke has Run see what is due.
-func (k *Keeper) poke() {
-	select {
-	case k.wake <- struct{}{}:
-	default: // it will, anyway
-	}
-}
-
 // Run looks after what is due until ctx is done, and returns when nothing is under way any more.
-func (k *Keeper) Run(ctx context.Context) {
-	var looks sync.WaitGroup
-	defer looks.Wait()
-	slots := make(chan struct{}, k.o.Parallel)
-	tick := time.NewTicker(k.o.Poll)
-	defer tick.Stop()
-	for {
-		due, err := k.take(ctx, cap(slots)-len(slots))
-		if err != nil && ctx.Err() == nil {
-			k.o.Logger.ErrorContext(ctx, "SAML connections that are due can't be read; tried again", "cause", err)
-		}
-		for _, care := range due {
-			slots <- struct{}{} // there is room, as nobody else puts one in
-			looks.Go(func() {
-				defer func() { <-slots; k.poke() }()
-				k.look(ctx, care)
-			})
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-k.wake:
-		case <-tick.C:
-		}
-	}
-}
+func (k *Keeper) Run(ctx context.Context) { k.worker.Run(ctx) }
 
 // take takes up to n connections that are due.
 func (k *Keeper) take(ctx context.Context, n int) (due []tenancy.SAMLCare, err error) {
