@@ -14,6 +14,7 @@ import (
 	"github.com/orgate/orgate/audit/hook"
 	"github.com/orgate/orgate/internal/endpoint"
 	"github.com/orgate/orgate/internal/invite"
+	"github.com/orgate/orgate/policy"
 	"github.com/orgate/orgate/session"
 	"github.com/orgate/orgate/store"
 	"github.com/orgate/orgate/tenancy"
@@ -29,6 +30,8 @@ type Options struct {
 	// same way, as are the limits of sessions.
 	RolesAt func() tenancy.Origin
 	Limits  func() session.Limits
+	// Offered are the ways to sign in that this installation offers; see [policy.Facts].
+	Offered func() policy.Methods
 	// PublicURL is that of the login host, where invitations are accepted. Mail puts mails into the queue; where it
 	// returns nil no mail can be sent. Webhooks are the rules of webhook endpoints; their box also seals answers
 	// with secrets that are kept for a while. All are asked for in the same way.
@@ -119,6 +122,24 @@ func (a *API) operations() []operation {
 		{"GET /user_management/users/{id}/identities", a.listIdentities},
 		{"GET /user_management/users/{id}/sessions", a.listSessions},
 		{"POST /user_management/sessions/revoke", a.revokeSession},
+
+		{"POST /auth/factors/enroll", a.enrollFactor},
+		{"GET /auth/factors/{id}", a.getFactor},
+		{"DELETE /auth/factors/{id}", a.deleteFactor},
+		{"POST /auth/factors/{id}/challenge", a.challengeFactor},
+		{"POST /auth/challenges/{id}/verify", a.verifyChallenge},
+		{"GET /user_management/users/{userlandUserId}/auth_factors", a.listFactors},
+		{"POST /user_management/users/{userlandUserId}/auth_factors", a.enrollFactorOfUser},
+		{"POST /user_management/magic_auth", a.createMagicAuth},
+		{"GET /user_management/magic_auth/{id}", a.getMagicAuth},
+		{"POST /user_management/password_reset", a.createPasswordReset},
+		{"GET /user_management/password_reset/{id}", a.getPasswordReset},
+		{"POST /user_management/password_reset/confirm", a.confirmPasswordReset},
+		{"POST /user_management/users/{id}/email_verification/send", a.sendEmailVerification},
+		{"POST /user_management/users/{id}/email_verification/confirm", a.confirmEmailVerification},
+		{"GET /user_management/email_verification/{id}", a.getEmailVerification},
+		{"POST /user_management/users/{id}/email_change/send", a.sendEmailChange},
+		{"POST /user_management/users/{id}/email_change/confirm", a.confirmEmailChange},
 
 		{"GET /user_management/organization_memberships", a.listMemberships},
 		{"POST /user_management/organization_memberships", a.createMembership},

@@ -20,6 +20,7 @@ type Error struct {
 	Message string
 	Faults  []Fault // one for each field that is wrong
 	Header  http.Header
+	OAuth   bool  // the reference has it as error and error_description; it is written as code and message too
 	Err     error // for the log
 }
 
@@ -120,9 +121,15 @@ func (renderer) RenderError(w http.ResponseWriter, _ *http.Request, e *endpoint.
 		Message   string  `json:"message"`
 		Errors    []Fault `json:"errors,omitzero"`
 		RequestID string  `json:"request_id"`
+		// What OAuth calls them.
+		Error       string `json:"error,omitzero"`
+		Description string `json:"error_description,omitzero"`
 	}{Code: e.Code, Message: text.Or(e.Text, e.Title).String(), RequestID: id}
 	if own, ok := errors.AsType[*Error](e.Err); ok {
 		answer.Message, answer.Errors = own.Message, own.Faults
+		if own.OAuth {
+			answer.Error, answer.Description = own.Code, own.Message
+		}
 	}
 	if e.Status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", "Bearer")

@@ -20,6 +20,7 @@ import (
 	"github.com/orgate/orgate/internal/page"
 	"github.com/orgate/orgate/internal/telemetry"
 	"github.com/orgate/orgate/internal/text"
+	"github.com/orgate/orgate/policy"
 	"github.com/orgate/orgate/session"
 	"github.com/orgate/orgate/store"
 	"github.com/orgate/orgate/tenancy"
@@ -82,6 +83,7 @@ func (g *gateway) managementAPI() (*api.API, error) {
 		RolesAt: func() tenancy.Origin { return g.config().RolesAt },
 		Rules:   func() tenancy.Rules { return g.config().Rules() },
 		Limits:  func() session.Limits { return limits(g.config()) },
+		Offered: func() policy.Methods { return g.config().Offered() },
 
 		PublicURL: func() *url.URL { return g.config().PublicURL.URL },
 		Mail: func() invite.Mail {

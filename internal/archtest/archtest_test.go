@@ -45,7 +45,7 @@ var allowed = map[string][]string{
 	"sso/saml":     {"tenancy", "internal/text", "sso/idp"},
 	"web":          {"policy", "audit", "tenancy", "session", "store", "internal/endpoint", "internal/mail", "internal/outbox", "internal/page", "internal/signedin", "internal/text", "sso/factor"},
 	"sso/passkey":  {},
-	"api":          {"policy", "audit", "audit/hook", "tenancy", "session", "store", "internal/endpoint", "internal/invite", "internal/text", "sso/factor"},
+	"api":          {"policy", "audit", "audit/hook", "tenancy", "session", "store", "internal/endpoint", "internal/invite", "internal/mail", "internal/text", "sso/factor"},
 	"domain":       {"audit", "tenancy", "store", "internal/dnsproof", "internal/worker"},
 
 	"audit/webhook": {"audit", "audit/hook", "tenancy", "store", "internal/egress", "internal/id", "internal/seal"},
