@@ -65,7 +65,7 @@ func TestWhatIsWrongWithAUserIsSaidFieldByField(t *testing.T) {
 		{map[string]any{"email": "no address"}, 422, "invalid_request_parameters", "email: invalid"},
 		{map[string]any{"email": "JO@acme.com"}, 400, "user_creation_error", "email: email_not_available"},
 		{map[string]any{"email": "a@b.com", "external_id": "u1"}, 400, "external_id_already_used", ""},
-		{map[string]any{"email": "a@b.com", "password_hash": "x", "first_name": 1}, 422, "invalid_request_parameters", "first_name: invalid_type password_hash: not_supported"},
+		{map[string]any{"email": "a@b.com", "password_hash": "x", "first_name": 1}, 422, "invalid_request_parameters", "first_name: invalid_type password_hash_type: required"},
 		{map[string]any{"email": "a@b.com", "email_verified": "yes", "id": "user_1"}, 422, "invalid_request_parameters", "email_verified: invalid_type id: unknown"},
 		{map[string]any{"email": "a@b.com", "first_name": strings.Repeat("x", 257)}, 422, "invalid_request_parameters", "first_name: invalid"},
 	} {
