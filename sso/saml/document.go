@@ -127,14 +127,11 @@ func (r *reader) start(t xml.StartElement) error {
 
 // declare checks all names of an element, and takes the prefixes that it declares.
 func (r *reader) declare(t xml.StartElement) error {
-	if !isName(t.Name.Local) || t.Name.Space != "" && !isName(t.Name.Space) || t.Name.Space == "xmlns" || t.Name.Space == "xml" {
+	if t.Name.Space == "xmlns" || t.Name.Space == "xml" {
 		return errors.New("an element's name is none")
 	}
 	other, others := "", false // a prefix of attributes, and whether there is another one
 	for _, a := range t.Attr {
-		if !isName(a.Name.Local) || a.Name.Space != "" && !isName(a.Name.Space) {
-			return errors.New("an attribute's name is none")
-		}
 		var prefix string
 		switch {
 		case a.Name.Space == "xmlns":
@@ -250,17 +247,4 @@ func (d *document) note(el *etree.Element, namespace string) {
 	case namespace == nsSignature && el.Tag == "Signature":
 		d.signatures = append(d.signatures, el)
 	}
-}
-
-// isName reports whether s is a name without a colon, of the letters that all readers agree on.
-func isName(s string) bool {
-	for i := range len(s) {
-		c := s[i]
-		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '_'
-		later := c >= '0' && c <= '9' || c == '-' || c == '.'
-		if !letter && (i == 0 || !later) {
-			return false
-		}
-	}
-	return s != ""
 }

@@ -193,22 +193,17 @@ func (s *scanner) attribute() (xml.Attr, bool) {
 	return xml.Attr{Name: name, Value: value}, ok
 }
 
-// name reads one of ASCII with at most one colon in it, and that between two others. Whether its
-// letters come in an order that makes a name is for the reader to say, as for any that it is given.
+// name reads a name, with one prefix or none.
 func (s *scanner) name() (xml.Name, bool) {
-	begin, colon := s.at, -1
-	for ; s.at < len(s.s); s.at++ {
-		c := s.s[s.at]
-		if c == ':' && colon < 0 {
-			colon = s.at
-		} else if !isNameByte(c) {
-			break
-		}
+	begin := s.at
+	for s.at < len(s.s) && (isNameByte(s.s[s.at]) || s.s[s.at] == ':') {
+		s.at++
 	}
-	if colon < 0 {
-		return xml.Name{Local: s.s[begin:s.at]}, s.at > begin
+	space, local, prefixed := strings.Cut(s.s[begin:s.at], ":")
+	if !prefixed {
+		return xml.Name{Local: space}, isName(space)
 	}
-	return xml.Name{Space: s.s[begin:colon], Local: s.s[colon+1 : s.at]}, colon > begin && s.at > colon+1
+	return xml.Name{Space: space, Local: local}, isName(space) && isName(local)
 }
 
 // space skips it, and reports whether there was any.
@@ -229,6 +224,16 @@ func (s *scanner) skip(token string) bool {
 }
 
 func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\n' }
+
+// isName reports whether s is a name without a colon, of the letters that all readers agree on.
+func isName(s string) bool {
+	for i := range len(s) {
+		if !isNameByte(s[i]) || i == 0 && (s[i] == '-' || s[i] == '.' || s[i] >= '0' && s[i] <= '9') {
+			return false
+		}
+	}
+	return s != ""
+}
 
 func isNameByte(c byte) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '-' || c == '.'
