@@ -44,6 +44,10 @@ func newApp(t *testing.T) *app {
 			}
 		}
 	})
+	mux.HandleFunc("/live", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		fmt.Fprint(w, livePage)
+	})
 	mux.HandleFunc("/public/held", func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, "begun, ")
 		_ = http.NewResponseController(w).Flush()
@@ -70,6 +74,15 @@ func newApp(t *testing.T) *app {
 	t.Cleanup(a.Close)
 	return a
 }
+
+// livePage holds a WebSocket open and says how it is.
+const livePage = `<!doctype html><html lang="en"><title>Live</title><link rel="icon" href="data:,"><p id="socket">new</p><script>
+const say = (what) => { document.getElementById("socket").textContent = what; };
+const socket = new WebSocket("ws://" + location.host + "/ws");
+socket.onopen = () => socket.send("hello");
+socket.onmessage = () => say("the socket is open");
+socket.onclose = () => say("the socket is closed");
+</script></html>`
 
 // got returns how many requests have come.
 func (a *app) got() int {
