@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/coder/websocket"
 
@@ -42,6 +43,13 @@ func newApp(t *testing.T) *app {
 			if err := c.Write(r.Context(), kind, data); err != nil {
 				return
 			}
+		}
+	})
+	mux.HandleFunc("/work", func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case <-time.After(10 * time.Millisecond): // as an app that does something
+			fmt.Fprint(w, r.Header.Get("X-User-Email"))
+		case <-r.Context().Done():
 		}
 	})
 	mux.HandleFunc("/live", func(w http.ResponseWriter, _ *http.Request) {
