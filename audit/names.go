@@ -61,6 +61,16 @@ const (
 	OrganizationRoleUpdated = "organization_role.updated"
 	OrganizationRoleDeleted = "organization_role.deleted"
 
+	// A group that is deleted has no event for each of its members.
+	GroupCreated       = "group.created"
+	GroupUpdated       = "group.updated"
+	GroupDeleted       = "group.deleted"
+	GroupMemberAdded   = "group.member_added"
+	GroupMemberRemoved = "group.member_removed"
+	// The members of a group have a role by it, or have it no more by it.
+	GroupRoleAssigned = "orgate.group_role_assignment.created"
+	GroupRoleRemoved  = "orgate.group_role_assignment.deleted"
+
 	PermissionCreated = "permission.created"
 	PermissionUpdated = "permission.updated"
 	PermissionDeleted = "permission.deleted"

@@ -80,6 +80,10 @@ type kind byte
 //	'b'   organization, membership        → 'm'
 //	'U'   user, membership                → 'm'
 //	'Z'   permission slug                 Permission
+//	'<'   organization, "group", group    Group
+//	'<'   organization, "member", group, membership  GroupMember
+//	'='   "group", group                  → '<'
+//	'?'   organization, "groups of", membership, group → '<'
 //	'!'   "indexes"                       the version of the index entries
 //	'!'   "restoring"                     true, while a restore is not finished
 //
@@ -150,12 +154,17 @@ const (
 	kindMembershipByID           kind = 'B'
 	kindMembershipInOrganization kind = 'b'
 	kindMembershipOfUser         kind = 'U'
+
+	kindGroup          kind = '<'
+	kindByID           kind = '=' // the first field says of what
+	kindInOrganization kind = '?' // the second field says in what order
 )
 
 // ownedByOrganization reports whether keys of k begin with an organization that owns them.
 func (k kind) ownedByOrganization() bool {
 	switch k {
-	case kindDomain, kindConnection, kindConnectionName, kindSAMLState, kindMembership, kindRole, kindInvitationInOrganization, kindMembershipInOrganization:
+	case kindDomain, kindConnection, kindConnectionName, kindSAMLState, kindMembership, kindRole, kindInvitationInOrganization, kindMembershipInOrganization,
+		kindGroup, kindInOrganization:
 		return true
 	default:
 		return false

@@ -1,5 +1,5 @@
 // Package tenancy owns organizations and who belongs to them: organizations,
-// domains, SSO connection settings, users, identities, memberships, roles and
+// domains, SSO connection settings, users, identities, memberships, groups, roles and
 // invitations.
 //
 // Its operations are functions over [Tx], the part of a transaction that they
@@ -316,4 +316,5 @@ type Tx interface {
 	DeleteRole(org OrgID, slug string) error
 
 	InvitationTx
+	GroupTx
 }
