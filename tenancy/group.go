@@ -6,6 +6,7 @@ import (
 	"iter"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/orgate/orgate/audit"
@@ -213,9 +214,14 @@ func leaveGroups(tx Tx, m Membership, by audit.Actor, now time.Time) error {
 	return nil
 }
 
+// oneLine reports whether s is one line of text with something in it, and nothing that can't be seen.
+func oneLine(s string) bool {
+	return s != "" && strings.TrimSpace(s) == s && utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) })
+}
+
 func checkGroup(g Group) error {
 	switch {
-	case strings.TrimSpace(g.Name) == "" || g.Name != cleanName(g.Name) || utf8.RuneCountInString(g.Name) > maxGroupName:
+	case !oneLine(g.Name) || utf8.RuneCountInString(g.Name) > maxGroupName:
 		return fmt.Errorf("%w: name: want 1 to %d characters", ErrGroupText, maxGroupName)
 	case !utf8.ValidString(g.Description) || utf8.RuneCountInString(g.Description) > maxGroupDescription:
 		return fmt.Errorf("%w: description: want up to %d characters", ErrGroupText, maxGroupDescription)

@@ -47,6 +47,7 @@ func runTyped(t *testing.T, h Harness) {
 		{"AnAnswerWaitsUntilItIsOver", answersWait},
 		{"RecordsOutliveWhatTheyAreAboutAndNoMore", typedExpiry},
 		{"AnInvitationIsFoundUntilItIsSettled", invitationRows},
+		{"GroupsAndTheirMembersAreFoundBothWays", groupRows},
 		{"FactorsAreTheirUsersAlone", factorRows},
 		{"OfOneRequestOneCodeIsLive", liveCodes},
 		{"CodesAndCountersExpireAndFactorsDoNot", countersAndCodesExpire},
