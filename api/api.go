@@ -178,6 +178,14 @@ func (a *API) operations() []operation {
 		{"DELETE /authorization/organization_memberships/{organization_membership_id}/role_assignments/{role_assignment_id}", a.deleteRoleAssignment},
 		{"POST /authorization/organization_memberships/{organization_membership_id}/check", a.checkPermission},
 
+		{"GET /organizations/{organizationId}/api_keys", a.listOrganizationKeys},
+		{"POST /organizations/{organizationId}/api_keys", a.createOrganizationKey},
+		{"GET /user_management/users/{userId}/api_keys", a.listUserKeys},
+		{"POST /user_management/users/{userId}/api_keys", a.createUserKey},
+		{"DELETE /api_keys/{id}", a.deleteAppKey},
+		{"POST /api_keys/{id}/expire", a.expireAppKey},
+		{"POST /api_keys/validations", a.validateAppKey},
+
 		{"GET /connections", a.listConnections},
 		{"GET /connections/{id}", a.getConnection},
 		{"DELETE /connections/{id}", a.deleteConnection},

@@ -111,6 +111,11 @@ const (
 	// MailFailed: a mail was given up, as its server refused it or its time ran out.
 	MailFailed = "orgate.mail.failed"
 
+	// The keys that customers have for the app. An update says when one expires; one that is revoked is deleted.
+	AppKeyCreated = "api_key.created"
+	AppKeyUpdated = "api_key.updated"
+	AppKeyRevoked = "api_key.revoked"
+
 	// API keys of the management API. (The reference's api_key.… are of keys for the app's own API.)
 	APIKeyCreated = "orgate.api_key.created"
 	APIKeyUpdated = "orgate.api_key.updated" // one that the YAML gives

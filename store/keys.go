@@ -83,7 +83,12 @@ type kind byte
 //	'<'   organization, "group", group    Group
 //	'<'   organization, "member", group, membership  GroupMember
 //	'='   "group", group                  → '<'
+//	'~'   organization, key for the app   AppKey
+//	'='   "api_key", key                  → '~'
+//	'='   "api_key hash", secret hash     → '~'
+//	'='   "keys of", user, key            → '~'
 //	'?'   organization, "groups of", membership, group → '<'
+//	'?'   organization, "keys of", owner, key → '~'
 //	'!'   "indexes"                       the version of the index entries
 //	'!'   "restoring"                     true, while a restore is not finished
 //
@@ -155,6 +160,7 @@ const (
 	kindMembershipInOrganization kind = 'b'
 	kindMembershipOfUser         kind = 'U'
 
+	kindAppKey         kind = '~'
 	kindGroup          kind = '<'
 	kindByID           kind = '=' // the first field says of what
 	kindInOrganization kind = '?' // the second field says in what order
@@ -164,7 +170,7 @@ const (
 func (k kind) ownedByOrganization() bool {
 	switch k {
 	case kindDomain, kindConnection, kindConnectionName, kindSAMLState, kindMembership, kindRole, kindInvitationInOrganization, kindMembershipInOrganization,
-		kindGroup, kindInOrganization:
+		kindGroup, kindAppKey, kindInOrganization:
 		return true
 	default:
 		return false

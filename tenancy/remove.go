@@ -39,7 +39,7 @@ func FinishRemoval(tx Tx, org OrgID, limit int, by audit.Actor, now time.Time) (
 		return false, ErrState
 	}
 	r := removal{tx, o, limit, by, now}
-	for _, step := range []func() error{r.connections, r.domains, r.roles, r.groups, r.invitations} {
+	for _, step := range []func() error{r.connections, r.domains, r.roles, r.groups, r.keys, r.invitations} {
 		if err := step(); err != nil {
 			return false, err
 		}
@@ -114,6 +114,15 @@ func (r *removal) groups() error {
 	all, err := first(r.tx.GroupsIn(r.org.ID, Place{}), r.left)
 	for _, g := range all {
 		err = errors.Join(err, RemoveGroup(r.tx, r.org.ID, g.ID, r.by, r.now))
+	}
+	r.left -= len(all)
+	return err
+}
+
+func (r *removal) keys() error {
+	all, err := first(r.tx.AppKeysIn(r.org.ID), r.left)
+	for _, k := range all {
+		err = errors.Join(err, RemoveAppKey(r.tx, k.ID, r.by, r.now))
 	}
 	r.left -= len(all)
 	return err
