@@ -186,6 +186,14 @@ func (a *API) operations() []operation {
 		{"POST /api_keys/{id}/expire", a.expireAppKey},
 		{"POST /api_keys/validations", a.validateAppKey},
 
+		{"GET /directories", a.listDirectories},
+		{"GET /directories/{id}", a.getDirectory},
+		{"DELETE /directories/{id}", a.deleteDirectory},
+		{"GET /directory_users", a.listDirectoryUsers},
+		{"GET /directory_users/{id}", a.getDirectoryUser},
+		{"GET /directory_groups", a.listDirectoryGroups},
+		{"GET /directory_groups/{id}", a.getDirectoryGroup},
+
 		{"GET /connections", a.listConnections},
 		{"GET /connections/{id}", a.getConnection},
 		{"DELETE /connections/{id}", a.deleteConnection},

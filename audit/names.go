@@ -111,6 +111,16 @@ const (
 	// MailFailed: a mail was given up, as its server refused it or its time ran out.
 	MailFailed = "orgate.mail.failed"
 
+	// A directory that is deleted has no event for each of what was in it.
+	DirectoryActivated        = "dsync.activated"
+	DirectoryDeleted          = "dsync.deleted"
+	DirectoryUserCreated      = "dsync.user.created"
+	DirectoryUserUpdated      = "dsync.user.updated"
+	DirectoryGroupCreated     = "dsync.group.created"
+	DirectoryGroupUpdated     = "dsync.group.updated"
+	DirectoryGroupUserAdded   = "dsync.group.user_added"
+	DirectoryGroupUserRemoved = "dsync.group.user_removed"
+
 	// The keys that customers have for the app. An update says when one expires; one that is revoked is deleted.
 	AppKeyCreated = "api_key.created"
 	AppKeyUpdated = "api_key.updated"

@@ -83,6 +83,16 @@ type kind byte
 //	'<'   organization, "group", group    Group
 //	'<'   organization, "member", group, membership  GroupMember
 //	'='   "group", group                  → '<'
+//	'^'   organization, directory         directory.Directory
+//	'_'   organization, directory, "user", directory user    directory.User
+//	'_'   organization, directory, "group", directory group  directory.Group
+//	'_'   organization, directory, "member", group, user     directory.Member
+//	'='   "directory", directory          → '^'
+//	'='   "directory_user", user; "directory_group", group → '_'
+//	'?'   organization, "directory_user", user; "directory_group", group → '_'
+//	'?'   organization, "directory_user at", directory, provider's id; the same of groups → '_'
+//	'?'   organization, "directory_user named", directory, address, user → '_'
+//	'?'   organization, "directory_groups of", directory, user, group → '_' member
 //	'~'   organization, key for the app   AppKey
 //	'='   "api_key", key                  → '~'
 //	'='   "api_key hash", secret hash     → '~'
@@ -160,6 +170,8 @@ const (
 	kindMembershipInOrganization kind = 'b'
 	kindMembershipOfUser         kind = 'U'
 
+	kindDirectory      kind = '^'
+	kindInDirectory    kind = '_' // the third field says what
 	kindAppKey         kind = '~'
 	kindGroup          kind = '<'
 	kindByID           kind = '=' // the first field says of what
@@ -170,7 +182,7 @@ const (
 func (k kind) ownedByOrganization() bool {
 	switch k {
 	case kindDomain, kindConnection, kindConnectionName, kindSAMLState, kindMembership, kindRole, kindInvitationInOrganization, kindMembershipInOrganization,
-		kindGroup, kindAppKey, kindInOrganization:
+		kindGroup, kindAppKey, kindDirectory, kindInDirectory, kindInOrganization:
 		return true
 	default:
 		return false
