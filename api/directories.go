@@ -123,7 +123,7 @@ func (a *API) deleteDirectory(c *call) error {
 	if err := removeDirectory(context.WithoutCancel(c.ctx), a.Store, d); err != nil {
 		return err
 	}
-	return c.nothing(http.StatusAccepted)
+	return c.answer(http.StatusAccepted, struct{}{})
 }
 
 // removeDirectory deletes a directory, part by part.

@@ -48,6 +48,8 @@ func runTyped(t *testing.T, h Harness) {
 		{"RecordsOutliveWhatTheyAreAboutAndNoMore", typedExpiry},
 		{"AnInvitationIsFoundUntilItIsSettled", invitationRows},
 		{"GroupsAndTheirMembersAreFoundBothWays", groupRows},
+		{"DirectoriesAreOneOrganizationsEach", directoryRows},
+		{"AKeyForTheAppIsFoundByItsHashUntilItIsDeleted", appKeyRows},
 		{"FactorsAreTheirUsersAlone", factorRows},
 		{"OfOneRequestOneCodeIsLive", liveCodes},
 		{"CodesAndCountersExpireAndFactorsDoNot", countersAndCodesExpire},
