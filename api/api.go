@@ -194,6 +194,8 @@ func (a *API) operations() []operation {
 		{"GET /directory_groups", a.listDirectoryGroups},
 		{"GET /directory_groups/{id}", a.getDirectoryGroup},
 
+		{"POST /portal/generate_link", a.createPortalLink},
+
 		{"GET /connections", a.listConnections},
 		{"GET /connections/{id}", a.getConnection},
 		{"DELETE /connections/{id}", a.deleteConnection},

@@ -121,6 +121,9 @@ const (
 	DirectoryGroupUserAdded   = "dsync.group.user_added"
 	DirectoryGroupUserRemoved = "dsync.group.user_removed"
 
+	// A link to the admin portal was made; it ends by itself.
+	PortalLinkCreated = "orgate.portal_link.created"
+
 	// The keys that customers have for the app. An update says when one expires; one that is revoked is deleted.
 	AppKeyCreated = "api_key.created"
 	AppKeyUpdated = "api_key.updated"

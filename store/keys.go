@@ -82,6 +82,7 @@ type kind byte
 //	'Z'   permission slug                 Permission
 //	'<'   organization, "group", group    Group
 //	'<'   organization, "member", group, membership  GroupMember
+//	'>'   token hash                      PortalLink      ExpiresAt
 //	'='   "group", group                  → '<'
 //	'^'   organization, directory         directory.Directory
 //	'_'   organization, directory, "user", directory user    directory.User
@@ -174,6 +175,7 @@ const (
 	kindInDirectory    kind = '_' // the third field says what
 	kindAppKey         kind = '~'
 	kindGroup          kind = '<'
+	kindPortalLink     kind = '>'
 	kindByID           kind = '=' // the first field says of what
 	kindInOrganization kind = '?' // the second field says in what order
 )

@@ -1,9 +1,6 @@
 package tenancy
 
 import (
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"iter"
@@ -72,36 +69,12 @@ func (k AppKey) Owner() string {
 	return string(k.Organization)
 }
 
-// An AppKeySecret is the secret of a key: 256 random bits. Its String does not print it.
-type AppKeySecret struct{ secret string }
-
-func newAppKeySecret() AppKeySecret {
-	var b [32]byte
-	rand.Read(b[:]) // never fails (crypto/rand)
-	return AppKeySecret{appKeyPrefix + base64.RawURLEncoding.EncodeToString(b[:])}
-}
+// An AppKeySecret is the secret of a key.
+type AppKeySecret struct{ secretText }
 
 // AppKeySecretOf takes what somebody sent to be a secret, whatever it is: whether it is one, the look-up by its
 // hash says.
-func AppKeySecretOf(s string) AppKeySecret { return AppKeySecret{s} }
-
-// Reveal returns the secret, to be shown once to whoever made it.
-func (s AppKeySecret) Reveal() string { return s.secret }
-
-// Hash returns what is stored in its place.
-func (s AppKeySecret) Hash() string {
-	sum := sha256.Sum256([]byte(s.secret))
-	return base64.RawURLEncoding.EncodeToString(sum[:])
-}
-
-// String hides the secret.
-func (s AppKeySecret) String() string { return "[secret]" }
-
-// GoString hides it from %#v too.
-func (s AppKeySecret) GoString() string { return "[secret]" }
-
-// MarshalText hides it from whatever writes it down.
-func (s AppKeySecret) MarshalText() ([]byte, error) { return []byte("[secret]"), nil }
+func AppKeySecretOf(s string) AppKeySecret { return AppKeySecret{secretText{s}} }
 
 // AppKeyTx is the part of [Tx] that is about keys for the app.
 type AppKeyTx interface {
@@ -144,9 +117,9 @@ func CreateAppKey(tx Tx, k AppKey, by audit.Actor, now time.Time) (AppKey, AppKe
 	if i := slices.IndexFunc(k.Permissions, func(p string) bool { return !slices.Contains(may, p) }); i >= 0 {
 		return none(fmt.Errorf("%q: %w", clip(k.Permissions[i]), ErrNoPermission))
 	}
-	secret := newAppKeySecret()
+	secret := AppKeySecret{newSecretText(appKeyPrefix)}
 	k = AppKey{
-		ID: AppKeyID(id.New("api_key", now)), Organization: k.Organization, User: k.User, Name: k.Name, Hash: secret.Hash(), Ending: secret.secret[len(secret.secret)-4:],
+		ID: AppKeyID(id.New("api_key", now)), Organization: k.Organization, User: k.User, Name: k.Name, Hash: secret.Hash(), Ending: secret.text[len(secret.text)-4:],
 		Permissions: k.Permissions, CreatedAt: now.UTC(), UpdatedAt: now.UTC(), ExpiresAt: k.ExpiresAt,
 	}
 	if err := tx.PutAppKey(k); err != nil {

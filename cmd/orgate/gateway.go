@@ -289,6 +289,7 @@ func (g *gateway) loginRoutes(c *config.Config) ([]endpoint.Route, map[endpoint.
 		b.Organization = org.Name
 		return b
 	}
+	w.Brand = o.Brand
 	signIn, err := sso.New(o)
 	if err != nil {
 		return nil, nil, nil, err
