@@ -35,6 +35,8 @@ type Options struct {
 	PublicURL func() *url.URL
 	Mail      func() invite.Mail
 	Webhooks  func() hook.Rules
+	// Connections are what the configuration says of connections that the API makes.
+	Connections Connections
 	// Admit is asked before the key; nil: everybody may try.
 	Admit endpoint.Guard
 	Now   func() time.Time // nil: time.Now
@@ -199,6 +201,7 @@ func (a *API) operations() []operation {
 		{"GET /connections", a.listConnections},
 		{"GET /connections/{id}", a.getConnection},
 		{"DELETE /connections/{id}", a.deleteConnection},
+		{"POST /orgate/v1/organizations/{organizationId}/connections", a.createConnection},
 
 		{"GET /events", a.listEvents},
 

@@ -294,6 +294,8 @@ func TestAKeyOfOneOrganizationFindsNothingOfAnother(t *testing.T) {
 			return fmt.Sprintf(`{"organization_id":%q,"email":"x@x.com"}`, p.org)
 		case "POST /user_management/sessions/revoke":
 			return fmt.Sprintf(`{"session_id":%q}`, p.session)
+		case "POST /orgate/v1/organizations/{organizationId}/connections":
+			return `{"name":"x","type":"oidc"}`
 		case "POST /portal/generate_link":
 			return fmt.Sprintf(`{"organization":%q}`, p.org)
 		case "POST /organizations/{organizationId}/groups", "POST /organizations/{organizationId}/api_keys":

@@ -83,6 +83,8 @@ func (g *gateway) managementAPI() (*api.API, error) {
 		Rules:   func() tenancy.Rules { return g.config().Rules() },
 		Limits:  func() session.Limits { return limits(g.config()) },
 
+		Connections: connections{g},
+
 		PublicURL: func() *url.URL { return g.config().PublicURL.URL },
 		Mail: func() invite.Mail {
 			if g.config().Mail == nil {
