@@ -69,8 +69,13 @@ func (k *connectionCheck) value(field, grammar, v string) {
 		k.fault(field, "is required")
 		return
 	}
-	if _, err := k.grammars.byName[grammar].parse(v); err != nil {
-		k.fault(field, err.Error())
+	g := k.grammars.byName[grammar]
+	if _, err := g.parse(v); err != nil {
+		message := err.Error()
+		if g.hint != "" {
+			message += ": " + g.hint
+		}
+		k.fault(field, message)
 	}
 }
 

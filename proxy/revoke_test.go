@@ -131,6 +131,7 @@ func TestARoleOfAGroupHoldsFromTheNextRequestAndEndsWithIt(t *testing.T) {
 			if got := get(); got != 200 {
 				t.Fatalf("in the group: %d", got)
 			}
+			over := w.stream("websocket", acmeHost, "/admin/x", "Cookie", c)
 			w.update(func(tx store.Tx) error {
 				m, err := tx.Membership(w.acme.ID, p.user.ID)
 				if err != nil {
@@ -141,6 +142,14 @@ func TestARoleOfAGroupHoldsFromTheNextRequestAndEndsWithIt(t *testing.T) {
 			if got := get(); got != 403 {
 				t.Errorf("after it: %d", got)
 			}
+			w.eventually("the WebSocket is closed", func() bool {
+				select {
+				case <-over:
+					return true
+				default:
+					return false
+				}
+			})
 		})
 	}
 }
