@@ -38,6 +38,8 @@ type Options struct {
 	PublicURL func() *url.URL
 	Mail      func() invite.Mail
 	Webhooks  func() hook.Rules
+	// Connections are what the configuration says of connections that the API makes.
+	Connections Connections
 	// Admit is asked before the key; nil: everybody may try.
 	Admit endpoint.Guard
 	Now   func() time.Time // nil: time.Now
@@ -177,9 +179,50 @@ func (a *API) operations() []operation {
 		{"PATCH /authorization/permissions/{slug}", a.owned(a.updatePermission)},
 		{"DELETE /authorization/permissions/{slug}", a.owned(a.deletePermission)},
 
+		{"GET /organizations/{organizationId}/groups", a.listGroups},
+		{"POST /organizations/{organizationId}/groups", a.createGroup},
+		{"GET /organizations/{organizationId}/groups/{groupId}", a.getGroup},
+		{"PATCH /organizations/{organizationId}/groups/{groupId}", a.updateGroup},
+		{"DELETE /organizations/{organizationId}/groups/{groupId}", a.deleteGroup},
+		{"GET /organizations/{organizationId}/groups/{groupId}/organization-memberships", a.listGroupMembers},
+		{"POST /organizations/{organizationId}/groups/{groupId}/organization-memberships", a.addGroupMember},
+		{"DELETE /organizations/{organizationId}/groups/{groupId}/organization-memberships/{omId}", a.removeGroupMember},
+		{"GET /user_management/organization_memberships/{omId}/groups", a.listGroupsOfMembership},
+		{"GET /authorization/groups/{group_id}/role_assignments", a.listGroupRoles},
+		{"POST /authorization/groups/{group_id}/role_assignments", a.createGroupRole},
+		{"PUT /authorization/groups/{group_id}/role_assignments", a.setGroupRoles},
+		{"DELETE /authorization/groups/{group_id}/role_assignments", a.deleteGroupRoleBySlug},
+		{"GET /authorization/groups/{group_id}/role_assignments/{role_assignment_id}", a.getGroupRole},
+		{"DELETE /authorization/groups/{group_id}/role_assignments/{role_assignment_id}", a.deleteGroupRole},
+
+		{"GET /authorization/organization_memberships/{organization_membership_id}/role_assignments", a.listRoleAssignments},
+		{"POST /authorization/organization_memberships/{organization_membership_id}/role_assignments", a.createRoleAssignment},
+		{"DELETE /authorization/organization_memberships/{organization_membership_id}/role_assignments", a.deleteRoleAssignmentBySlug},
+		{"DELETE /authorization/organization_memberships/{organization_membership_id}/role_assignments/{role_assignment_id}", a.deleteRoleAssignment},
+		{"POST /authorization/organization_memberships/{organization_membership_id}/check", a.checkPermission},
+
+		{"GET /organizations/{organizationId}/api_keys", a.listOrganizationKeys},
+		{"POST /organizations/{organizationId}/api_keys", a.createOrganizationKey},
+		{"GET /user_management/users/{userId}/api_keys", a.listUserKeys},
+		{"POST /user_management/users/{userId}/api_keys", a.createUserKey},
+		{"DELETE /api_keys/{id}", a.deleteAppKey},
+		{"POST /api_keys/{id}/expire", a.expireAppKey},
+		{"POST /api_keys/validations", a.validateAppKey},
+
+		{"GET /directories", a.listDirectories},
+		{"GET /directories/{id}", a.getDirectory},
+		{"DELETE /directories/{id}", a.deleteDirectory},
+		{"GET /directory_users", a.listDirectoryUsers},
+		{"GET /directory_users/{id}", a.getDirectoryUser},
+		{"GET /directory_groups", a.listDirectoryGroups},
+		{"GET /directory_groups/{id}", a.getDirectoryGroup},
+
+		{"POST /portal/generate_link", a.createPortalLink},
+
 		{"GET /connections", a.listConnections},
 		{"GET /connections/{id}", a.getConnection},
 		{"DELETE /connections/{id}", a.deleteConnection},
+		{"POST /orgate/v1/organizations/{organizationId}/connections", a.createConnection},
 
 		{"GET /events", a.listEvents},
 

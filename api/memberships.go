@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"errors"
 	"iter"
 	"net/http"
@@ -33,7 +34,7 @@ func (c *call) showMembership(tx store.Tx, m tenancy.Membership) (membershipObje
 
 // membership returns the membership of the id in the path, if it is there for the key.
 func (c *call) membership(tx store.Tx) (tenancy.Membership, error) {
-	id := c.r.PathValue("id")
+	id := cmp.Or(c.r.PathValue("id"), c.r.PathValue("omId"), c.r.PathValue("organization_membership_id"))
 	m, err := tx.MembershipByID(tenancy.MembershipID(id))
 	if err == nil {
 		_, err = c.organization(tx, m.Organization)
@@ -239,8 +240,8 @@ func (a *API) updateMembership(c *call) error {
 		if len(g.Roles) == 0 {
 			return nil
 		}
-		if m.RoleSource == tenancy.RoleDirectory {
-			return conflict("directory_managed", "The directory owns the roles of this membership. Change them there.")
+		if err := directoryOwns(m); err != nil {
+			return err
 		}
 		_, err := tenancy.SetRoles(tx, a.Rules(), m.Organization, m.User, g, c.by, c.now)
 		return membershipError(err, pendingReactivate)

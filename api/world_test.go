@@ -83,7 +83,7 @@ func newWorld(t testing.TB) *world {
 			}
 			return postbox{w}
 		},
-		Webhooks: w.hooks,
+		Webhooks: w.hooks, Connections: anyConnection{w},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -356,4 +356,19 @@ func same(t testing.TB, what string, got, want []string) {
 	if !slices.Equal(got, want) {
 		t.Errorf("%s: %q, want %q", what, got, want)
 	}
+}
+
+// anyConnection takes every connection of OIDC but one whose issuer is bad, as a stand-in for the configuration's rules, which are
+// tested in package config.
+type anyConnection struct{ w *world }
+
+func (anyConnection) Check(in api.ConnectionInput) (tenancy.Connection, []api.Fault) {
+	if in.Issuer == "bad" {
+		return tenancy.Connection{}, []api.Fault{{Code: "invalid", Field: "issuer", Message: "issuer is no URL"}}
+	}
+	return tenancy.Connection{Name: in.Name, Type: in.Type, Disabled: in.Disabled, OIDC: &tenancy.OIDCConnection{Issuer: in.Issuer, ClientID: in.ClientID, Scopes: in.Scopes}}, nil
+}
+
+func (c anyConnection) Seal(id tenancy.ConnectionID, secret string) []byte {
+	return c.w.hookRules.Box.Seal("client secret", string(id), []byte(secret))
 }

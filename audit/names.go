@@ -61,6 +61,16 @@ const (
 	OrganizationRoleUpdated = "organization_role.updated"
 	OrganizationRoleDeleted = "organization_role.deleted"
 
+	// A group that is deleted has no event for each of its members.
+	GroupCreated       = "group.created"
+	GroupUpdated       = "group.updated"
+	GroupDeleted       = "group.deleted"
+	GroupMemberAdded   = "group.member_added"
+	GroupMemberRemoved = "group.member_removed"
+	// The members of a group have a role by it, or have it no more by it.
+	GroupRoleAssigned = "orgate.group_role_assignment.created"
+	GroupRoleRemoved  = "orgate.group_role_assignment.deleted"
+
 	PermissionCreated = "permission.created"
 	PermissionUpdated = "permission.updated"
 	PermissionDeleted = "permission.deleted"
@@ -113,6 +123,24 @@ const (
 	EmailChangeCreated = "orgate.email_change.created"
 	// MailFailed: a mail was given up, as its server refused it or its time ran out.
 	MailFailed = "orgate.mail.failed"
+
+	// A directory that is deleted has no event for each of what was in it.
+	DirectoryActivated        = "dsync.activated"
+	DirectoryDeleted          = "dsync.deleted"
+	DirectoryUserCreated      = "dsync.user.created"
+	DirectoryUserUpdated      = "dsync.user.updated"
+	DirectoryGroupCreated     = "dsync.group.created"
+	DirectoryGroupUpdated     = "dsync.group.updated"
+	DirectoryGroupUserAdded   = "dsync.group.user_added"
+	DirectoryGroupUserRemoved = "dsync.group.user_removed"
+
+	// A link to the admin portal was made; it ends by itself.
+	PortalLinkCreated = "orgate.portal_link.created"
+
+	// The keys that customers have for the app. An update says when one expires; one that is revoked is deleted.
+	AppKeyCreated = "api_key.created"
+	AppKeyUpdated = "api_key.updated"
+	AppKeyRevoked = "api_key.revoked"
 
 	// API keys of the management API. (The reference's api_key.… are of keys for the app's own API.)
 	APIKeyCreated = "orgate.api_key.created"

@@ -21,7 +21,7 @@ func ours() []string {
 		MagicAuthForNobody, PasswordResetForNobody, EmailChangeCreated,
 		MailFailed, SigningKeyCreated, SigningKeyRetired, SigningKeyDeleted,
 		WebhookEndpointCreated, WebhookEndpointUpdated, WebhookEndpointDeleted, WebhookEndpointDisabled, WebhookFailed,
-		APIKeyCreated, APIKeyUpdated, APIKeyRevoked,
+		APIKeyCreated, APIKeyUpdated, APIKeyRevoked, GroupRoleAssigned, GroupRoleRemoved, PortalLinkCreated,
 	}
 }
 

@@ -85,6 +85,26 @@ type kind byte
 //	'b'   organization, membership        → 'm'
 //	'U'   user, membership                → 'm'
 //	'Z'   permission slug                 Permission
+//	'<'   organization, "group", group    Group
+//	'<'   organization, "member", group, membership  GroupMember
+//	'>'   token hash                      PortalLink      ExpiresAt
+//	'='   "group", group                  → '<'
+//	'^'   organization, directory         directory.Directory
+//	'_'   organization, directory, "user", directory user    directory.User
+//	'_'   organization, directory, "group", directory group  directory.Group
+//	'_'   organization, directory, "member", group, user     directory.Member
+//	'='   "directory", directory          → '^'
+//	'='   "directory_user", user; "directory_group", group → '_'
+//	'?'   organization, "directory_user", user; "directory_group", group → '_'
+//	'?'   organization, "directory_user at", directory, provider's id; the same of groups → '_'
+//	'?'   organization, "directory_user named", directory, address, user → '_'
+//	'?'   organization, "directory_groups of", directory, user, group → '_' member
+//	'~'   organization, key for the app   AppKey
+//	'='   "api_key", key                  → '~'
+//	'='   "api_key hash", secret hash     → '~'
+//	'='   "keys of", user, key            → '~'
+//	'?'   organization, "groups of", membership, group → '<'
+//	'?'   organization, "keys of", owner, key → '~'
 //	'!'   "indexes"                       the version of the index entries
 //	'!'   "restoring"                     true, while a restore is not finished
 //
@@ -159,12 +179,21 @@ const (
 	kindMembershipByID           kind = 'B'
 	kindMembershipInOrganization kind = 'b'
 	kindMembershipOfUser         kind = 'U'
+
+	kindDirectory      kind = '^'
+	kindInDirectory    kind = '_' // the third field says what
+	kindAppKey         kind = '~'
+	kindGroup          kind = '<'
+	kindPortalLink     kind = '>'
+	kindByID           kind = '=' // the first field says of what
+	kindInOrganization kind = '?' // the second field says in what order
 )
 
 // ownedByOrganization reports whether keys of k begin with an organization that owns them.
 func (k kind) ownedByOrganization() bool {
 	switch k {
-	case kindDomain, kindConnection, kindConnectionName, kindSAMLState, kindMembership, kindRole, kindInvitationInOrganization, kindMembershipInOrganization:
+	case kindDomain, kindConnection, kindConnectionName, kindSAMLState, kindMembership, kindRole, kindInvitationInOrganization, kindMembershipInOrganization,
+		kindGroup, kindAppKey, kindDirectory, kindInDirectory, kindInOrganization:
 		return true
 	default:
 		return false

@@ -21,7 +21,8 @@ import (
 // hand-over codes, e-mail codes, challenges, password resets, recovery codes and waiting mail are left out, and every code that an
 // authenticator app can have shown until now is used. Whoever signed out, or was put out,
 // since the backup was made is not signed in by restoring it, and no code works twice. Invitations that
-// were open are revoked: some may have been accepted or taken back since.
+// were open are revoked: some may have been accepted or taken back since. So are API keys that the YAML does not give, and the keys
+// that customers have for the app have expired.
 // Passwords, passkeys and authenticator apps are those of the backup.
 func (s *Store) Restore(ctx context.Context, r io.ReadSeeker) (Copied, error) {
 	n, err := s.restore(ctx, r)
@@ -174,7 +175,8 @@ func (s *Store) fillBatch(kv KV, batch []backupLine) error {
 // out.
 func revive(l backupLine, now time.Time) (value []byte, dead bool, err error) {
 	switch l.kind() {
-	case kindHandover, kindAnswer, kindAnswerBySubject, kindEmailCode, kindLiveEmailCode, kindChallenge, kindReset, kindRecoveryCodes, kindMail, kindMailPlace, kindMailDue, kindReplay:
+	case kindHandover, kindAnswer, kindAnswerBySubject, kindEmailCode, kindLiveEmailCode, kindChallenge, kindReset, kindRecoveryCodes, kindMail, kindMailPlace, kindMailDue, kindReplay,
+		kindPortalLink:
 		return nil, true, nil
 	case kindSession:
 		value, err = rewrite(l.Value, "session", func(s *session.Session) {
@@ -193,6 +195,13 @@ func revive(l backupLine, now time.Time) (value []byte, dead bool, err error) {
 		value, err = rewrite(l.Value, "API key", func(k *session.APIKey) {
 			if k.RevokedAt.IsZero() && !k.Configured {
 				k.RevokedAt = now
+			}
+		})
+	case kindAppKey:
+		// One that was deleted, or of whom has left since, would be good again.
+		value, err = rewrite(l.Value, "key for the app", func(k *tenancy.AppKey) {
+			if !k.Expired(now) {
+				k.ExpiresAt, k.UpdatedAt = now, now
 			}
 		})
 	case kindTOTP:

@@ -20,6 +20,7 @@ import (
 
 	"github.com/orgate/orgate/audit"
 	"github.com/orgate/orgate/audit/hook"
+	"github.com/orgate/orgate/directory"
 	"github.com/orgate/orgate/internal/outbox"
 	"github.com/orgate/orgate/session"
 	"github.com/orgate/orgate/sso/factor"
@@ -30,6 +31,7 @@ type Tx interface {
 	audit.Tx
 	session.Tx // includes tenancy.Tx
 	factor.Tx
+	directory.Tx
 	outbox.Tx
 	hook.Tx
 }

@@ -1,6 +1,6 @@
 // Package tenancy owns organizations and who belongs to them: organizations,
-// domains, SSO connection settings, users, identities, memberships, roles and
-// invitations.
+// domains, SSO connection settings, users, identities, memberships, groups, roles,
+// invitations, the keys that customers have for the app, and links to their admin portal.
 //
 // Its operations are functions over [Tx], the part of a transaction that they
 // need; none starts or commits one, reads a clock, or does I/O, and each appends
@@ -316,4 +316,7 @@ type Tx interface {
 	DeleteRole(org OrgID, slug string) error
 
 	InvitationTx
+	GroupTx
+	AppKeyTx
+	PortalTx
 }

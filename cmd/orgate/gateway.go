@@ -121,6 +121,9 @@ func open(ctx context.Context, c *config.Config, log *slog.Logger) (g *gateway, 
 		if err := g.apply(ctx, c); err != nil {
 			return nil, err
 		}
+		if _, err := apply.Reseal(ctx, g.store, g.box); err != nil {
+			return nil, err
+		}
 		g.proxy, err = proxy.New(ctx, proxy.Options{
 			Settings: proxySettings(c), Store: g.store, Box: g.box, Logger: log, Renderer: page.Errors{},
 			LoginHost: http.HandlerFunc(g.serveLogin), Observer: observer{g.metrics}, Grants: c.Limits.Grants,
@@ -289,6 +292,7 @@ func (g *gateway) loginRoutes(c *config.Config) ([]endpoint.Route, map[endpoint.
 		b.Organization = org.Name
 		return b
 	}
+	w.Brand = o.Brand
 	signIn, err := sso.New(o)
 	if err != nil {
 		return nil, nil, nil, err

@@ -85,6 +85,8 @@ func (g *gateway) managementAPI() (*api.API, error) {
 		Limits:  func() session.Limits { return limits(g.config()) },
 		Offered: func() policy.Methods { return g.config().Offered() },
 
+		Connections: connections{g},
+
 		PublicURL: func() *url.URL { return g.config().PublicURL.URL },
 		Mail: func() invite.Mail {
 			if g.config().Mail == nil {

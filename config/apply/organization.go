@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/orgate/orgate/config"
+	"github.com/orgate/orgate/internal/seal"
 	"github.com/orgate/orgate/policy"
 	"github.com/orgate/orgate/store"
 	"github.com/orgate/orgate/tenancy"
@@ -242,6 +243,11 @@ func (r *run) sealsSame(id tenancy.ConnectionID, sealed, secret []byte) bool {
 	}
 	plain, err := r.box.Open(secretPurpose, string(id), sealed)
 	return err == nil && bytes.Equal(plain, secret)
+}
+
+// SealClientSecret seals the secret of a connection's client as those of the YAML are.
+func SealClientSecret(box *seal.Box, id tenancy.ConnectionID, secret string) []byte {
+	return box.Seal(secretPurpose, string(id), []byte(secret))
 }
 
 func (r *run) seal(id tenancy.ConnectionID, secret []byte) []byte {
