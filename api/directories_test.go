@@ -234,3 +234,37 @@ func TestDeletingAnOrganizationDeletesItsDirectories(t *testing.T) {
 	w.nothingOf(second, acme.org)
 	w.call("GET /organizations/{id}", acme.org).refused(404, "entity_not_found")
 }
+
+// The data of these events is the reference's: the answer is held against it.
+func TestEventsOfGroupsKeysAndDirectoriesAreThoseOfTheReference(t *testing.T) {
+	w := newWorld(t)
+	p := w.place("acme")
+	w.furnish("acme", &p)
+	w.call("PATCH "+oneGroup, p.org, p.group, map[string]any{"name": "x"}).want(200)
+	w.call("POST /api_keys/{id}/expire", p.appKey, map[string]any{"expires_at": "2030-01-01T00:00:00Z"}).want(200)
+	w.do(func(tx store.Tx) error {
+		d, err := directory.Open(tx, tenancy.OrgID(p.org), directory.ID(p.dir))
+		if err != nil {
+			return err
+		}
+		if _, err := directory.SaveUser(tx, d, directory.User{IdPID: "2", State: directory.Inactive}, audit.System, w.clock()); err != nil {
+			return err
+		}
+		if _, err := directory.SaveGroup(tx, d, directory.Group{IdPID: "g", Name: "y"}, audit.System, w.clock()); err != nil {
+			return err
+		}
+		return directory.Leave(tx, d, directory.GroupID(p.feed.group), directory.UserID(p.feed.user), audit.System, w.clock())
+	})
+	w.call("DELETE /directories/{id}", p.dir).want(202)
+	w.call("DELETE /api_keys/{id}", p.appKey).want(204)
+	w.call("DELETE "+groupMembers+"/{omId}", p.org, p.group, p.membership).want(204)
+	w.call("DELETE "+oneGroup, p.org, p.group).want(204)
+	for _, name := range []string{
+		"group.created", "group.updated", "group.deleted", "group.member_added", "group.member_removed", "api_key.created", "api_key.updated", "api_key.revoked", "dsync.activated", "dsync.deleted",
+		"dsync.user.created", "dsync.user.updated", "dsync.group.created", "dsync.group.updated", "dsync.group.user_added", "dsync.group.user_removed",
+	} {
+		if len(w.call("GET /events", "?limit=100&events="+name).want(200).ids()) == 0 {
+			t.Errorf("there is no %s", name)
+		}
+	}
+}

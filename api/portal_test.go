@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"encoding/json"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -65,9 +66,7 @@ func TestALinkToThePortalIsOfOneOrganizationAndOpenForFiveMinutes(t *testing.T) 
 		{"it_contact_emails": []any{"a@b.com"}, "admin_emails": []any{"a@b.com"}}, {"intent_options": map[string]any{"sso": map[string]any{}}}, {"user": "x"},
 	} {
 		body := map[string]any{"organization": acme.org}
-		for k, v := range fields {
-			body[k] = v
-		}
+		maps.Copy(body, fields)
 		w.call("POST /portal/generate_link", body).refused(422, "invalid_request_parameters")
 	}
 	key := w.key(session.APIKey{Name: "acme", Organization: tenancy.OrgID(acme.org)})

@@ -40,6 +40,8 @@ func TestAnAppMovesOverByChangingTheBaseURL(t *testing.T) {
 		"organization_domain.created", "organization_domain.deleted",
 		"organization_membership.created", "organization_membership.updated", "organization_membership.updated", "organization_membership.updated",
 		"organization_role.created", "organization_role.updated",
+		"organization_membership.updated", "group.created", "group.member_added", "group.deleted", "organization_membership.updated", "organization_membership.updated",
+		"api_key.created", "api_key.revoked",
 	}
 	if !slices.Equal(got.Events, want) {
 		t.Errorf("events %q, want %q", got.Events, want)

@@ -100,6 +100,35 @@ const { code } = await um.getEmailVerification(sent.data.id);
 assert.equal((await um.verifyEmail({ userId: fresh.id, code })).user.emailVerified, true);
 await refused(um.verifyEmail({ userId: fresh.id, code }), 400, 'email_previously_verified');
 await um.deleteUser(fresh.id);
+// Groups, and what their members may by them.
+const here = { organizationMembershipId: m.id, permissionSlug: 'reports:delete', resourceId: org.id };
+await um.updateOrganizationMembership(m.id, { roleSlug: 'member' });
+const may = async () => (await workos.authorization.check(here)).authorized;
+const before = await may();
+const group = await workos.groups.createGroup({ organizationId: org.id, name: 'Accounts' });
+await workos.groups.addOrganizationMembership({ organizationId: org.id, groupId: group.id, organizationMembershipId: m.id });
+assert.deepEqual((await workos.groups.listOrganizationMemberships({ organizationId: org.id, groupId: group.id })).data.map((x) => x.id), [m.id]);
+const given = await workos.authorization.createGroupRoleAssignment({ groupId: group.id, roleSlug: 'admin' });
+assert.deepEqual([given.role.slug, given.resource.id, before, await may()], ['admin', org.id, false, true]);
+const why = (await workos.authorization.listRoleAssignments({ organizationMembershipId: m.id })).data;
+assert.deepEqual(why.map((r) => r.role.slug).sort(), ['admin', 'member']);
+await workos.groups.deleteGroup({ organizationId: org.id, groupId: group.id });
+assert.equal(await may(), false);
+await workos.authorization.assignRole({ organizationMembershipId: m.id, roleSlug: 'admin', resourceId: org.id });
+assert.equal(await may(), true);
+await workos.authorization.removeRole({ organizationMembershipId: m.id, roleSlug: 'admin', resourceId: org.id });
+
+// Keys that customers have for the app, links to the admin portal, directories.
+const appKey = await workos.apiKeys.createOrganizationApiKey({ organizationId: org.id, name: 'CI', permissions: ['reports:read'] });
+assert.deepEqual((await workos.apiKeys.listOrganizationApiKeys({ organizationId: org.id })).data.map((k) => k.id), [appKey.id]);
+assert.deepEqual((await workos.apiKeys.createValidation({ value: appKey.value })).apiKey.permissions, ['reports:read']);
+assert.equal((await workos.apiKeys.createValidation({ value: key })).apiKey, null);
+await workos.apiKeys.deleteApiKey(appKey.id);
+assert.equal((await workos.apiKeys.createValidation({ value: appKey.value })).apiKey, null);
+const { link } = await workos.adminPortal.generateLink({ organization: org.id, intent: 'sso', returnUrl: 'https://app.initech.test' });
+assert.match(link, /\/portal\/[\w-]{43}$/);
+assert.deepEqual((await workos.directorySync.listDirectories({ organizationId: org.id })).data, []);
+assert.deepEqual((await workos.directorySync.listUsers({})).data, []);
 
 // Pages: the SDK reads them one after the other by itself.
 const made = [];
