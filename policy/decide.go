@@ -91,7 +91,18 @@ func judgeRule(f *Facts, d Decision) Decision {
 	if reason != Unspecified {
 		return Decision{Reason: reason, Source: ByRoute}
 	}
+	if r.When != nil && r.When.readsNow {
+		d.ValidUntil = Sooner(d.ValidUntil, f.Now.Add(moment))
+	}
 	return d
+}
+
+// Sooner returns the earlier of two times by which something ends, of which zero is never.
+func Sooner(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // judgePolicies judges both policies. If they are met, ok is true, and of d only
@@ -138,9 +149,7 @@ func judgePolicies(f *Facts) (d Decision, ok bool) {
 		}
 	}
 	for i := range all {
-		if u := all[i].validUntil; !u.IsZero() && (d.ValidUntil.IsZero() || u.Before(d.ValidUntil)) {
-			d.ValidUntil = u
-		}
+		d.ValidUntil = Sooner(d.ValidUntil, all[i].validUntil)
 	}
 	return d, true
 }

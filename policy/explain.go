@@ -67,7 +67,10 @@ func (d Decision) explainGrant(f *Facts) string {
 	default:
 		text = fmt.Sprintf("Every policy is met by an active member of %s, and so is route rule %q.", f.organizationName(), f.ruleName())
 	}
-	if !d.ValidUntil.IsZero() {
+	switch {
+	case f.rule().When != nil && f.rule().When.readsNow && d.ValidUntil.Equal(f.Now.Add(moment)):
+		text += " Its condition looks at the clock, so what stays open is judged anew every second."
+	case !d.ValidUntil.IsZero():
 		text += " A proof grows too old at " + d.ValidUntil.UTC().Format(time.RFC3339) + "."
 	}
 	return text
