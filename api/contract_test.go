@@ -94,6 +94,12 @@ var extra = []int{400, 401, 403, 404, 409, 413, 422, 429, 503}
 func (c *contract) check(t testing.TB, pattern string, status int, body []byte) {
 	t.Helper()
 	method, path, _ := strings.Cut(pattern, " ")
+	if strings.HasPrefix(path, "/orgate/v1/") { // our own, in the reference's manner
+		if status >= 400 {
+			checkError(t, pattern, status, body)
+		}
+		return
+	}
 	item, ok := c.paths[path].(map[string]any)
 	if !ok {
 		t.Errorf("%s is not in the reference", pattern)

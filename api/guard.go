@@ -70,7 +70,9 @@ func bearer(r *http.Request) string {
 }
 
 // isWrite reports whether a request may change something: whatever is not known to change nothing.
-func isWrite(r *http.Request) bool { return r.Method != http.MethodGet && r.Method != http.MethodHead }
+func isWrite(r *http.Request) bool {
+	return r.Method != http.MethodGet && r.Method != http.MethodHead && r.Pattern != checkPattern
+}
 
 func tooMany(seconds int) error {
 	return &Error{

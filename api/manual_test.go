@@ -10,6 +10,12 @@ import (
 
 var update = flag.Bool("update", false, "write what is made from code")
 
+// ours is what the operations do that the reference does not have.
+var ours = map[string]string{
+	"POST /orgate/v1/authorization/check":              "Check a member by role, permission, condition, or the route rules of an app",
+	"POST /orgate/v1/webhook_endpoints/{id}/redeliver": "Send events to a Webhook Endpoint again",
+}
+
 // The table of operations in the manual is made from the routes and the reference.
 func TestTheManualHasTheOperationsThatAreThere(t *testing.T) {
 	const file, mark = "../docs/api.md", "<!-- made by scripts/generate -->\n"
@@ -26,7 +32,15 @@ func TestTheManualHasTheOperationsThatAreThere(t *testing.T) {
 	c := reference(t)
 	for _, r := range newWorld(t).api.Routes() {
 		method, path, _ := strings.Cut(r.Pattern, " ")
-		summary, _ := c.paths[path].(map[string]any)[strings.ToLower(method)].(map[string]any)["summary"].(string)
+		item, _ := c.paths[path].(map[string]any)
+		op, _ := item[strings.ToLower(method)].(map[string]any)
+		summary, _ := op["summary"].(string)
+		if summary == "" {
+			summary = ours[r.Pattern]
+		}
+		if summary == "" {
+			t.Errorf("nobody says what %s does", r.Pattern)
+		}
 		if method != "GET" && (strings.HasPrefix(path, "/authorization/roles") || strings.HasPrefix(path, "/authorization/permissions")) {
 			summary += ", if the configuration gives no roles"
 		}

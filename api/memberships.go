@@ -33,7 +33,10 @@ func (c *call) showMembership(tx store.Tx, m tenancy.Membership) (membershipObje
 
 // membership returns the membership of the id in the path, if it is there for the key.
 func (c *call) membership(tx store.Tx) (tenancy.Membership, error) {
-	id := c.r.PathValue("id")
+	return c.membershipByID(tx, c.r.PathValue("id"))
+}
+
+func (c *call) membershipByID(tx store.Tx, id string) (tenancy.Membership, error) {
 	m, err := tx.MembershipByID(tenancy.MembershipID(id))
 	if err == nil {
 		_, err = c.organization(tx, m.Organization)

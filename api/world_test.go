@@ -43,6 +43,7 @@ type world struct {
 	log    *bytes.Buffer
 	mails  []mail.Invitation
 	noMail bool // no mail can be sent
+	apps   []api.App
 
 	hookRules hook.Rules
 
@@ -80,6 +81,7 @@ func newWorld(t testing.TB) *world {
 			return postbox{w}
 		},
 		Webhooks: w.hooks,
+		Apps:     func() []api.App { return w.apps },
 	})
 	if err != nil {
 		t.Fatal(err)
