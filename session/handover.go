@@ -86,10 +86,11 @@ func Redeem(tx Tx, code, attempt Hash, host string, org tenancy.OrgID, b Browser
 
 	// Whoever was deactivated or removed since the code was made gets no session, that would come to life
 	// when they are let in again: their sessions ended then (SEMANTICS 1.4.1).
-	switch m, err := tx.Membership(org, parent.User); {
-	case err != nil && !errors.Is(err, tenancy.ErrNotFound):
+	m, err := tx.Membership(org, parent.User)
+	if err != nil && !errors.Is(err, tenancy.ErrNotFound) {
 		return Redeemed{}, err
-	case err != nil || m.Status != policy.Active:
+	}
+	if m.Status != policy.Active { // nor is that of none
 		return Redeemed{Refused: fmt.Errorf("membership: %w", ErrEnded)}, nil
 	}
 
