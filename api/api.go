@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	lru "github.com/hashicorp/golang-lru/v2"
+
 	"github.com/orgate/orgate/audit"
 	"github.com/orgate/orgate/audit/hook"
 	"github.com/orgate/orgate/internal/endpoint"
@@ -40,6 +42,9 @@ type Options struct {
 	Webhooks  func() hook.Rules
 	// Connections are what the configuration says of connections that the API makes.
 	Connections Connections
+	// Apps are those of the configuration, whose route rules checks can be made by; the first is the one that is
+	// meant where none is named. Asked for in the same way; nil: there are none.
+	Apps func() []App
 	// Admit is asked before the key; nil: everybody may try.
 	Admit endpoint.Guard
 	Now   func() time.Time // nil: time.Now
@@ -50,7 +55,9 @@ type API struct {
 	Options
 	rates   *rates
 	hashers chan struct{} // holds one for each password that is being hashed
-	handler http.Handler
+	// conditions are those of checks, compiled, by their text.
+	conditions *lru.Cache[string, *policy.Condition]
+	handler    http.Handler
 }
 
 // New returns the API.
@@ -58,6 +65,13 @@ func New(o Options) (*API, error) {
 	a := &API{Options: o, rates: newRates(), hashers: make(chan struct{}, maxHashing)}
 	if a.Now == nil {
 		a.Now = time.Now
+	}
+	if a.Apps == nil {
+		a.Apps = func() []App { return nil }
+	}
+	var err error
+	if a.conditions, err = lru.New[string, *policy.Condition](maxConditions); err != nil {
+		return nil, err
 	}
 	options := endpoint.Options{
 		Guards: map[endpoint.Access]endpoint.Guard{endpoint.APIKey: a.guard}, Renderer: renderer{}, Logger: o.Logger,
@@ -230,6 +244,9 @@ func (a *API) operations() []operation {
 		{"POST /webhook_endpoints", a.createWebhookEndpoint},
 		{"PATCH /webhook_endpoints/{id}", a.updateWebhookEndpoint},
 		{"DELETE /webhook_endpoints/{id}", a.deleteWebhookEndpoint},
+
+		{checkPattern, a.checkAuthorization},
+		{"POST /orgate/v1/webhook_endpoints/{id}/redeliver", a.redeliverWebhooks},
 	}
 }
 

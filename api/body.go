@@ -229,6 +229,20 @@ func (b body) textsUpTo(name string, most int) []string {
 	return texts
 }
 
+// object returns an object; ok is false if it is not there, or null. It is to be done with the body.
+func (b body) object(name string) (o body, ok bool) {
+	v, ok := b.take(name)
+	if !ok || v == nil {
+		return body{}, false
+	}
+	fields, ok := v.(map[string]any)
+	if !ok {
+		b.fault("invalid_type", name, "must be an object")
+		return body{}, false
+	}
+	return body{fields, b.path + name + ".", b.all}, true
+}
+
 // objects returns a list of objects; nil: it is not there, or null.
 func (b body) objects(name string) []body {
 	v, ok := b.take(name)

@@ -94,7 +94,7 @@ var extra = []int{400, 401, 403, 404, 409, 413, 422, 429, 503}
 func (c *contract) check(t testing.TB, pattern string, status int, body []byte) {
 	t.Helper()
 	method, path, _ := strings.Cut(pattern, " ")
-	if strings.HasPrefix(path, "/orgate/v1/") { // our own
+	if strings.HasPrefix(path, "/orgate/v1/") { // our own, in the reference's manner
 		if status >= 400 {
 			checkError(t, pattern, status, body)
 		}

@@ -93,7 +93,7 @@ func TestAReadOnlyKeyChangesNothing(t *testing.T) {
 	for _, r := range w.api.Routes() {
 		method, path, _ := strings.Cut(r.Pattern, " ")
 		a := w.send(reader, "", method, strings.NewReplacer("{id}", org, "{organizationId}", org).Replace(path), nil)
-		question := r.Pattern == checkOf || r.Pattern == validations // which change nothing
+		question := r.Pattern == checkOf || r.Pattern == validations || r.Pattern == "POST /orgate/v1/authorization/check" // which change nothing
 		if (a.status == 403) != (method != "GET" && !question) {
 			t.Errorf("%s with a key that reads: %d", r.Pattern, a.status)
 		}
@@ -292,6 +292,8 @@ func TestAKeyOfOneOrganizationFindsNothingOfAnother(t *testing.T) {
 			return fmt.Sprintf(`{"organization_id":%q,"user_id":%q}`, p.org, p.user)
 		case "POST /user_management/invitations":
 			return fmt.Sprintf(`{"organization_id":%q,"email":"x@x.com"}`, p.org)
+		case "POST /orgate/v1/authorization/check":
+			return fmt.Sprintf(`{"organization_membership_id":%q,"role_slug":"member"}`, p.membership)
 		case "POST /user_management/sessions/revoke":
 			return fmt.Sprintf(`{"session_id":%q}`, p.session)
 		case "POST /orgate/v1/organizations/{organizationId}/connections":
@@ -324,7 +326,7 @@ func TestAKeyOfOneOrganizationFindsNothingOfAnother(t *testing.T) {
 		return "{}"
 	}
 	// What is the installation's is forbidden to a key for one organization, and the same for everybody.
-	installation := []string{"POST /organizations", "POST /user_management/users", "/authorization/roles", "/authorization/permissions", "/webhook_endpoints",
+	installation := []string{"POST /organizations", "POST /user_management/users", "/authorization/roles", "/authorization/permissions", "/webhook_endpoints", "/orgate/v1/webhook_endpoints",
 		"/auth/", "/user_management/magic_auth", "/user_management/password_reset", "/user_management/email_verification/"}
 	at := w.head()
 	for _, r := range w.api.Routes() {

@@ -10,6 +10,13 @@ import (
 
 var update = flag.Bool("update", false, "write what is made from code")
 
+// ours is what the operations do that the reference does not have.
+var ours = map[string]string{
+	"POST /orgate/v1/authorization/check":                        "Check a member by role, permission, condition, or the route rules of an app",
+	"POST /orgate/v1/organizations/{organizationId}/connections": "Create a connection, if the configuration gives none of the organization's",
+	"POST /orgate/v1/webhook_endpoints/{id}/redeliver":           "Send events to a Webhook Endpoint again",
+}
+
 // The table of operations in the manual is made from the routes and the reference.
 func TestTheManualHasTheOperationsThatAreThere(t *testing.T) {
 	const file, mark = "../docs/api.md", "<!-- made by scripts/generate -->\n"
@@ -23,17 +30,18 @@ func TestTheManualHasTheOperationsThatAreThere(t *testing.T) {
 	}
 	var b strings.Builder
 	b.WriteString(before + mark + "\n| operation | does |\n|---|---|\n")
-	own := map[string]string{ // what our own operations do
-		"POST /orgate/v1/organizations/{organizationId}/connections": "Create a connection, if the configuration gives none of the organization's",
-	}
 	c := reference(t)
 	for _, r := range newWorld(t).api.Routes() {
 		method, path, _ := strings.Cut(r.Pattern, " ")
-		if strings.HasPrefix(path, "/orgate/v1/") {
-			fmt.Fprintf(&b, "| `%s` | %s |\n", r.Pattern, own[r.Pattern])
-			continue
+		item, _ := c.paths[path].(map[string]any)
+		op, _ := item[strings.ToLower(method)].(map[string]any)
+		summary, _ := op["summary"].(string)
+		if summary == "" {
+			summary = ours[r.Pattern]
 		}
-		summary, _ := c.paths[path].(map[string]any)[strings.ToLower(method)].(map[string]any)["summary"].(string)
+		if summary == "" {
+			t.Errorf("nobody says what %s does", r.Pattern)
+		}
 		if method != "GET" && (strings.HasPrefix(path, "/authorization/roles") || strings.HasPrefix(path, "/authorization/permissions")) {
 			summary += ", if the configuration gives no roles"
 		}

@@ -337,14 +337,14 @@ func (a *API) deleteOrganization(c *call) error {
 	if err != nil {
 		return err
 	}
-	if err := remove(context.WithoutCancel(c.ctx), a.Store, id, c.by, c.api.Now); err != nil {
+	if err := RemoveOrganization(context.WithoutCancel(c.ctx), a.Store, id, c.by, c.api.Now); err != nil {
 		return err
 	}
 	return c.nothing(http.StatusAccepted)
 }
 
-// remove deletes an organization, part by part.
-func remove(ctx context.Context, s *store.Store, org tenancy.OrgID, by audit.Actor, now func() time.Time) error {
+// RemoveOrganization deletes an organization whose removal has begun, part by part.
+func RemoveOrganization(ctx context.Context, s *store.Store, org tenancy.OrgID, by audit.Actor, now func() time.Time) error {
 	for done := false; !done; {
 		err := s.Update(ctx, func(tx store.Tx) (err error) {
 			if gone, err := directory.RemoveAll(tx, org, directoryStep, by, now()); err != nil || !gone {
@@ -396,7 +396,7 @@ func FinishRemovals(ctx context.Context, s *store.Store, now func() time.Time) e
 		}
 	}
 	for _, org := range orgs {
-		if err := remove(ctx, s, org, audit.System, now); err != nil {
+		if err := RemoveOrganization(ctx, s, org, audit.System, now); err != nil {
 			return err
 		}
 	}

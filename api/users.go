@@ -265,30 +265,21 @@ func (a *API) updateUser(c *call) error {
 	}
 	var shown tenancy.UserObject
 	err = c.update(func(tx store.Tx) error {
-		was, err := c.wholeUser(tx, id)
-		if err != nil {
+		if _, err := c.wholeUser(tx, id); err != nil {
 			return err
 		}
-		u, err := tenancy.EditUser(tx, id, e, c.by, c.now)
+		u, err := factor.EditUser(tx, id, e, c.by, c.now)
 		if errors.Is(err, tenancy.ErrLocale) {
 			return invalid(Fault{"invalid", "locale", "locale must be a language tag, such as de-CH"})
 		}
 		if err != nil {
 			return emailTaken(err)
 		}
-		if u.EmailVerified && !was.EmailVerified {
-			// That an address is proved does not say that whoever set up factors before had proved it (attack 76).
-			if err := factor.Wipe(tx, id, c.by, c.now); err != nil {
-				return err
-			}
-		}
 		if hash != "" {
 			if err := factor.SetPassword(tx, id, hash, c.by, c.now); err != nil {
 				return err
 			}
-		}
-		if u.Email != was.Email || u.EmailVerified && !was.EmailVerified || hash != "" {
-			// What was proved was proved of somebody at another address, or by another password.
+			// What was proved was proved by another password.
 			if err := session.EndAll(tx, id, "", c.by, c.now); err != nil {
 				return err
 			}

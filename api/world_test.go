@@ -46,6 +46,7 @@ type world struct {
 	sent   []sent // all other mails
 	noMail bool   // no mail can be sent
 	ways   policy.Methods
+	apps   []api.App
 
 	hookRules hook.Rules
 
@@ -54,9 +55,14 @@ type world struct {
 }
 
 func newWorld(t testing.TB) *world {
+	return newWorldOn(t, func(w *world) *store.Store { return storetest.OpenAt(t, w.clock) })
+}
+
+// newWorldOn makes a world on the store that open returns.
+func newWorldOn(t testing.TB, open func(*world) *store.Store) *world {
 	w := &world{t: t, now: time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC), rules: tenancy.Rules{DefaultRole: "member"}, log: new(bytes.Buffer)}
 	w.ways = policy.MethodsOf(policy.EmailCode, policy.Password, policy.Passkey, policy.TOTP, policy.RecoveryCode)
-	w.s = storetest.OpenAt(t, w.clock)
+	w.s = open(w)
 	w.do(func(tx store.Tx) error {
 		for i, r := range []tenancy.Role{{Slug: "admin", Permissions: []string{"reports:delete", "reports:read"}}, {Slug: "member", Permissions: []string{"reports:read"}}} {
 			r.Priority = i
@@ -84,6 +90,7 @@ func newWorld(t testing.TB) *world {
 			return postbox{w}
 		},
 		Webhooks: w.hooks, Connections: anyConnection{w},
+		Apps: func() []api.App { return w.apps },
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -85,6 +85,14 @@ func (g *reading) checkListeners() {
 	if c.ForwardAuth && !g.given(g.at("trusted_proxies")) {
 		g.fault(g.at("forward_auth"), "nobody may ask: there are no trusted_proxies", "add trusted_proxies: with the addresses of the proxies that ask")
 	}
+	if c.CountryHeader != "" {
+		if !g.given(g.at("trusted_proxies")) {
+			g.fault(g.at("country_header"), "nobody may say it: there are no trusted_proxies", "add trusted_proxies: with the addresses of the proxies that set it")
+		}
+		if isTaken(c.CountryHeader) {
+			g.fault(g.at("country_header"), "the header "+c.CountryHeader+" has a meaning of its own", "name the one that the proxy sets, such as CF-IPCountry")
+		}
+	}
 	for i, p := range c.TrustedProxies {
 		if p.IsValid() && p.Bits() == 0 {
 			g.warn(g.at("trusted_proxies", i), "every address is trusted: anybody can claim to be any address", "name the addresses of the proxies")

@@ -51,6 +51,9 @@ type Config struct {
 	// The addresses of proxies in front of orgate. Only these may set X-Forwarded-For, -Host and -Proto, and
 	// say in forward-auth which request is meant. None: nobody is trusted.
 	TrustedProxies []netip.Prefix `yaml:"trusted_proxies" example:"[10.0.0.0/8]"`
+	// The header in which they say the country of a client, in two letters, for request.country in conditions. A proxy must
+	// set it or take it out of every request. From anybody else, or where it comes twice, it is not believed, and removed.
+	CountryHeader string `yaml:"country_header" as:"header" example:"CF-IPCountry"`
 	// Lets the trusted proxies ask /.orgate/auth whether to forward a request, and be told who sent it. They must
 	// not pass that path on from outside: a script on a tenant's page could read there what the app is told.
 	ForwardAuth bool `yaml:"forward_auth" default:"false"`

@@ -35,41 +35,21 @@ func (x *exchange) decide(g *grant, now time.Time) policy.Decision {
 func (x *exchange) judge(rules policy.Rules, rule *policy.Rule, g *grant, now time.Time) policy.Decision {
 	f := g.facts
 	f.Now = now
-	f.Request = policy.Request{Method: x.method, Path: x.target.path, Host: string(x.place.host), RemoteIP: x.clientIP}
+	f.Request = policy.Request{Method: x.method, Path: x.target.path, Host: string(x.place.host), RemoteIP: x.clientIP, Country: x.country}
 	if !x.target.ambiguous {
 		f.Rule = rule
-		d := policy.Decide(&f)
-		if other := rules.MatchFold(x.method, x.target.path); other != rule {
-			d = alsoBy(other, &f, d)
-		}
-		for _, other := range rules.Unnamed(x.method, x.target.path) {
-			d = alsoBy(other, &f, d)
-		}
-		return d
+		return rules.Decide(&f)
 	}
 	d := policy.Decide(&f)
 	for _, path := range readings(x.target.raw) {
 		f.Request.Path = path
-		d = alsoBy(rules.Match(x.method, path), &f, d)
-		d = alsoBy(rules.MatchFold(x.method, path), &f, d)
+		d = d.AlsoBy(rules.Match(x.method, path), &f)
+		d = d.AlsoBy(rules.MatchFold(x.method, path), &f)
 		for _, other := range rules.Unnamed(x.method, path) {
-			d = alsoBy(other, &f, d)
+			d = d.AlsoBy(other, &f)
 		}
 	}
 	return d
-}
-
-// alsoBy judges what d allows by another rule, if that is one that asks for something.
-func alsoBy(rule *policy.Rule, f *policy.Facts, d policy.Decision) policy.Decision {
-	if !allows(d) || rule == nil || rule.Access == policy.Public {
-		return d
-	}
-	f.Rule = rule
-	stricter := policy.Decide(f)
-	if stricter.ValidUntil.IsZero() {
-		stricter.ValidUntil = d.ValidUntil
-	}
-	return stricter
 }
 
 // serveApp takes a request to the app, or answers why not.

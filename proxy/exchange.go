@@ -61,6 +61,7 @@ type exchange struct {
 	place     place
 	clientIP  string
 	forwarded string // for X-Forwarded-For
+	country   string // that a trusted proxy says; empty: unknown
 	peerTrust bool
 
 	method   string
@@ -108,6 +109,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{w: w, rc: http.NewResponseController(w), p: p, st: p.state.Load(), began: p.now(), class: toNowhere, method: r.Method, http1: r.ProtoMajor == 1}
 	r = r.WithContext(context.WithValue(endpoint.WithRequestID(r.Context()), exchangeKey{}, x))
 	x.clientIP, x.forwarded, x.peerTrust = x.st.client(r)
+	x.country = x.st.country(r, x.peerTrust)
 	defer x.record(r)
 	if r.Body != nil && r.Body != http.NoBody {
 		// Also a body that nobody reads: Go waits for its end before it answers.
@@ -187,6 +189,7 @@ func (x *exchange) settle(r *http.Request, host tenancy.Host, port string) bool 
 		defer cancel()
 		x.p.reopen(ctx, pl.org.id)
 		x.st = x.p.state.Load()
+		x.country = x.st.country(r, x.peerTrust)
 		if pl, ok = x.st.place(host); !ok {
 			x.refuse(r, unknownHost, "the organization is gone or suspended")
 			return false
@@ -340,7 +343,7 @@ func (x *exchange) Write(b []byte) (int, error) {
 	}
 	x.extend()
 	if at := x.flight.until.Load(); at != 0 && x.p.now().UnixNano() > at && x.flight.until.CompareAndSwap(at, 0) {
-		x.p.docket.add(x.flight.grant.Load())
+		x.p.docket.addOne(&x.flight)
 	}
 	n, err := x.w.Write(b)
 	x.bytes += int64(n)

@@ -46,7 +46,7 @@ func (x *exchange) forward(r *http.Request) {
 	}
 	defer x.p.land(x)
 	if x.p.state.Load().generation != x.st.generation {
-		x.p.docket.hear(x.grant, time.Now().Add(judgement)) // settings changed before it could be found, and it may stay open for days
+		x.p.docket.hear(x.grant, nil, time.Now().Add(judgement)) // settings changed before it could be found, and it may stay open for days
 	}
 	if r.Body != nil && r.Body != http.NoBody {
 		r.Body = &steadyBody{ReadCloser: r.Body, x: x}
@@ -107,6 +107,9 @@ func (a *app) rewrite(pr *httputil.ProxyRequest) {
 	h["X-Forwarded-Host"] = []string{x.place.authority}
 	h["X-Forwarded-Proto"] = []string{x.st.public.Scheme}
 	h["X-Request-Id"] = []string{endpoint.RequestID(pr.In.Context())}
+	if x.country != "" {
+		h[x.st.countryHeader] = []string{x.country}
+	}
 	if x.decision.Identified {
 		// An error leaves the header out, and then guarded refuses to send.
 		token, _ := x.p.assertionOf(x.grant, x.st, &x.place, x.began)
@@ -198,6 +201,9 @@ func (g *guarded) check(x *exchange, r *http.Request) error {
 	}
 	want := 3
 	if x.forwarded != "" {
+		want++
+	}
+	if x.country != "" {
 		want++
 	}
 	if x.decision.Identified {

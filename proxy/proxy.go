@@ -31,6 +31,9 @@ type Settings struct {
 	Limits session.Limits
 	// TrustedProxies are the peers whose X-Forwarded-For is believed. Empty: nobody's.
 	TrustedProxies []netip.Prefix
+	// CountryHeader is the header in which they say the country of a client, for
+	// conditions; empty: none. From anybody else it is removed.
+	CountryHeader string
 	// ForwardAuth lets them ask whether they may forward a request, and be told who sent it.
 	// They must not hand such questions on for others.
 	ForwardAuth bool

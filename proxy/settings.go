@@ -9,10 +9,13 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/netip"
+	"net/textproto"
 	"net/url"
 	"slices"
 	"strings"
 	"time"
+
+	"golang.org/x/net/http/httpguts"
 
 	"github.com/orgate/orgate/internal/cookie"
 	"github.com/orgate/orgate/policy"
@@ -77,6 +80,8 @@ type gate struct {
 	apps       []*app
 	limits     session.Limits
 	trusted    []netip.Prefix
+	// countryHeader is what trusted ones say the country in; empty: nobody says.
+	countryHeader string
 	// forwardAuth: trusted ones may ask.
 	forwardAuth bool
 	offered     policy.Methods
@@ -153,6 +158,13 @@ func (s Settings) compile(old *gate) (*gate, error) {
 		for _, n := range a.names {
 			own = append(own, n.name)
 		}
+	}
+	if s.CountryHeader != "" {
+		g.countryHeader = textproto.CanonicalMIMEHeaderKey(s.CountryHeader)
+		if !httpguts.ValidHeaderFieldName(s.CountryHeader) || newManagedNames(own).has(s.CountryHeader) || spokenFor(g.countryHeader) {
+			fault("country_header: %q has a meaning of its own: want a name such as CF-IPCountry", s.CountryHeader)
+		}
+		own = append(own, s.CountryHeader)
 	}
 	if len(faults) > 0 {
 		return nil, errors.Join(faults...)
@@ -282,6 +294,28 @@ func (g *gate) url(authority, path string, query url.Values) string {
 func (g *gate) trusts(addr netip.Addr) bool {
 	addr = addr.Unmap().WithZone("")
 	return slices.ContainsFunc(g.trusted, func(p netip.Prefix) bool { return p.Contains(addr) })
+}
+
+// country returns the country that a trusted proxy says the client is in. What is not there
+// once, and not two letters, is unknown, as are XX and ZZ, by which proxies say so.
+func (g *gate) country(r *http.Request, trustedPeer bool) string {
+	if g.countryHeader == "" || !trustedPeer {
+		return ""
+	}
+	said := r.Header[g.countryHeader]
+	if len(said) != 1 || len(said[0]) != 2 {
+		return ""
+	}
+	c := strings.ToUpper(said[0])
+	for i := range len(c) { // T1 is Tor
+		if (c[i] < 'A' || c[i] > 'Z') && (c[i] < '0' || c[i] > '9') {
+			return ""
+		}
+	}
+	if c == "XX" || c == "ZZ" {
+		return ""
+	}
+	return c
 }
 
 // maxProxies is how many addresses of X-Forwarded-For are looked at.

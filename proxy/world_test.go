@@ -329,11 +329,20 @@ func (p *person) at(host string, org tenancy.OrgID) string {
 		if err != nil {
 			return err
 		}
+		_, err = tx.Membership(org, p.user.ID)
+		outsider := errors.Is(err, tenancy.ErrNotFound)
+		if outsider { // who was a member then
+			if err := tx.PutMembership(tenancy.Membership{ID: "om_then", Organization: org, User: p.user.ID, Status: policy.Active}); err != nil {
+				return err
+			}
+		}
 		r, err := session.Redeem(tx, code.Hash(), attempt, host, org, session.Browser{}, p.w.options.Limits, p.w.now())
 		if err == nil {
 			err = r.Refused
 		}
-		token = r.Token
+		if token = r.Token; err == nil && outsider {
+			err = tx.DeleteMembership(org, p.user.ID)
+		}
 		return err
 	})
 	return cookie.Jar{}.Name(cookie.Session) + "=" + token.Reveal()

@@ -95,7 +95,17 @@ func (g *gateway) managementAPI() (*api.API, error) {
 			return mail.NewQueue(g.box)
 		},
 		Webhooks: func() hook.Rules { return hook.Rules{CheckURL: g.hooks.CheckURL, Box: g.box} },
+		Apps:     g.checkedApps,
 	})
+}
+
+// checkedApps are the apps whose route rules can be asked.
+func (g *gateway) checkedApps() []api.App {
+	var apps []api.App
+	for _, a := range g.config().Apps {
+		apps = append(apps, api.App{Name: a.Name, Rules: a.Rules, Host: a.Host.Host})
+	}
+	return apps
 }
 
 // finishRemovals deletes what of organizations a process before this one has left.

@@ -91,7 +91,7 @@ var only = map[string]string{
 	"github.com/crewjam/saml":         "sso/saml sso/ssotest",
 	"github.com/russellhaering/":      "sso/saml sso/ssotest",
 	"github.com/beevik/etree":         "sso/saml sso/ssotest",
-	"github.com/hashicorp/golang-lru": "proxy sso sso/oidc",
+	"github.com/hashicorp/golang-lru": "api proxy sso sso/oidc",
 	"cel.dev/cel-go":                  "policy",
 	"github.com/go-webauthn/":         "sso/passkey",
 	"github.com/wneessen/go-mail":     "internal/mail",
