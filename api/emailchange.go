@@ -115,7 +115,7 @@ func (a *API) confirmEmailChange(c *call) error {
 		case errors.Is(j.Refused, factor.ErrCodeTries):
 			return refused{&Error{Status: http.StatusTooManyRequests, Code: "email_change_too_many_attempts", Message: "The code had too many wrong tries. Ask for a new one."}}, nil
 		case j.Refused != nil:
-			return refused{codeError("email_change_code", j.Refused)}, nil
+			return refused{codeError("email_change_code", j.Refused)}, nil //nolint:nilerr // it is committed, and the answer says so
 		}
 		u, err := tenancy.ChangeEmail(tx, was.ID, j.Code.Email, c.by, c.now)
 		if err != nil {

@@ -58,7 +58,7 @@ func (a *API) createMagicAuth(c *call) error {
 		about := ""
 		if invitation != nil {
 			t, ok := tenancy.ParseInvitationToken(*invitation)
-			i, err := tenancy.Invitation{}, error(tenancy.ErrNotFound)
+			i, err := tenancy.Invitation{}, tenancy.ErrNotFound
 			if ok {
 				i, err = tenancy.LookUpInvitation(tx, t, c.now)
 			}

@@ -89,7 +89,7 @@ func UseChallenge(tx Tx, box Sealer, challengeID, typed string, by audit.Actor, 
 		return Answered{}, err
 	}
 	if a.Refused = c.spent(now); a.Refused != nil {
-		return a, nil
+		return a, nil //nolint:nilerr // an answer, and no error of the transaction
 	}
 	guessed, whose := Guesses(GuessSecond), string(c.User)
 	if c.User == "" {
