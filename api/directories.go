@@ -216,9 +216,9 @@ func (a *API) listDirectoryUsers(c *call) error {
 	p := q.page("directory_user", descending)
 	dir, byDir := q.text("directory")
 	group, byGroup := q.text("group")
-	idp, byIdP := q.text("idp_id")
+	idp, byIDP := q.text("idp_id")
 	email, byEmail := q.text("email")
-	for name, given := range map[string]bool{"idp_id": byIdP, "email": byEmail} {
+	for name, given := range map[string]bool{"idp_id": byIDP, "email": byEmail} {
 		if given && !byDir {
 			q.fault("required", "directory", "directory is required with "+name)
 		}
@@ -244,7 +244,7 @@ func (a *API) listDirectoryUsers(c *call) error {
 		}
 		s := source[directory.User]{id: func(u directory.User) string { return string(u.ID) }}
 		s.keep = func(u directory.User) (bool, error) {
-			if byDir && u.Directory != d.ID || byEmail && u.Email != email || byIdP && u.IdPID != idp {
+			if byDir && u.Directory != d.ID || byEmail && u.Email != email || byIDP && u.IDPID != idp {
 				return false, nil
 			}
 			hidden, err := c.hides(tx, u.Directory)
@@ -258,7 +258,7 @@ func (a *API) listDirectoryUsers(c *call) error {
 			return err == nil, err
 		}
 		switch {
-		case byIdP:
+		case byIDP:
 			u, err := tx.DirectoryUserAt(d.Organization, d.ID, idp)
 			if err != nil && !errors.Is(err, tenancy.ErrNotFound) {
 				return err

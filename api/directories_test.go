@@ -24,17 +24,17 @@ func (w *world) feed(n, org string) (f feed) {
 			return err
 		}
 		u, err := directory.SaveUser(tx, d, directory.User{
-			IdPID: "1", State: directory.Active, Email: "Jo@" + n + ".com", Emails: []directory.Email{{Primary: true, Type: "work", Value: "Jo@" + n + ".com"}},
+			IDPID: "1", State: directory.Active, Email: "Jo@" + n + ".com", Emails: []directory.Email{{Primary: true, Type: "work", Value: "Jo@" + n + ".com"}},
 			Username: "jo", Name: "Jo Doe", FirstName: "Jo", LastName: "Doe", JobTitle: "Builder", Raw: map[string]any{"active": true}, Attributes: map[string]any{"seniority": "staff"},
 		}, audit.System, w.clock())
 		if err != nil {
 			return err
 		}
-		o, err := directory.SaveUser(tx, d, directory.User{IdPID: "2", State: directory.Suspended}, audit.System, w.clock())
+		o, err := directory.SaveUser(tx, d, directory.User{IDPID: "2", State: directory.Suspended}, audit.System, w.clock())
 		if err != nil {
 			return err
 		}
-		g, err := directory.SaveGroup(tx, d, directory.Group{IdPID: "g", Name: "Engineering of " + n}, audit.System, w.clock())
+		g, err := directory.SaveGroup(tx, d, directory.Group{IDPID: "g", Name: "Engineering of " + n}, audit.System, w.clock())
 		if err != nil {
 			return err
 		}
@@ -106,10 +106,10 @@ func TestWhatADirectorySaysAnewIsAnEventOnlyIfItIsNew(t *testing.T) {
 			return err
 		}
 		for range 2 {
-			if _, err := directory.SaveUser(tx, d, directory.User{IdPID: "2", State: directory.Inactive}, audit.System, w.clock()); err != nil {
+			if _, err := directory.SaveUser(tx, d, directory.User{IDPID: "2", State: directory.Inactive}, audit.System, w.clock()); err != nil {
 				return err
 			}
-			if _, err := directory.SaveGroup(tx, d, directory.Group{IdPID: "g", Name: "Builders"}, audit.System, w.clock()); err != nil {
+			if _, err := directory.SaveGroup(tx, d, directory.Group{IDPID: "g", Name: "Builders"}, audit.System, w.clock()); err != nil {
 				return err
 			}
 			if err := directory.Join(tx, d, directory.GroupID(f.group), directory.UserID(f.user), audit.System, w.clock()); err != nil {
@@ -132,7 +132,7 @@ func TestWhatADirectorySaysAnewIsAnEventOnlyIfItIsNew(t *testing.T) {
 		t.Errorf("state %s", got)
 	}
 	same(t, "groups", w.call("GET /directory_groups", "?user="+f.user).want(200).ids(), []string{})
-	for _, u := range []directory.User{{State: directory.Active}, {IdPID: "a\nb", State: directory.Active}, {IdPID: strings.Repeat("a", 513), State: directory.Active}, {IdPID: "3"}} {
+	for _, u := range []directory.User{{State: directory.Active}, {IDPID: "a\nb", State: directory.Active}, {IDPID: strings.Repeat("a", 513), State: directory.Active}, {IDPID: "3"}} {
 		if err := w.s.Update(t.Context(), func(tx store.Tx) error {
 			_, err := directory.SaveUser(tx, directory.Directory{ID: directory.ID(f.dir), Organization: tenancy.OrgID(acme.org)}, u, audit.System, w.clock())
 			return err
@@ -207,7 +207,7 @@ func TestADirectoryWhoseDeletionHasBegunIsNotThereAndIsDeletedAtTheNextStart(t *
 			return err
 		}
 		for i := range 450 { // more than one step
-			if _, err := directory.SaveUser(tx, d, directory.User{IdPID: fmt.Sprint("u", i), State: directory.Active}, audit.System, w.clock()); err != nil {
+			if _, err := directory.SaveUser(tx, d, directory.User{IDPID: fmt.Sprint("u", i), State: directory.Active}, audit.System, w.clock()); err != nil {
 				return err
 			}
 		}
@@ -247,10 +247,10 @@ func TestEventsOfGroupsKeysAndDirectoriesAreThoseOfTheReference(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		if _, err := directory.SaveUser(tx, d, directory.User{IdPID: "2", State: directory.Inactive}, audit.System, w.clock()); err != nil {
+		if _, err := directory.SaveUser(tx, d, directory.User{IDPID: "2", State: directory.Inactive}, audit.System, w.clock()); err != nil {
 			return err
 		}
-		if _, err := directory.SaveGroup(tx, d, directory.Group{IdPID: "g", Name: "y"}, audit.System, w.clock()); err != nil {
+		if _, err := directory.SaveGroup(tx, d, directory.Group{IDPID: "g", Name: "y"}, audit.System, w.clock()); err != nil {
 			return err
 		}
 		return directory.Leave(tx, d, directory.GroupID(p.feed.group), directory.UserID(p.feed.user), audit.System, w.clock())

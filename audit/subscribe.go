@@ -21,7 +21,8 @@ func ours() []string {
 		MagicAuthForNobody, PasswordResetForNobody, EmailChangeCreated,
 		MailFailed, SigningKeyCreated, SigningKeyRetired, SigningKeyDeleted,
 		WebhookEndpointCreated, WebhookEndpointUpdated, WebhookEndpointDeleted, WebhookEndpointDisabled, WebhookFailed,
-		APIKeyCreated, APIKeyUpdated, APIKeyRevoked, GroupRoleAssigned, GroupRoleRemoved, PortalLinkCreated,
+		APIKeyCreated, APIKeyUpdated, APIKeyRevoked,
+		GroupRoleAssigned, GroupRoleRemoved, PortalLinkCreated,
 	}
 }
 

@@ -38,7 +38,7 @@ var ErrText = errors.New("bad text in a directory")
 
 const (
 	maxName  = 256
-	maxIdPID = 512
+	maxIDPID = 512
 )
 
 // Generic is the type of a directory that says no more of itself than that it speaks SCIM.
@@ -215,9 +215,9 @@ func oneLine(s string, most int) bool {
 		!strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) })
 }
 
-func checkIdPID(s string) error {
-	if !oneLine(s, maxIdPID) || len(s) > maxIdPID {
-		return fmt.Errorf("%w: id of the provider: want one line of up to %d bytes", ErrText, maxIdPID)
+func checkIDPID(s string) error {
+	if !oneLine(s, maxIDPID) || len(s) > maxIDPID {
+		return fmt.Errorf("%w: id of the provider: want one line of up to %d bytes", ErrText, maxIDPID)
 	}
 	return nil
 }

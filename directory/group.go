@@ -15,7 +15,7 @@ type Group struct {
 	ID           GroupID        `json:"id"`
 	Directory    ID             `json:"directory_id"`
 	Organization tenancy.OrgID  `json:"organization_id"`
-	IdPID        string         `json:"idp_id"` // unique in the directory
+	IDPID        string         `json:"idp_id"` // unique in the directory
 	Name         string         `json:"name"`
 	Raw          map[string]any `json:"raw_attributes,omitzero"`
 	CreatedAt    time.Time      `json:"created_at"`
@@ -30,20 +30,20 @@ type Member struct {
 	User         UserID        `json:"user_id"`
 }
 
-// SaveGroup makes the group that the provider knows by g.IdPID in the directory, or changes it to be g, and returns it as it is now.
+// SaveGroup makes the group that the provider knows by g.IDPID in the directory, or changes it to be g, and returns it as it is now.
 // Nothing is written if nothing changes.
 func SaveGroup(tx Tx, d Directory, g Group, by audit.Actor, now time.Time) (Group, error) {
 	if _, err := Open(tx, d.Organization, d.ID); err != nil {
 		return Group{}, err
 	}
-	if err := checkIdPID(g.IdPID); err != nil {
+	if err := checkIDPID(g.IDPID); err != nil {
 		return Group{}, err
 	}
 	if !oneLine(g.Name, maxName) {
 		return Group{}, fmt.Errorf("%w: name of a group: want one line of up to %d characters", ErrText, maxName)
 	}
 	g.Directory, g.Organization = d.ID, d.Organization
-	old, err := tx.DirectoryGroupAt(d.Organization, d.ID, g.IdPID)
+	old, err := tx.DirectoryGroupAt(d.Organization, d.ID, g.IDPID)
 	made := errors.Is(err, tenancy.ErrNotFound)
 	switch {
 	case made:

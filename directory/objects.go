@@ -29,7 +29,7 @@ type (
 		ID           UserID         `json:"id"`
 		Directory    ID             `json:"directory_id"`
 		Organization tenancy.OrgID  `json:"organization_id"`
-		IdPID        string         `json:"idp_id"`
+		IDPID        string         `json:"idp_id"`
 		Email        *string        `json:"email"`
 		FirstName    *string        `json:"first_name"`
 		LastName     *string        `json:"last_name"`
@@ -48,7 +48,7 @@ type (
 	GroupObject struct {
 		Object       string         `json:"object"`
 		ID           GroupID        `json:"id"`
-		IdPID        string         `json:"idp_id"`
+		IDPID        string         `json:"idp_id"`
 		Directory    ID             `json:"directory_id"`
 		Organization tenancy.OrgID  `json:"organization_id"`
 		Name         string         `json:"name"`
@@ -70,7 +70,7 @@ func Show(d Directory) Object {
 // ShowUser returns the user as the API shows it.
 func ShowUser(u User) UserObject {
 	o := UserObject{
-		Object: "directory_user", ID: u.ID, Directory: u.Directory, Organization: u.Organization, IdPID: u.IdPID, Email: textOrNull(u.Email), FirstName: textOrNull(u.FirstName),
+		Object: "directory_user", ID: u.ID, Directory: u.Directory, Organization: u.Organization, IDPID: u.IDPID, Email: textOrNull(u.Email), FirstName: textOrNull(u.FirstName),
 		LastName: textOrNull(u.LastName), Name: textOrNull(u.Name), Emails: u.Emails, JobTitle: textOrNull(u.JobTitle), Username: textOrNull(u.Username), State: u.State,
 		Raw: object(u.Raw), Attributes: object(u.Attributes), CreatedAt: u.CreatedAt, UpdatedAt: u.UpdatedAt,
 	}
@@ -82,7 +82,7 @@ func ShowUser(u User) UserObject {
 
 // ShowGroup returns the group as the API shows it.
 func ShowGroup(g Group) GroupObject {
-	return GroupObject{"directory_group", g.ID, g.IdPID, g.Directory, g.Organization, g.Name, object(g.Raw), g.CreatedAt, g.UpdatedAt}
+	return GroupObject{"directory_group", g.ID, g.IDPID, g.Directory, g.Organization, g.Name, object(g.Raw), g.CreatedAt, g.UpdatedAt}
 }
 
 func object(m map[string]any) map[string]any {

@@ -27,8 +27,8 @@ type User struct {
 	ID           UserID        `json:"id"`
 	Directory    ID            `json:"directory_id"`
 	Organization tenancy.OrgID `json:"organization_id"`
-	// IdPID is the provider's own id, unique in the directory.
-	IdPID string `json:"idp_id"`
+	// IDPID is the provider's own id, unique in the directory.
+	IDPID string `json:"idp_id"`
 	State State  `json:"state"`
 	// Email is the primary address in lower case, as far as the directory says one; it is no proof of anything.
 	Email      string         `json:"email,omitzero"`
@@ -51,20 +51,20 @@ type Email struct {
 	Value   string `json:"value"`
 }
 
-// SaveUser makes the user that the provider knows by u.IdPID in the directory, or changes them to be u, and returns them as they are now. Nothing
+// SaveUser makes the user that the provider knows by u.IDPID in the directory, or changes them to be u, and returns them as they are now. Nothing
 // is written if nothing changes.
 func SaveUser(tx Tx, d Directory, u User, by audit.Actor, now time.Time) (User, error) {
 	if _, err := Open(tx, d.Organization, d.ID); err != nil {
 		return User{}, err
 	}
-	if err := checkIdPID(u.IdPID); err != nil {
+	if err := checkIDPID(u.IDPID); err != nil {
 		return User{}, err
 	}
 	if !slices.Contains([]State{Active, Suspended, Inactive}, u.State) {
 		return User{}, errors.New("state of a directory user is none")
 	}
 	u.Directory, u.Organization, u.Email = d.ID, d.Organization, strings.ToLower(u.Email)
-	old, err := tx.DirectoryUserAt(d.Organization, d.ID, u.IdPID)
+	old, err := tx.DirectoryUserAt(d.Organization, d.ID, u.IDPID)
 	made := errors.Is(err, tenancy.ErrNotFound)
 	switch {
 	case made:

@@ -28,7 +28,7 @@ func directoryUsers() table[directory.User] {
 			ixs := []index{
 				{kindByID, []string{"directory_user", id}, true},
 				{kindInOrganization, []string{org, "directory_user", id}, false},
-				{kindInOrganization, []string{org, "directory_user at", dir, u.IdPID}, true},
+				{kindInOrganization, []string{org, "directory_user at", dir, u.IDPID}, true},
 			}
 			if u.Email != "" {
 				ixs = append(ixs, index{kindInOrganization, []string{org, "directory_user named", dir, u.Email, id}, false})
@@ -48,7 +48,7 @@ func directoryGroups() table[directory.Group] {
 			return []index{
 				{kindByID, []string{"directory_group", string(g.ID)}, true},
 				{kindInOrganization, []string{string(g.Organization), "directory_group", string(g.ID)}, false},
-				{kindInOrganization, []string{string(g.Organization), "directory_group at", string(g.Directory), g.IdPID}, true},
+				{kindInOrganization, []string{string(g.Organization), "directory_group at", string(g.Directory), g.IDPID}, true},
 			}
 		},
 	}

@@ -17,7 +17,7 @@ func (s *Server) portal(w http.ResponseWriter, r *http.Request) error {
 	var l tenancy.PortalLink
 	var o tenancy.Organization
 	token, ok := tenancy.ParsePortalToken(r.PathValue("token"))
-	err := error(tenancy.ErrNotFound)
+	err := tenancy.ErrNotFound
 	if ok {
 		err = s.store.View(r.Context(), func(tx store.Tx) (err error) {
 			l, o, err = tenancy.OpenPortalLink(tx, token, s.now())

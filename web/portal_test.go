@@ -43,7 +43,7 @@ func TestALinkToThePortalSaysWhatItWillBeAndChangesNothing(t *testing.T) {
 			t.Errorf("the page can be posted, or tells its address: %v %s", w.Header(), body)
 		}
 	}
-	r := httptest.NewRequest("POST", "https://login.test/portal/"+token, nil)
+	r := httptest.NewRequestWithContext(t.Context(), "POST", "https://login.test/portal/"+token, nil)
 	w := httptest.NewRecorder()
 	if s.handler.ServeHTTP(w, r); w.Code != 405 {
 		t.Errorf("POST: %d", w.Code)
