@@ -21,6 +21,7 @@ func ours() []string {
 		MailFailed, SigningKeyCreated, SigningKeyRetired, SigningKeyDeleted,
 		WebhookEndpointCreated, WebhookEndpointUpdated, WebhookEndpointDeleted, WebhookEndpointDisabled, WebhookFailed,
 		APIKeyCreated, APIKeyUpdated, APIKeyRevoked,
+		AccessDenied, AccessDenialsDropped, AuditLogEventCreated, AuditLogExportCreated, AuditLogRetentionUpdated, AuditLogSchemaCreated,
 	}
 }
 

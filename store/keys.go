@@ -80,6 +80,13 @@ type kind byte
 //	'b'   organization, membership        → 'm'
 //	'U'   user, membership                → 'm'
 //	'Z'   permission slug                 Permission
+//	'@'   organization or "installation", number  trail.Entry
+//	'$'   organization or "installation"  trail.Head
+//	'%'   organization or "installation", "settings"  trail.Settings
+//	'0'   "action", name                  trail.Action
+//	'0'   "schema", action, version       trail.Schema
+//	'0'   "export", export                trail.Export    CreatedAt + 30 d
+//	'0'   "position"; "lease"             of the feed; trail.Lease
 //	'!'   "indexes"                       the version of the index entries
 //	'!'   "restoring"                     true, while a restore is not finished
 //
@@ -150,12 +157,19 @@ const (
 	kindMembershipByID           kind = 'B'
 	kindMembershipInOrganization kind = 'b'
 	kindMembershipOfUser         kind = 'U'
+
+	kindLogEntry    kind = '@'
+	kindLogHead     kind = '$'
+	kindLogSettings kind = '%'
+	kindLogState    kind = '0'
 )
 
 // ownedByOrganization reports whether keys of k begin with an organization that owns them.
 func (k kind) ownedByOrganization() bool {
 	switch k {
 	case kindDomain, kindConnection, kindConnectionName, kindSAMLState, kindMembership, kindRole, kindInvitationInOrganization, kindMembershipInOrganization:
+		return true
+	case kindLogEntry, kindLogHead, kindLogSettings:
 		return true
 	default:
 		return false

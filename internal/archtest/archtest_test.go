@@ -24,13 +24,14 @@ var allowed = map[string][]string{
 	"sso/factor":      {"policy", "audit", "tenancy", "session", "internal/id"},
 	"internal/outbox": {"audit", "tenancy", "internal/id"},
 	"audit/hook":      {"audit", "tenancy", "internal/id"},
+	"audit/trail":     {"audit", "tenancy", "internal/id"},
 
 	// The line.
-	"store":                 {"policy", "audit", "tenancy", "session", "sso/factor", "audit/hook", "internal/outbox"},
+	"store":                 {"policy", "audit", "tenancy", "session", "sso/factor", "audit/hook", "audit/trail", "internal/outbox"},
 	"store/badger":          {"store"},
 	"store/postgres":        {"store"},
 	"store/postgres/pgtest": {"internal/need"},
-	"store/storetest":       {"policy", "audit", "tenancy", "session", "sso/factor", "store", "store/badger", "audit/hook", "internal/id", "internal/outbox"},
+	"store/storetest":       {"policy", "audit", "tenancy", "session", "sso/factor", "store", "store/badger", "audit/hook", "audit/trail", "internal/id", "internal/outbox"},
 
 	// Above: edges. None imports another.
 	"config":       {"policy", "audit", "audit/hook", "tenancy", "sso/saml"},
@@ -45,12 +46,14 @@ var allowed = map[string][]string{
 	"sso/saml":     {"tenancy", "internal/text", "sso/idp"},
 	"web":          {"policy", "audit", "tenancy", "session", "store", "internal/endpoint", "internal/mail", "internal/outbox", "internal/page", "internal/signedin", "internal/text", "sso/factor"},
 	"sso/passkey":  {},
-	"api":          {"policy", "audit", "audit/hook", "tenancy", "session", "store", "internal/endpoint", "internal/invite", "internal/text", "sso/factor"},
+	"api":          {"policy", "audit", "audit/hook", "audit/reader", "audit/trail", "tenancy", "session", "store", "internal/endpoint", "internal/invite", "internal/text", "sso/factor"},
 	"domain":       {"audit", "tenancy", "store", "internal/dnsproof", "internal/worker"},
 
 	"audit/webhook": {"audit", "audit/hook", "tenancy", "store", "internal/egress", "internal/id", "internal/seal"},
+	"audit/writer":  {"audit", "audit/trail", "tenancy", "store", "internal/id"},
 
 	// What edges share. None of these knows an edge.
+	"audit/reader":       {"audit/trail", "tenancy", "store"},
 	"internal/cookie":    {},
 	"internal/dnsproof":  {},
 	"internal/egress":    {},
