@@ -24,52 +24,54 @@ func allows(d policy.Decision) bool { return d.Verdict == policy.Allow }
 
 // decide asks policy what the session of g may do with this request.
 func (x *exchange) decide(g *grant, now time.Time) policy.Decision {
-	return x.judge(x.place.app.Rules, x.rule, g, now)
+	d, by := x.judge(x.place.app.Rules, x.rule, g, now)
+	x.deciding = by
+	return d
 }
 
 // judge is decide by rules that may be newer than the request; rule is the one of them that
-// matches its path.
+// matches its path. It also returns the rule that decided, if one did.
 //
 // The app may take the path for one in another case, an ambiguous path in one of several
 // ways, and a method that it does not know for a GET. Then no rule that grants applies, and each that asks for more than membership does.
-func (x *exchange) judge(rules policy.Rules, rule *policy.Rule, g *grant, now time.Time) policy.Decision {
+func (x *exchange) judge(rules policy.Rules, rule *policy.Rule, g *grant, now time.Time) (d policy.Decision, by *policy.Rule) {
 	f := g.facts
 	f.Now = now
 	f.Request = policy.Request{Method: x.method, Path: x.target.path, Host: string(x.place.host), RemoteIP: x.clientIP}
 	if !x.target.ambiguous {
 		f.Rule = rule
-		d := policy.Decide(&f)
+		d, by = policy.Decide(&f), rule
 		if other := rules.MatchFold(x.method, x.target.path); other != rule {
-			d = alsoBy(other, &f, d)
+			d, by = alsoBy(other, &f, d, by)
 		}
 		for _, other := range rules.Unnamed(x.method, x.target.path) {
-			d = alsoBy(other, &f, d)
+			d, by = alsoBy(other, &f, d, by)
 		}
-		return d
+		return d, by
 	}
-	d := policy.Decide(&f)
+	d = policy.Decide(&f)
 	for _, path := range readings(x.target.raw) {
 		f.Request.Path = path
-		d = alsoBy(rules.Match(x.method, path), &f, d)
-		d = alsoBy(rules.MatchFold(x.method, path), &f, d)
+		d, by = alsoBy(rules.Match(x.method, path), &f, d, by)
+		d, by = alsoBy(rules.MatchFold(x.method, path), &f, d, by)
 		for _, other := range rules.Unnamed(x.method, path) {
-			d = alsoBy(other, &f, d)
+			d, by = alsoBy(other, &f, d, by)
 		}
 	}
-	return d
+	return d, by
 }
 
 // alsoBy judges what d allows by another rule, if that is one that asks for something.
-func alsoBy(rule *policy.Rule, f *policy.Facts, d policy.Decision) policy.Decision {
+func alsoBy(rule *policy.Rule, f *policy.Facts, d policy.Decision, by *policy.Rule) (policy.Decision, *policy.Rule) {
 	if !allows(d) || rule == nil || rule.Access == policy.Public {
-		return d
+		return d, by
 	}
 	f.Rule = rule
 	stricter := policy.Decide(f)
 	if stricter.ValidUntil.IsZero() {
 		stricter.ValidUntil = d.ValidUntil
 	}
-	return stricter
+	return stricter, rule
 }
 
 // serveApp takes a request to the app, or answers why not.

@@ -79,6 +79,7 @@ type Proxy struct {
 	docket   *docket
 	keys     *keyring
 	touches  *toucher
+	denials  *denials
 	follower *store.Follower
 	heard    *heard
 	routes   http.Handler
@@ -115,6 +116,7 @@ func New(ctx context.Context, o Options) (*Proxy, error) {
 	p.docket = &docket{judge: p.rejudge}
 	p.keys = &keyring{store: o.Store, box: o.Box, now: p.now, log: p.log, wake: make(chan struct{}, 1)}
 	p.touches = newToucher()
+	p.denials = newDenials()
 	if p.routes, err = p.tenantRoutes(); err != nil {
 		return nil, err
 	}
@@ -164,6 +166,7 @@ func (p *Proxy) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	wg.Go(func() { p.follower.Run(ctx) }) //nolint:errcheck // it ends with ctx and no sooner
 	wg.Go(func() { p.touches.run(ctx, p) })
+	wg.Go(func() { p.denials.run(ctx, p) })
 	wg.Go(func() { p.keys.run(ctx) })
 	wg.Go(func() { p.watch(ctx) })
 	wg.Wait()
