@@ -35,6 +35,10 @@ type Options struct {
 	PublicURL func() *url.URL
 	Mail      func() invite.Mail
 	Webhooks  func() hook.Rules
+	// RetentionDays is for how many days audit logs are kept where an organization says nothing else, and ManagementURL
+	// where exports are fetched. Both are asked for in the same way.
+	RetentionDays func() int
+	ManagementURL func() *url.URL
 	// Admit is asked before the key; nil: everybody may try.
 	Admit endpoint.Guard
 	Now   func() time.Time // nil: time.Now
@@ -55,7 +59,7 @@ func New(o Options) (*API, error) {
 		a.Now = time.Now
 	}
 	options := endpoint.Options{
-		Guards: map[endpoint.Access]endpoint.Guard{endpoint.APIKey: a.guard}, Renderer: renderer{}, Logger: o.Logger,
+		Guards: map[endpoint.Access]endpoint.Guard{endpoint.APIKey: a.guard, endpoint.Link: a.guardLink}, Renderer: renderer{}, Logger: o.Logger,
 	}
 	routes := a.allRoutes()
 	first, rest, prefixes := layers(routes)
@@ -87,7 +91,7 @@ func (a *API) Routes() []endpoint.Route {
 	for _, op := range a.operations() {
 		routes = append(routes, endpoint.Route{Side: endpoint.Management, Pattern: op.pattern, Access: endpoint.APIKey, Handle: a.handle(op.do)})
 	}
-	return routes
+	return append(routes, a.exportRoute())
 }
 
 // An operation is one of the reference that is there.
@@ -166,6 +170,16 @@ func (a *API) operations() []operation {
 		{"POST /webhook_endpoints", a.createWebhookEndpoint},
 		{"PATCH /webhook_endpoints/{id}", a.updateWebhookEndpoint},
 		{"DELETE /webhook_endpoints/{id}", a.deleteWebhookEndpoint},
+
+		{"GET /audit_logs/actions", a.listAuditLogActions},
+		{"GET /audit_logs/actions/{actionName}/schemas", a.listAuditLogSchemas},
+		{"POST /audit_logs/actions/{actionName}/schemas", a.createAuditLogSchema},
+		{"POST /audit_logs/events", a.createAuditLogEvent},
+		{"POST /audit_logs/exports", a.createAuditLogExport},
+		{"GET /audit_logs/exports/{auditLogExportId}", a.getAuditLogExport},
+		{"GET /organizations/{id}/audit_log_configuration", a.getAuditLogConfiguration},
+		{"GET /organizations/{id}/audit_logs_retention", a.getAuditLogRetention},
+		{"PUT /organizations/{id}/audit_logs_retention", a.updateAuditLogRetention},
 	}
 }
 

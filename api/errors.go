@@ -19,8 +19,10 @@ type Error struct {
 	Code    string
 	Message string
 	Faults  []Fault // one for each field that is wrong
-	Header  http.Header
-	Err     error // for the log
+	// Paths are, in place of Faults, where an entry of an audit log is wrong, as JSON pointers.
+	Paths  []string
+	Header http.Header
+	Err    error // for the log
 }
 
 // A Fault says what is wrong with one field of a request.
@@ -116,13 +118,19 @@ type renderer struct{}
 // RenderError implements [endpoint.Renderer].
 func (renderer) RenderError(w http.ResponseWriter, _ *http.Request, e *endpoint.Error, id string) {
 	answer := struct {
-		Code      string  `json:"code"`
-		Message   string  `json:"message"`
-		Errors    []Fault `json:"errors,omitzero"`
-		RequestID string  `json:"request_id"`
+		Code      string `json:"code"`
+		Message   string `json:"message"`
+		Errors    []any  `json:"errors,omitzero"`
+		RequestID string `json:"request_id"`
 	}{Code: e.Code, Message: text.Or(e.Text, e.Title).String(), RequestID: id}
 	if own, ok := errors.AsType[*Error](e.Err); ok {
-		answer.Message, answer.Errors = own.Message, own.Faults
+		answer.Message = own.Message
+		for _, f := range own.Faults {
+			answer.Errors = append(answer.Errors, f)
+		}
+		for _, p := range own.Paths {
+			answer.Errors = append(answer.Errors, map[string]string{"instancePath": p})
+		}
 	}
 	if e.Status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", "Bearer")

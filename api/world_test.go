@@ -79,7 +79,9 @@ func newWorld(t testing.TB) *world {
 			}
 			return postbox{w}
 		},
-		Webhooks: w.hooks,
+		Webhooks:      w.hooks,
+		RetentionDays: func() int { return 365 },
+		ManagementURL: func() *url.URL { return &url.URL{Scheme: "http", Host: strings.TrimPrefix(w.url, "http://")} },
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -119,10 +119,13 @@ func (s Schema) check() error {
 		}
 		size += len(t.Metadata)
 	}
-	if size+len(s.Actor)+len(s.Metadata) > maxSchema {
-		return fmt.Errorf("%w: it has more than %d bytes", ErrSchema, maxSchema)
+	if err := errors.Join(checkJSONSchema(s.Actor, "actor.metadata"), checkJSONSchema(s.Metadata, "metadata")); err != nil {
+		return err
 	}
-	return errors.Join(checkJSONSchema(s.Actor, "actor.metadata"), checkJSONSchema(s.Metadata, "metadata"))
+	if size+len(s.Actor)+len(s.Metadata) > maxSchema {
+		return fmt.Errorf("%w: metadata (in all) has more than %d bytes", ErrSchema, maxSchema)
+	}
+	return nil
 }
 
 func checkJSONSchema(doc json.RawMessage, where string) error {

@@ -101,6 +101,7 @@ var only = map[string]string{
 	"github.com/pquerna/otp":          "sso/factor",
 	"github.com/trustelem/zxcvbn":     "sso/factor",
 	"github.com/miekg/dns":            "internal/dnsproof/dnstest",
+	"github.com/santhosh-tekuri/":     "audit/trail",
 }
 
 type pkg struct {
