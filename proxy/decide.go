@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/orgate/orgate/internal/cookie"
+	"github.com/orgate/orgate/internal/denial"
 	"github.com/orgate/orgate/internal/endpoint"
 	"github.com/orgate/orgate/internal/text"
 	"github.com/orgate/orgate/policy"
@@ -247,6 +248,24 @@ func (x *exchange) denial() *endpoint.Error {
 		e.Text = text.T("You may not do this here.")
 	}
 	return e
+}
+
+// noteDenial has it taken down that the request was refused, if no proof would have helped.
+func (x *exchange) noteDenial(r *http.Request) {
+	if x.status != http.StatusForbidden || x.grant == nil || x.decision.Verdict != policy.Deny || x.place.org == nil {
+		return
+	}
+	d := denial.Denial{
+		Organization: x.place.org.id, App: x.place.app.Name, Method: clip(x.method, maxMethod), Source: x.decision.Source, Reason: x.decision.Reason,
+		At: x.began, RemoteIP: x.clientIP, UserAgent: r.UserAgent(),
+	}
+	if x.deciding != nil && d.Source == policy.ByRoute {
+		d.Rule = x.deciding.Name
+	}
+	if !x.grant.nobody() {
+		d.User, d.Email = x.grant.view.User.ID, x.grant.view.User.Email
+	}
+	x.p.denials.Add(d)
 }
 
 func unknownHostError() *endpoint.Error {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/orgate/orgate/internal/cookie"
+	"github.com/orgate/orgate/internal/denial"
 	"github.com/orgate/orgate/internal/endpoint"
 	"github.com/orgate/orgate/internal/seal"
 	"github.com/orgate/orgate/policy"
@@ -51,6 +52,8 @@ type Options struct {
 	LoginHost http.Handler
 	// Observer hears of every request; nil: nobody does.
 	Observer Observer
+	// Denials takes down who was refused; nil: nobody does.
+	Denials *denial.Book
 	// Now is the clock; nil: time.Now.
 	Now func() time.Time
 	// Grants is how many grants are kept ready; 0: 50,000.
@@ -79,7 +82,7 @@ type Proxy struct {
 	docket   *docket
 	keys     *keyring
 	touches  *toucher
-	denials  *denials
+	denials  *denial.Book
 	follower *store.Follower
 	heard    *heard
 	routes   http.Handler
@@ -116,7 +119,7 @@ func New(ctx context.Context, o Options) (*Proxy, error) {
 	p.docket = &docket{judge: p.rejudge}
 	p.keys = &keyring{store: o.Store, box: o.Box, now: p.now, log: p.log, wake: make(chan struct{}, 1)}
 	p.touches = newToucher()
-	p.denials = newDenials()
+	p.denials = o.Denials
 	if p.routes, err = p.tenantRoutes(); err != nil {
 		return nil, err
 	}
@@ -166,7 +169,6 @@ func (p *Proxy) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	wg.Go(func() { p.follower.Run(ctx) }) //nolint:errcheck // it ends with ctx and no sooner
 	wg.Go(func() { p.touches.run(ctx, p) })
-	wg.Go(func() { p.denials.run(ctx, p) })
 	wg.Go(func() { p.keys.run(ctx) })
 	wg.Go(func() { p.watch(ctx) })
 	wg.Wait()

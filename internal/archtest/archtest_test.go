@@ -36,8 +36,8 @@ var allowed = map[string][]string{
 	// Above: edges. None imports another.
 	"config":       {"policy", "audit", "audit/hook", "tenancy", "sso/saml"},
 	"config/apply": {"audit", "audit/hook", "config", "policy", "tenancy", "session", "store", "internal/id", "internal/seal"},
-	"proxy":        {"policy", "audit", "tenancy", "session", "store", "internal/cookie", "internal/endpoint", "internal/id", "internal/page", "internal/seal", "internal/text"},
-	"sso":          {"policy", "audit", "tenancy", "session", "store", "sso/idp", "sso/oidc", "sso/saml", "internal/cookie", "internal/endpoint", "internal/id", "internal/mail", "internal/outbox", "internal/page", "internal/seal", "internal/signedin", "internal/text", "sso/factor", "sso/github", "sso/passkey"},
+	"proxy":        {"policy", "audit", "tenancy", "session", "store", "internal/cookie", "internal/denial", "internal/endpoint", "internal/id", "internal/page", "internal/seal", "internal/text"},
+	"sso":          {"policy", "audit", "tenancy", "session", "store", "sso/idp", "sso/oidc", "sso/saml", "internal/cookie", "internal/denial", "internal/endpoint", "internal/id", "internal/mail", "internal/outbox", "internal/page", "internal/seal", "internal/signedin", "internal/text", "sso/factor", "sso/github", "sso/passkey"},
 	"sso/idp":      {"internal/egress", "internal/text"},
 	"sso/oauth":    {"sso/idp"},
 	"sso/oidc":     {"internal/egress", "internal/text", "sso/idp", "sso/oauth"},
@@ -55,6 +55,7 @@ var allowed = map[string][]string{
 	// What edges share. None of these knows an edge.
 	"audit/reader":       {"audit/trail", "tenancy", "store"},
 	"internal/cookie":    {},
+	"internal/denial":    {"policy", "audit", "tenancy", "store"},
 	"internal/dnsproof":  {},
 	"internal/egress":    {},
 	"internal/endpoint":  {"internal/text"},
@@ -93,7 +94,7 @@ var only = map[string]string{
 	"github.com/crewjam/saml":         "sso/saml sso/ssotest",
 	"github.com/russellhaering/":      "sso/saml sso/ssotest",
 	"github.com/beevik/etree":         "sso/saml sso/ssotest",
-	"github.com/hashicorp/golang-lru": "proxy sso sso/oidc",
+	"github.com/hashicorp/golang-lru": "proxy sso sso/oidc internal/denial",
 	"cel.dev/cel-go":                  "policy",
 	"github.com/go-webauthn/":         "sso/passkey",
 	"github.com/wneessen/go-mail":     "internal/mail",

@@ -1,9 +1,14 @@
-package proxy
+// Package denial tells the audit logs who was refused what, and by which rule.
+//
+// It owns how many of them there are: many go in one transaction and away from the requests; equal ones become
+// one that says how many they were; and each person, and each organization, has so many, while what is more is
+// counted and said in one. So whoever asks again and again for what they may not have fills neither memory
+// nor disk, nor hides what another does. It does not own who is refused, nor the log.
+package denial
 
 import (
 	"context"
 	"log/slog"
-	"net/http"
 	"sync"
 	"time"
 
@@ -16,11 +21,45 @@ import (
 	"github.com/orgate/orgate/tenancy"
 )
 
-// denials are the requests that were refused, on their way into the audit logs: many in one transaction and away
-// from the requests. Equal ones become one that says how many they were. Whoever asks again and again for what
-// they may not have must fill neither memory nor disk, nor hide what another does: so each person has so
-// many, and each organization, and what is more is counted and said in one.
-type denials struct {
+const (
+	maxDenials   = 1024 // different ones that wait
+	maxDropped   = 4096 // organizations of which they are counted
+	maxLimiters  = 8192
+	denialsAtOne = 64 // in one transaction
+	denialsEvery = 2 * time.Second
+	droppedEvery = time.Minute // for each organization
+	maxAgent     = 512
+)
+
+// How many entries there are: at first, and then one in so much time.
+const (
+	personBurst, orgBurst = 20, 200
+	personEvery, orgEvery = time.Minute, 10 * time.Second
+)
+
+// A Denial is one request that was refused, and that no proof would have helped. The path is not told: it may hold a
+// secret of the app's. The rule has its pattern.
+type Denial struct {
+	Organization tenancy.OrgID
+	// User and Email are empty if nobody is signed in.
+	User      tenancy.UserID
+	Email     string
+	App       string // empty: it was refused at sign-in
+	Method    string
+	Rule      string // of a route; empty: another decided
+	Source    policy.Source
+	Reason    policy.Reason
+	At        time.Time
+	RemoteIP  string
+	UserAgent string
+}
+
+// A Book takes denials down.
+type Book struct {
+	store *store.Store
+	log   *slog.Logger
+	now   func() time.Time
+
 	mu      sync.Mutex
 	waiting map[denialKey]*denialSum
 	dropped map[tenancy.OrgID]*droppedSum
@@ -29,20 +68,24 @@ type denials struct {
 	wake    chan struct{}
 }
 
-const (
-	maxDenials     = 1024 // different ones that wait
-	maxDropped     = 4096 // organizations of which they are counted
-	denialsAtOne   = 64   // in one transaction
-	denialsEvery   = 2 * time.Second
-	droppedEvery   = time.Minute // for each organization
-	maxDenialAgent = 512
-)
-
-// How many entries there are: at first, and then one in so much time.
-const (
-	personBurst, orgBurst = 20, 200
-	personEvery, orgEvery = time.Minute, 10 * time.Second
-)
+// New returns a Book that is written to s once it runs. now is the clock; nil: time.Now.
+func New(s *store.Store, log *slog.Logger, now func() time.Time) *Book {
+	people, err := lru.New[denialPerson, *rate.Limiter](maxLimiters)
+	if err != nil {
+		panic(err) // only for a size below 1
+	}
+	orgs, err := lru.New[tenancy.OrgID, *rate.Limiter](maxLimiters)
+	if err != nil {
+		panic(err)
+	}
+	if now == nil {
+		now = time.Now
+	}
+	return &Book{
+		store: s, log: log, now: now, waiting: map[denialKey]*denialSum{}, dropped: map[tenancy.OrgID]*droppedSum{},
+		people: people, orgs: orgs, wake: make(chan struct{}, 1),
+	}
+}
 
 // A denialKey is what makes two denials the same one.
 type denialKey struct {
@@ -69,50 +112,25 @@ type droppedSum struct {
 	since, next time.Time
 }
 
-func newDenials() *denials {
-	people, err := lru.New[denialPerson, *rate.Limiter](8192)
-	if err != nil {
-		panic(err) // only for a size below 1
-	}
-	orgs, err := lru.New[tenancy.OrgID, *rate.Limiter](8192)
-	if err != nil {
-		panic(err)
-	}
-	return &denials{
-		waiting: map[denialKey]*denialSum{}, dropped: map[tenancy.OrgID]*droppedSum{},
-		people: people, orgs: orgs, wake: make(chan struct{}, 1),
-	}
-}
-
-// noteDenial notes that the request was refused, and that no proof would have helped.
-func (x *exchange) noteDenial(r *http.Request) {
-	if x.status != http.StatusForbidden || x.grant == nil || x.decision.Verdict != policy.Deny || x.place.org == nil {
+// Add takes d down, at once and whatever the store does. On a nil Book it does nothing.
+func (d *Book) Add(one Denial) {
+	if d == nil || one.Organization == "" {
 		return
 	}
-	k := denialKey{org: x.place.org.id, app: x.place.app.Name, method: clip(x.method, maxMethod), source: x.decision.Source, reason: x.decision.Reason}
-	if x.deciding != nil && k.source == policy.ByRoute {
-		k.rule = x.deciding.Name
-	}
-	s := denialSum{count: 1, first: x.began.UTC(), last: x.began.UTC(), address: x.clientIP, agent: clip(r.UserAgent(), maxDenialAgent)}
-	if !x.grant.nobody() {
-		k.user, s.email = x.grant.view.User.ID, x.grant.view.User.Email
-	}
-	x.p.denials.add(k, s)
-}
-
-func (d *denials) add(k denialKey, s denialSum) {
+	k := denialKey{org: one.Organization, user: one.User, app: one.App, rule: one.Rule, method: one.Method, source: one.Source, reason: one.Reason}
+	at := one.At.UTC()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if old := d.waiting[k]; old != nil {
-		old.count += s.count
-		old.last = s.last
+		old.count++
+		old.last = at
 		return
 	}
 	if len(d.waiting) >= maxDenials {
-		d.drop(k.org, s.count, s.last)
+		d.drop(k.org, 1, at)
 		return
 	}
-	d.waiting[k] = &s
+	d.waiting[k] = &denialSum{count: 1, first: at, last: at, email: one.Email, address: one.RemoteIP, agent: one.UserAgent[:min(len(one.UserAgent), maxAgent)]}
 	select {
 	case d.wake <- struct{}{}:
 	default:
@@ -120,7 +138,7 @@ func (d *denials) add(k denialKey, s denialSum) {
 }
 
 // drop counts denials that are not told of one by one. mu is held.
-func (d *denials) drop(org tenancy.OrgID, count int, now time.Time) {
+func (d *Book) drop(org tenancy.OrgID, count int, now time.Time) {
 	sum := d.dropped[org]
 	if sum == nil {
 		if len(d.dropped) >= maxDropped {
@@ -140,7 +158,7 @@ func (d *denials) drop(org tenancy.OrgID, count int, now time.Time) {
 }
 
 // may reports whether there is room for one more entry about the person in the organization. mu is held.
-func (d *denials) may(k denialKey, now time.Time) bool {
+func (d *Book) may(k denialKey, now time.Time) bool {
 	of := denialPerson{k.org, k.user}
 	person, ok := d.people.Get(of)
 	if !ok {
@@ -156,7 +174,7 @@ func (d *denials) may(k denialKey, now time.Time) bool {
 }
 
 // take returns events of what waits, and reports whether there is more. last: all is said now, as there is no later.
-func (d *denials) take(now time.Time, last bool) (events []denialEvent, more bool) {
+func (d *Book) take(now time.Time, last bool) (events []denialEvent, more bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for k, s := range d.waiting {
@@ -188,7 +206,7 @@ func (d *denials) take(now time.Time, last bool) (events []denialEvent, more boo
 }
 
 // owed reports whether something waits for its time.
-func (d *denials) owed() bool {
+func (d *Book) owed() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return len(d.waiting) > 0 || len(d.dropped) > 0
@@ -203,8 +221,8 @@ type denialEvent struct {
 
 type denialData struct {
 	Object    string    `json:"object"`
-	App       string    `json:"app"`
-	Method    string    `json:"method"`
+	App       string    `json:"app,omitzero"`
+	Method    string    `json:"method,omitzero"`
 	Rule      string    `json:"rule,omitzero"`
 	Source    string    `json:"source"`
 	Reason    string    `json:"reason"`
@@ -236,8 +254,8 @@ func (s *denialSum) data(k denialKey) denialData {
 	return denialData{"access_denial", k.app, k.method, k.rule, k.source.String(), k.reason.String(), s.count, s.first, s.last, s.address, s.agent}
 }
 
-// run records until ctx is done, and then what is left.
-func (d *denials) run(ctx context.Context, p *Proxy) {
+// Run records until ctx is done, and then what is left.
+func (d *Book) Run(ctx context.Context) {
 	pause := time.NewTicker(denialsEvery)
 	defer pause.Stop()
 	for {
@@ -253,22 +271,22 @@ func (d *denials) run(ctx context.Context, p *Proxy) {
 		case <-ctx.Done():
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 			defer cancel()
-			d.flush(last, p, true)
+			d.flush(last, true)
 			return
 		}
-		d.flush(ctx, p, false)
+		d.flush(ctx, false)
 	}
 }
 
 // flush records what waits. What can't be recorded is counted as what is too much.
-func (d *denials) flush(ctx context.Context, p *Proxy, last bool) {
+func (d *Book) flush(ctx context.Context, last bool) {
 	for more := true; more; {
 		var events []denialEvent
-		events, more = d.take(p.now(), last)
+		events, more = d.take(d.now(), last)
 		if len(events) == 0 {
 			return
 		}
-		err := p.store.Update(ctx, func(tx store.Tx) error {
+		err := d.store.Update(ctx, func(tx store.Tx) error {
 			for _, e := range events {
 				if err := audit.Record(tx, e.event, e.data); err != nil {
 					return err
@@ -279,10 +297,10 @@ func (d *denials) flush(ctx context.Context, p *Proxy, last bool) {
 		if err == nil {
 			continue
 		}
-		p.log.LogAttrs(ctx, slog.LevelWarn, "denials could not be recorded", slog.Int("count", len(events)), slog.Any("error", err))
+		d.log.LogAttrs(ctx, slog.LevelWarn, "denials could not be recorded", slog.Int("count", len(events)), slog.Any("error", err))
 		d.mu.Lock()
 		for _, e := range events {
-			d.drop(e.org, e.count, p.now())
+			d.drop(e.org, e.count, d.now())
 		}
 		d.mu.Unlock()
 		return
