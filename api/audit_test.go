@@ -456,6 +456,15 @@ func TestRetentionIsThirtyDaysOrAYear(t *testing.T) {
 		t.Errorf("%s", a.body)
 	}
 	same(t, "events", w.eventsSince(at), []string{audit.AuditLogRetentionUpdated})
+	for period, days := range map[string]string{"1_MONTH": "30", "11_MONTHS": "330", "1_YEAR": "365", "10_YEARS": "3650"} {
+		if a := w.call(setRetention, org, map[string]any{"retention_period": period}).want(200); a.get("retention_period_in_days") != days {
+			t.Errorf("%s: %s", period, a.body)
+		}
+	}
+	for _, period := range []string{"0_MONTHS", "1_MONTHS", "12_MONTHS", "01_YEAR", "2_YEAR", "11_YEARS", "-1_YEAR", "1_DAY", "", "1", "_"} {
+		w.call(setRetention, org, map[string]any{"retention_period": period}).refused(422, "invalid_request_parameters")
+	}
+	w.call(setRetention, org, map[string]any{"retention_period": "1_YEAR", "retention_period_in_days": 30}).refused(422, "invalid_request_parameters")
 	for _, v := range []any{0, 31, -30, 366, 30.5, "30", nil, true} {
 		w.call(setRetention, org, map[string]any{"retention_period_in_days": v}).refused(422, "invalid_request_parameters")
 	}

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"errors"
 	"net/http"
 
 	"github.com/orgate/orgate/audit/trail"
@@ -52,11 +51,8 @@ func (a *API) updateAuditLogRetention(c *call) error {
 	if err != nil {
 		return err
 	}
-	days := b.whole("retention_period_in_days")
-	if days == nil && len(*b.all) == 0 {
-		b.missing("retention_period_in_days")
-	}
-	if err := b.done(); err != nil {
+	days, err := retentionIn(b)
+	if err != nil {
 		return err
 	}
 	var shown auditLogRetention
@@ -65,9 +61,7 @@ func (a *API) updateAuditLogRetention(c *call) error {
 		if err != nil {
 			return err
 		}
-		if err := trail.SetRetention(tx, org, *days, c.by, c.now); errors.Is(err, trail.ErrRetention) {
-			return invalid(Fault{"invalid", "retention_period_in_days", "retention_period_in_days must be 30 or 365"})
-		} else if err != nil {
+		if err := trail.SetRetention(tx, org, days, c.by, c.now); err != nil {
 			return err
 		}
 		_, shown.Days, err = c.retention(tx)
@@ -77,6 +71,27 @@ func (a *API) updateAuditLogRetention(c *call) error {
 		return err
 	}
 	return c.answer(http.StatusOK, shown)
+}
+
+// retentionIn reads retention_period_in_days, as the reference has it, or retention_period, as its newer SDKs do.
+func retentionIn(b body) (days int, err error) {
+	n, period := b.whole("retention_period_in_days"), b.text("retention_period")
+	switch {
+	case len(*b.all) > 0:
+	case n == nil && period == nil:
+		b.missing("retention_period_in_days")
+	case n != nil && period != nil:
+		b.fault("invalid", "retention_period", "and retention_period_in_days can't be given both")
+	case period != nil:
+		if days, err = trail.ParseRetention(*period); err != nil {
+			b.fault("invalid", "retention_period", "must be 1_MONTH to 11_MONTHS or 1_YEAR to 10_YEARS")
+		}
+	case *n != 30 && *n != 365:
+		b.fault("invalid", "retention_period_in_days", "must be 30 or 365")
+	default:
+		days = *n
+	}
+	return days, b.done()
 }
 
 // getAuditLogConfiguration says how the log is kept. It is always written, and there are no streams.

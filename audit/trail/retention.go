@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/orgate/orgate/audit"
@@ -20,7 +21,7 @@ const (
 )
 
 // ErrRetention: a retention that is not one of those there are.
-var ErrRetention = errors.New("retention is 30 or 365 days")
+var ErrRetention = errors.New("not a retention: want 1 to 11 months of 30 days, or 1 to 10 years of 365")
 
 // Retention returns for how many days the entries of a log are kept, where the installation keeps
 // them for otherwise.
@@ -35,9 +36,25 @@ func Retention(tx Tx, l Log, otherwise int) (days int, err error) {
 	return otherwise, err
 }
 
-// SetRetention says for how many days the entries of an organization are kept: 30 or 365.
+// ParseRetention reads the retention that newer SDKs write: 1_MONTH, 11_MONTHS, 1_YEAR, 10_YEARS.
+func ParseRetention(s string) (days int, err error) {
+	number, unit, _ := strings.Cut(s, "_")
+	n, err := strconv.Atoi(number)
+	if err != nil || strconv.Itoa(n) != number || n < 1 {
+		return 0, ErrRetention
+	}
+	switch {
+	case n == 1 && unit == "MONTH", n > 1 && n < 12 && unit == "MONTHS":
+		return n * 30, nil
+	case n == 1 && unit == "YEAR", n > 1 && n <= 10 && unit == "YEARS":
+		return n * 365, nil
+	}
+	return 0, ErrRetention
+}
+
+// SetRetention says for how many days the entries of an organization are kept.
 func SetRetention(tx Tx, org tenancy.OrgID, days int, by audit.Actor, now time.Time) error {
-	if days != 30 && days != 365 {
+	if months, years := days/30, days/365; (days%30 != 0 || months < 1 || months > 11) && (days%365 != 0 || years < 1 || years > 10) {
 		return ErrRetention
 	}
 	if org == "" {

@@ -38,7 +38,7 @@ func TestAnAppMovesOverByChangingTheBaseURL(t *testing.T) {
 		"organization_domain.created", "organization_domain.deleted",
 		"organization_membership.created", "organization_membership.updated", "organization_membership.updated", "organization_membership.updated",
 		"organization_role.created", "organization_role.updated",
-	}
+	} // those of the audit log are orgate's own, and listed for who asks by name
 	if !slices.Equal(got.Events, want) {
 		t.Errorf("events %q, want %q", got.Events, want)
 	}
