@@ -127,6 +127,9 @@ func (a *API) guardLink(r *http.Request) (*http.Request, error) {
 		r = let
 	}
 	gone := func(cause error) error {
+		if wait, ok := a.rates.refused(a.Now()); !ok {
+			return asAnswer(tooMany(wait))
+		}
 		return asAnswer(&Error{Status: http.StatusForbidden, Code: "link_expired", Message: "This link is not good, or not any more. Fetch the Audit Log Export again for a new one.", Err: cause})
 	}
 	q := parseQuery(r.URL.RawQuery)
