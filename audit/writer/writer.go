@@ -35,6 +35,8 @@ const (
 	removals = 200
 	// atOnce is how many such transactions there are between two looks at the feed.
 	atOnce = 10
+	// lastWord is how long what waits at the end may take.
+	lastWord = 2 * time.Second
 	// Waits after an error double from the first to the last.
 	firstPause = 100 * time.Millisecond
 	lastPause  = 5 * time.Second
@@ -59,7 +61,8 @@ type Writer struct {
 	pause  time.Duration
 }
 
-// Run writes until ctx is done, and returns its cause. It must not run twice at a time.
+// Run writes until ctx is done and what was committed by then is written, and returns its cause. It must not run
+// twice at a time.
 func (w *Writer) Run(ctx context.Context) error {
 	w.prepare()
 	for ctx.Err() == nil {
@@ -78,6 +81,11 @@ func (w *Writer) Run(ctx context.Context) error {
 			w.pause = 0
 			sleep(ctx, w.Poll, wake)
 		}
+	}
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWord)
+	defer cancel()
+	for more, err := true, error(nil); more && err == nil; {
+		more, err = w.Turn(last) // if it fails, the next one who writes goes on from there
 	}
 	return context.Cause(ctx)
 }

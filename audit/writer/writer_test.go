@@ -113,6 +113,21 @@ func TestAnotherReplicaGoesOnWhereOneEnded(t *testing.T) {
 	b.right(acme, 3)
 }
 
+// What was committed when it is to end is in the log when it has ended.
+func TestWhoEndsWritesWhatThereIs(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *world) {
+		for n := 1; n <= 700; n++ {
+			w.happen(acme, n)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		stop()
+		if err := w.w.Run(ctx); !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+		w.right(acme, 700)
+	})
+}
+
 // A broken store stands in for a crash: the transaction is made or it is not. What comes behind goes on.
 func TestACrashLosesAndDoublesNothing(t *testing.T) {
 	onBoth(t, func(t *testing.T, w *world) {
