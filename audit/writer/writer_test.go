@@ -159,7 +159,8 @@ func TestACrashLosesAndDoublesNothing(t *testing.T) {
 		w.settle()
 		w.clock.Advance(time.Minute)
 		w.settle()
-		// Whoever still has the old changes can't write them a second time.
+		// Whoever still has the old changes can't write them a second time, also when nobody has the lease.
+		w.clock.Advance(time.Minute)
 		w.do(func(tx store.Tx) error {
 			if _, moved, err := trail.Write(tx, 0, batch, "gone", time.Second, w.clock.Now()); err != nil || moved {
 				t.Errorf("written twice: %v, %v", moved, err)
