@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -175,10 +176,8 @@ func refers(v any) bool {
 			}
 		}
 	case []any:
-		for _, x := range v {
-			if refers(x) {
-				return true
-			}
+		if slices.ContainsFunc(v, refers) {
+			return true
 		}
 	}
 	return false
@@ -197,11 +196,11 @@ func violations(s *jsonschema.Schema, instance any) (paths []string) {
 	var leaves func(*jsonschema.ValidationError)
 	leaves = func(e *jsonschema.ValidationError) {
 		if len(e.Causes) == 0 {
-			at := ""
+			var at strings.Builder
 			for _, name := range e.InstanceLocation {
-				at += "/" + escape(name)
+				at.WriteString("/" + escape(name))
 			}
-			paths = append(paths, at)
+			paths = append(paths, at.String())
 		}
 		for _, c := range e.Causes {
 			leaves(c)

@@ -472,3 +472,43 @@ func TestABackupHasTheLogAndAfterARestoreItGoesOn(t *testing.T) {
 		}
 	})
 }
+
+// What an event shows is in the entry, as far as it is no more than metadata may be.
+func TestAnEntrySaysWhoWhatAndFromWhere(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *world) {
+		w.do(func(tx store.Tx) error {
+			if err := tx.PutUser(tenancy.User{ID: "user_1", Email: "jo@acme.com"}); err != nil {
+				return err
+			}
+			e := audit.New(audit.SessionCreated, audit.Actor{Type: "user", ID: "user_1"}, w.clock.Now())
+			e.Organization, e.User, e.Session = string(acme), "user_1", "session_1"
+			long := map[string]any{"object": "session", "id": "session_1", "ip_address": "192.0.2.1", "user_agent": strings.Repeat("ü", 400), "auth_method": "sso", "ended_at": nil,
+				"in": map[string]any{"a b": true, "deep": map[string]any{"n": 1.5}}, "list": []int{1, 2}, strings.Repeat("k", 50): "x"}
+			for n := range 100 {
+				long[fmt.Sprint("z", n)] = n
+			}
+			gone := audit.New("thing.changed", audit.Actor{Type: "user", ID: "user_2"}, w.clock.Now())
+			gone.Organization, gone.User, gone.Connection = string(acme), "user_2", "conn_1"
+			return errors.Join(audit.Record(tx, e, long), audit.Record(tx, gone, "no object"))
+		})
+		w.settle()
+		all := w.entries(acme)
+		e := all[0]
+		if e.Actor.ID != "user_1" || e.Actor.Name != "jo@acme.com" || e.Context.Location != "192.0.2.1" || len(e.Context.UserAgent) > 500 || !strings.HasPrefix(e.Context.UserAgent, "üü") {
+			t.Errorf("%+v", e)
+		}
+		same(t, "targets", targets(all), []string{"session_1", "user_2"})
+		if len(e.Targets) != 2 || e.Targets[1].Name != "jo@acme.com" || len(e.Metadata) != 50 {
+			t.Errorf("%d values, %+v", len(e.Metadata), e.Targets)
+		}
+		for name, want := range map[string]string{"auth_method": "sso", "in_a_b": "true", "in_deep_n": "1.5", "list": "[1,2]", "z0": "0", "ended_at": "", "ip_address": ""} {
+			if got := e.Metadata[name].String(); got != want {
+				t.Errorf("%s: %q, want %q", name, got, want)
+			}
+		}
+		if g := all[1]; g.Actor.Name != "" || len(g.Targets) != 2 || g.Targets[1].ID != "conn_1" || g.Metadata != nil {
+			t.Errorf("%+v", g)
+		}
+		w.right(acme, 2)
+	})
+}
