@@ -9,9 +9,9 @@ import (
 )
 
 const (
-	// ExportLife is how long an export can be fetched after it was asked for, and ExportRecordLife how long it is
-	// known that it could be.
-	ExportLife       = 7 * 24 * time.Hour
+	// ExportLife is how long an export can be fetched after it was asked for.
+	ExportLife = 7 * 24 * time.Hour
+	// ExportRecordLife is how long it is known that it could be.
 	ExportRecordLife = 30 * 24 * time.Hour
 )
 

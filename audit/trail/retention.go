@@ -20,7 +20,7 @@ const (
 	trimSlack = 24 * time.Hour
 )
 
-// ErrRetention: a retention that is not one of those there are.
+// ErrRetention says that a retention is not one of those there are.
 var ErrRetention = errors.New("not a retention: want 1 to 11 months of 30 days, or 1 to 10 years of 365")
 
 // Retention returns for how many days the entries of a log are kept, where the installation keeps

@@ -17,8 +17,9 @@ import (
 )
 
 const (
-	// MaxActions is how many actions have schemas, and MaxVersions how many each can have.
-	MaxActions  = 500
+	// MaxActions is how many actions have schemas.
+	MaxActions = 500
+	// MaxVersions is how many each can have.
 	MaxVersions = 100
 	// maxSchema is how long a schema may be, as JSON.
 	maxSchema = 16 << 10

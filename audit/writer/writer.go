@@ -35,6 +35,8 @@ const (
 	removals = 200
 	// atOnce is how many such transactions there are between two looks at the feed.
 	atOnce = 10
+	// breath is the least time between two transactions that are not full: what comes in a moment goes together.
+	breath = 20 * time.Millisecond
 	// lastWord is how long what waits at the end may take.
 	lastWord = 2 * time.Second
 	// Waits after an error double from the first to the last.
@@ -79,6 +81,7 @@ func (w *Writer) Run(ctx context.Context) error {
 			w.pause = 0
 		default:
 			w.pause = 0
+			sleep(ctx, breath, nil)
 			sleep(ctx, w.Poll, wake)
 		}
 	}
