@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -369,9 +370,7 @@ func TestAnExportIsOfWhatWasAskedFor(t *testing.T) {
 		"neither": {map[string]any{"targets": []string{"t0"}, "actions": []string{"a2"}}, nil},
 	} {
 		body := exportOf(org)
-		for k, v := range c.changes {
-			body[k] = v
-		}
+		maps.Copy(body, c.changes)
 		id := w.call(createExport, body).want(201).id()
 		w.written(org)
 		status, _, text := w.fetch(w.call(getExport, id).want(200).get("url"))
@@ -390,9 +389,7 @@ func TestAnExportIsOfWhatWasAskedFor(t *testing.T) {
 		"empty":     {"range_start": "2026-04-01T00:00:00Z", "range_end": "2026-04-01T00:00:00Z"},
 	} {
 		body := exportOf(org)
-		for k, v := range changes {
-			body[k] = v
-		}
+		maps.Copy(body, changes)
 		t.Log(name)
 		w.call(createExport, body).refused(400, "invalid_audit_log_export_range_date")
 	}
