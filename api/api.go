@@ -45,6 +45,10 @@ type Options struct {
 	// Apps are those of the configuration, whose route rules checks can be made by; the first is the one that is
 	// meant where none is named. Asked for in the same way; nil: there are none.
 	Apps func() []App
+	// RetentionDays is for how many days audit logs are kept where an organization says nothing else, and ManagementURL
+	// where exports are fetched. Both are asked for in the same way.
+	RetentionDays func() int
+	ManagementURL func() *url.URL
 	// Admit is asked before the key; nil: everybody may try.
 	Admit endpoint.Guard
 	Now   func() time.Time // nil: time.Now
@@ -74,7 +78,7 @@ func New(o Options) (*API, error) {
 		return nil, err
 	}
 	options := endpoint.Options{
-		Guards: map[endpoint.Access]endpoint.Guard{endpoint.APIKey: a.guard}, Renderer: renderer{}, Logger: o.Logger,
+		Guards: map[endpoint.Access]endpoint.Guard{endpoint.APIKey: a.guard, endpoint.Link: a.guardLink}, Renderer: renderer{}, Logger: o.Logger,
 	}
 	routes := a.allRoutes()
 	first, rest, prefixes := layers(routes)
@@ -106,7 +110,7 @@ func (a *API) Routes() []endpoint.Route {
 	for _, op := range a.operations() {
 		routes = append(routes, endpoint.Route{Side: endpoint.Management, Pattern: op.pattern, Access: endpoint.APIKey, Handle: a.handle(op.do)})
 	}
-	return routes
+	return append(routes, a.exportRoute())
 }
 
 // An operation is one of the reference that is there.
@@ -247,6 +251,15 @@ func (a *API) operations() []operation {
 
 		{checkPattern, a.checkAuthorization},
 		{"POST /orgate/v1/webhook_endpoints/{id}/redeliver", a.redeliverWebhooks},
+		{"GET /audit_logs/actions", a.listAuditLogActions},
+		{"GET /audit_logs/actions/{actionName}/schemas", a.listAuditLogSchemas},
+		{"POST /audit_logs/actions/{actionName}/schemas", a.createAuditLogSchema},
+		{"POST /audit_logs/events", a.createAuditLogEvent},
+		{"POST /audit_logs/exports", a.createAuditLogExport},
+		{"GET /audit_logs/exports/{auditLogExportId}", a.getAuditLogExport},
+		{"GET /organizations/{id}/audit_log_configuration", a.getAuditLogConfiguration},
+		{"GET /organizations/{id}/audit_logs_retention", a.getAuditLogRetention},
+		{"PUT /organizations/{id}/audit_logs_retention", a.updateAuditLogRetention},
 	}
 }
 

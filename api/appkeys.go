@@ -5,7 +5,6 @@ import (
 	"iter"
 	"net/http"
 	"slices"
-	"time"
 
 	"github.com/orgate/orgate/store"
 	"github.com/orgate/orgate/tenancy"
@@ -129,21 +128,6 @@ func appKeyInput(b body) (k tenancy.AppKey) {
 		k.ExpiresAt = at
 	}
 	return k
-}
-
-// moment returns a time; ok is false if it is not there, and the time is zero if it is null.
-func (b body) moment(name string) (at time.Time, ok bool) {
-	v, ok := b.take(name)
-	if !ok || v == nil {
-		return time.Time{}, ok
-	}
-	s, _ := v.(string)
-	at, err := time.Parse(time.RFC3339Nano, s)
-	if err != nil || at.Year() < 1970 || at.Year() > 9998 { // in UTC it is a time of JSON too
-		b.fault("invalid", name, "must be an ISO 8601 date and time")
-		return time.Time{}, false
-	}
-	return at.UTC(), true
 }
 
 func (c *call) makeAppKey(tx store.Tx, k tenancy.AppKey) (any, error) {

@@ -30,7 +30,7 @@ func (w *world) aims() []aim {
 	p.invitation, p.token = w.invitedTo("acme", p)
 	endpoint := w.call(createWebhook, endpointAt("https://a.test", "user.created")).want(201).id()
 	var all []aim
-	for _, r := range w.api.Routes() {
+	for _, r := range w.keyed() {
 		method, path, _ := strings.Cut(r.Pattern, " ")
 		id := p.org
 		for part, thing := range map[string]string{

@@ -19,9 +19,11 @@ type Error struct {
 	Code    string
 	Message string
 	Faults  []Fault // one for each field that is wrong
-	Header  http.Header
-	OAuth   bool  // the reference has it as error and error_description; it is written as code and message too
-	Err     error // for the log
+	// Paths are, in place of Faults, where an entry of an audit log is wrong, as JSON pointers.
+	Paths  []string
+	Header http.Header
+	OAuth  bool  // the reference has it as error and error_description; it is written as code and message too
+	Err    error // for the log
 }
 
 // A Fault says what is wrong with one field of a request.
@@ -117,16 +119,22 @@ type renderer struct{}
 // RenderError implements [endpoint.Renderer].
 func (renderer) RenderError(w http.ResponseWriter, _ *http.Request, e *endpoint.Error, id string) {
 	answer := struct {
-		Code      string  `json:"code"`
-		Message   string  `json:"message"`
-		Errors    []Fault `json:"errors,omitzero"`
-		RequestID string  `json:"request_id"`
+		Code      string `json:"code"`
+		Message   string `json:"message"`
+		Errors    []any  `json:"errors,omitzero"`
+		RequestID string `json:"request_id"`
 		// What OAuth calls them.
 		Error       string `json:"error,omitzero"`
 		Description string `json:"error_description,omitzero"`
 	}{Code: e.Code, Message: text.Or(e.Text, e.Title).String(), RequestID: id}
 	if own, ok := errors.AsType[*Error](e.Err); ok {
-		answer.Message, answer.Errors = own.Message, own.Faults
+		answer.Message = own.Message
+		for _, f := range own.Faults {
+			answer.Errors = append(answer.Errors, f)
+		}
+		for _, p := range own.Paths {
+			answer.Errors = append(answer.Errors, map[string]string{"instancePath": p})
+		}
 		if own.OAuth {
 			answer.Error, answer.Description = own.Code, own.Message
 		}

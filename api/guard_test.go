@@ -34,9 +34,11 @@ func TestEveryRouteNeedsALiveKey(t *testing.T) {
 	w.later(2 * time.Minute)
 	at := w.head()
 	for _, r := range w.api.Routes() {
-		if r.Access != endpoint.APIKey || r.Side != endpoint.Management {
+		if r.Access != endpoint.APIKey && r.Pattern != fetchExport || r.Side != endpoint.Management {
 			t.Errorf("%s is for %v on %v", r.Pattern, r.Access, r.Side)
 		}
+	}
+	for _, r := range w.keyed() {
 		method, path, _ := strings.Cut(r.Pattern, " ")
 		for _, authorization := range []string{
 			"", "Bearer ", "Bearer", w.secret, "Basic " + w.secret, "Bearer sk_", "Bearer " + w.secret[1:], "Bearer " + w.secret + "=", "Bearer  " + w.secret,
@@ -90,7 +92,7 @@ func TestAReadOnlyKeyChangesNothing(t *testing.T) {
 	org := w.organizationNamed("Acme")
 	reader := w.key(session.APIKey{Name: "reader", ReadOnly: true})
 	at := w.head()
-	for _, r := range w.api.Routes() {
+	for _, r := range w.keyed() {
 		method, path, _ := strings.Cut(r.Pattern, " ")
 		a := w.send(reader, "", method, strings.NewReplacer("{id}", org, "{organizationId}", org).Replace(path), nil)
 		question := r.Pattern == checkOf || r.Pattern == validations || r.Pattern == "POST /orgate/v1/authorization/check" // which change nothing
@@ -127,7 +129,7 @@ func TestWhatIsNotThereYetSaysSoAndWhatIsNotAtAllToo(t *testing.T) {
 			t.Errorf("%s %s without a key: %d", o.Method, path, a.status)
 		}
 	}
-	if missing < 100 {
+	if missing < 50 {
 		t.Errorf("only %d operations are missing", missing)
 	}
 	w.send(w.secret, "", "GET", "/nothing", nil).refused(404, "not_found")
@@ -179,9 +181,14 @@ func TestAKeyThatAsksTooMuchIsToldWhenToComeBack(t *testing.T) {
 
 // A place is an organization with one of everything.
 type place struct {
-	org, orgExternal, domain, user, userExternal, membership, role, connection, session, invitation, token string
-	group, groupRole, roleAssignment, appKey, appKeyValue                                                  string
+	org, orgExternal, domain, user, userExternal, membership, role, connection, session, invitation, token, export string
+	group, groupRole, roleAssignment, appKey, appKeyValue                                                          string
 	feed
+}
+
+// keyed are the routes that a key opens: all but those that links of ours lead to.
+func (w *world) keyed() []endpoint.Route {
+	return slices.DeleteFunc(w.api.Routes(), func(r endpoint.Route) bool { return r.Access == endpoint.Link })
 }
 
 func (w *world) place(n string) place {
@@ -192,6 +199,7 @@ func (w *world) place(n string) place {
 	p.user = w.call("POST /user_management/users", map[string]any{"email": "jo@" + n + ".com", "external_id": p.userExternal}).want(201).id()
 	p.membership = w.call("POST /user_management/organization_memberships", map[string]any{"user_id": p.user, "organization_id": p.org}).want(201).id()
 	w.call("POST /authorization/organizations/{organizationId}/roles", p.org, map[string]any{"name": n, "slug": p.role}).want(201)
+	p.export = w.call(createExport, exportOf(p.org)).want(201).id()
 	w.do(func(tx store.Tx) error {
 		c, err := tenancy.SaveConnection(tx, tenancy.Connection{
 			Organization: tenancy.OrgID(p.org), Name: n, Type: "oidc", OIDC: &tenancy.OIDCConnection{Issuer: "https://idp.test"},
@@ -241,12 +249,12 @@ func TestAKeyOfOneOrganizationFindsNothingOfAnother(t *testing.T) {
 
 	nowhere := place{
 		org: "org_0", orgExternal: "0-org", domain: "org_domain_0", user: "user_0", userExternal: "0-user", membership: "om_0", role: "org-0", connection: "conn_0", session: "session_0",
-		invitation: "invitation_0", token: strings.Repeat("A", 43),
+		invitation: "invitation_0", token: strings.Repeat("A", 43), export: "audit_log_export_0",
 		group: "group_0", groupRole: "gra_0", roleAssignment: "role_assignment_0", appKey: "api_key_0", appKeyValue: "ak_0", feed: feed{"directory_0", "directory_user_0", "directory_user_00", "directory_group_0"},
 	}
 	swap := func(from, to place) *strings.Replacer {
 		return strings.NewReplacer(from.org, to.org, from.orgExternal, to.orgExternal, from.domain, to.domain, from.user, to.user, from.userExternal, to.userExternal,
-			from.membership, to.membership, from.role, to.role, from.connection, to.connection, from.session, to.session, from.invitation, to.invitation, from.token, to.token,
+			from.membership, to.membership, from.role, to.role, from.connection, to.connection, from.session, to.session, from.invitation, to.invitation, from.token, to.token, from.export, to.export,
 			from.dir, to.dir, from.other, to.other, from.feed.user, to.feed.user, from.feed.group, to.feed.group, from.group, to.group, from.groupRole, to.groupRole,
 			from.roleAssignment, to.roleAssignment, from.appKey, to.appKey, from.appKeyValue, to.appKeyValue)
 	}
@@ -282,7 +290,7 @@ func TestAKeyOfOneOrganizationFindsNothingOfAnother(t *testing.T) {
 			external = p.userExternal
 		}
 		return strings.NewReplacer("{id}", id, "{external_id}", external, "{organizationId}", p.org, "{userlandUserId}", p.user, "{slug}", p.role, "{token}", p.token, "{permissionSlug}", "reports:read",
-			"{groupId}", p.group, "{group_id}", p.group, "{omId}", p.membership, "{organization_membership_id}", p.membership, "{role_assignment_id}", assignment, "{userId}", p.user).Replace(path)
+			"{groupId}", p.group, "{group_id}", p.group, "{omId}", p.membership, "{organization_membership_id}", p.membership, "{role_assignment_id}", assignment, "{auditLogExportId}", p.export, "{actionName}", "a.b", "{userId}", p.user).Replace(path)
 	}
 	bodies := func(p place, pattern string) string {
 		switch pattern {
@@ -322,14 +330,20 @@ func TestAKeyOfOneOrganizationFindsNothingOfAnother(t *testing.T) {
 			return `{"permissions":["reports:read"]}`
 		case "POST /authorization/organizations/{organizationId}/roles/{slug}/permissions":
 			return `{"slug":"reports:read"}`
+		case writeEvent:
+			return fmt.Sprintf(`{"organization_id":%q,"event":{"action":"a","occurred_at":"2026-05-01T00:00:00Z","actor":{"id":"x","type":"user"},"targets":[],"context":{"location":""}}}`, p.org)
+		case createExport:
+			return fmt.Sprintf(`{"organization_id":%q,"range_start":"2026-05-01T00:00:00Z","range_end":"2026-05-02T00:00:00Z"}`, p.org)
+		case setRetention:
+			return `{"retention_period_in_days":30}`
 		}
 		return "{}"
 	}
 	// What is the installation's is forbidden to a key for one organization, and the same for everybody.
-	installation := []string{"POST /organizations", "POST /user_management/users", "/authorization/roles", "/authorization/permissions", "/webhook_endpoints", "/orgate/v1/webhook_endpoints",
+	installation := []string{"POST /organizations", "POST /user_management/users", "/authorization/roles", "/authorization/permissions", "/webhook_endpoints", "/orgate/v1/webhook_endpoints", "/audit_logs/actions",
 		"/auth/", "/user_management/magic_auth", "/user_management/password_reset", "/user_management/email_verification/"}
 	at := w.head()
-	for _, r := range w.api.Routes() {
+	for _, r := range w.keyed() {
 		method, _, _ := strings.Cut(r.Pattern, " ")
 		if slices.ContainsFunc(installation, func(s string) bool { return r.Pattern == s || strings.Contains(r.Pattern, " "+s) }) {
 			if a := w.send(key, "", method, params(theirs, r.Pattern), strings.NewReader(bodies(theirs, r.Pattern))); method != "GET" && a.status != 403 {
@@ -366,7 +380,7 @@ func TestAKeyOfOneOrganizationFindsNothingOfAnother(t *testing.T) {
 	}
 
 	// Its own it finds: the test above would pass for a key that finds nothing.
-	for _, r := range w.api.Routes() {
+	for _, r := range w.keyed() {
 		method, _, _ := strings.Cut(r.Pattern, " ")
 		if method != "GET" || r.Pattern == "GET /user_management/organization_memberships" || strings.Contains(r.Pattern, "/authorization/permissions/") ||
 			r.Pattern == "GET /authorization/roles/{slug}" || strings.Contains(r.Pattern, "/identities") || strings.Contains(r.Pattern, "/webhook_endpoints") ||

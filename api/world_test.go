@@ -90,7 +90,9 @@ func newWorldOn(t testing.TB, open func(*world) *store.Store) *world {
 			return postbox{w}
 		},
 		Webhooks: w.hooks, Connections: anyConnection{w},
-		Apps: func() []api.App { return w.apps },
+		Apps:          func() []api.App { return w.apps },
+		RetentionDays: func() int { return 365 },
+		ManagementURL: func() *url.URL { return &url.URL{Scheme: "http", Host: strings.TrimPrefix(w.url, "http://")} },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -370,8 +372,11 @@ func same(t testing.TB, what string, got, want []string) {
 type anyConnection struct{ w *world }
 
 func (anyConnection) Check(in api.ConnectionInput) (tenancy.Connection, []api.Fault) {
-	if in.Issuer == "bad" {
+	switch {
+	case in.Issuer == "bad":
 		return tenancy.Connection{}, []api.Fault{{Code: "invalid", Field: "issuer", Message: "issuer is no URL"}}
+	case in.Type != "oidc" && in.Type != "saml":
+		return tenancy.Connection{}, []api.Fault{{Code: "invalid", Field: "type", Message: "type is neither"}}
 	}
 	return tenancy.Connection{Name: in.Name, Type: in.Type, Disabled: in.Disabled, OIDC: &tenancy.OIDCConnection{Issuer: in.Issuer, ClientID: in.ClientID, Scopes: in.Scopes}}, nil
 }

@@ -158,4 +158,17 @@ const (
 	WebhookEndpointDisabled = "orgate.webhook_endpoint.disabled"
 	// A webhook was given up, after all of its tries.
 	WebhookFailed = "orgate.webhook.delivery_failed"
+
+	// A request was refused (403): which rule decided, and how often it did. Those that one person or one
+	// organization has too many of are counted, and not told of one by one.
+
+	AccessDenied         = "orgate.access.denied"
+	AccessDenialsDropped = "orgate.access.denials_dropped"
+
+	// AuditLogEventCreated: the app has written an entry of an audit log; Data is the entry. The rest are changes of how
+	// audit logs are kept, and copies that were asked for.
+	AuditLogEventCreated     = "orgate.audit_log.event_created"
+	AuditLogExportCreated    = "orgate.audit_log.export_created"
+	AuditLogRetentionUpdated = "orgate.audit_log.retention_updated"
+	AuditLogSchemaCreated    = "orgate.audit_log.schema_created"
 )

@@ -23,6 +23,7 @@ func ours() []string {
 		WebhookEndpointCreated, WebhookEndpointUpdated, WebhookEndpointDeleted, WebhookEndpointDisabled, WebhookFailed,
 		APIKeyCreated, APIKeyUpdated, APIKeyRevoked,
 		GroupRoleAssigned, GroupRoleRemoved, PortalLinkCreated,
+		AccessDenied, AccessDenialsDropped, AuditLogEventCreated, AuditLogExportCreated, AuditLogRetentionUpdated, AuditLogSchemaCreated,
 	}
 }
 

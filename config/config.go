@@ -59,6 +59,8 @@ type Config struct {
 	ForwardAuth bool `yaml:"forward_auth" default:"false"`
 	// The listener for operators.
 	Management Management `yaml:"management"`
+	// The audit logs.
+	Audit Audit `yaml:"audit"`
 	// Where everything is kept: one of badger and postgres.
 	Store Store `yaml:"store"`
 	// The key that secrets in the store are encrypted under: 32 bytes or more, as base64, hex or plain text. A list
@@ -116,10 +118,19 @@ type TLS struct {
 type Management struct {
 	// Where it serves. It is never the public listener.
 	Listen string `yaml:"listen" default:"127.0.0.1:9090" as:"address" example:"127.0.0.1:9090"`
+	// Its URL, as programs reach it that fetch an export of an audit log. Without it, http and the address that it listens
+	// at; localhost, if that is every address.
+	URL URL `yaml:"url" example:"https://orgate.internal:9090"`
 	// Serves Go's profiles at /debug/pprof/.
 	Pprof bool `yaml:"pprof" default:"false"`
 	// Keys for the API, by their hashes. More are made with orgate api-key create.
 	APIKeys []APIKey `yaml:"api_keys"`
+}
+
+// Audit is how audit logs are kept.
+type Audit struct {
+	// For how many days entries are kept, where an organization says nothing else by the API.
+	RetentionDays int `yaml:"retention_days" default:"365" min:"1" max:"3650" example:"365"`
 }
 
 // APIKey is a key for the management API. One that is taken out is good no more.

@@ -90,7 +90,7 @@ func harmless(name string) bool {
 	}
 	switch kindOf(name) {
 	case "authentication", "invitation", "magic_auth", "email_verification", "password_reset", "api_key", "dsync", "action", "signing_key", "mail", "webhook", "webhook_endpoint",
-		"portal_link":
+		"portal_link", "access", "audit_log":
 		return true
 	}
 	return false

@@ -66,6 +66,7 @@ type exchange struct {
 
 	method   string
 	rule     *policy.Rule
+	deciding *policy.Rule // the one that decided, if one did
 	grant    *grant
 	decision policy.Decision
 	code     string // why it was refused, if it was not the decision
@@ -267,6 +268,7 @@ func (x *exchange) record(r *http.Request) {
 	if x.grant != nil {
 		verdict = x.decision.Verdict.String()
 	}
+	x.noteDenial(r)
 	stream := phase(x.flight.phase.Load()) == streaming
 	if x.p.observer != nil {
 		x.p.observer.Observe(Observation{Route: string(x.class), Verdict: verdict, Reason: reason, Status: x.status, Took: took, Stream: stream})

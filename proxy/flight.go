@@ -128,7 +128,7 @@ func (p *Proxy) still(ctx context.Context, st *state, g *grant, f *flight) (next
 	if !f.x.target.ambiguous {
 		rule = pl.app.Rules.Match(f.x.method, f.x.target.path)
 	}
-	d := f.x.judge(pl.app.Rules, rule, next, now)
+	d, _ := f.x.judge(pl.app.Rules, rule, next, now)
 	if !allows(d) || d.Identified != f.x.decision.Identified {
 		return nil, time.Time{}, false
 	}

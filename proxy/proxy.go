@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/orgate/orgate/internal/cookie"
+	"github.com/orgate/orgate/internal/denial"
 	"github.com/orgate/orgate/internal/endpoint"
 	"github.com/orgate/orgate/internal/seal"
 	"github.com/orgate/orgate/policy"
@@ -54,6 +55,8 @@ type Options struct {
 	LoginHost http.Handler
 	// Observer hears of every request; nil: nobody does.
 	Observer Observer
+	// Denials takes down who was refused; nil: nobody does.
+	Denials *denial.Book
 	// Now is the clock; nil: time.Now.
 	Now func() time.Time
 	// Grants is how many grants are kept ready; 0: 50,000.
@@ -82,6 +85,7 @@ type Proxy struct {
 	docket   *docket
 	keys     *keyring
 	touches  *toucher
+	denials  *denial.Book
 	follower *store.Follower
 	heard    *heard
 	routes   http.Handler
@@ -118,6 +122,7 @@ func New(ctx context.Context, o Options) (*Proxy, error) {
 	p.docket = &docket{judge: p.rejudge}
 	p.keys = &keyring{store: o.Store, box: o.Box, now: p.now, log: p.log, wake: make(chan struct{}, 1)}
 	p.touches = newToucher()
+	p.denials = o.Denials
 	if p.routes, err = p.tenantRoutes(); err != nil {
 		return nil, err
 	}

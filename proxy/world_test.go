@@ -19,6 +19,7 @@ import (
 
 	"github.com/orgate/orgate/audit"
 	"github.com/orgate/orgate/internal/cookie"
+	"github.com/orgate/orgate/internal/denial"
 	"github.com/orgate/orgate/internal/page"
 	"github.com/orgate/orgate/internal/seal"
 	"github.com/orgate/orgate/policy"
@@ -190,13 +191,15 @@ func newWorld(t testing.TB, changes ...change) *world {
 	for _, c := range changes {
 		c(&w.options)
 	}
+	w.options.Denials = denial.New(w.store, w.options.Logger, w.now)
 	if w.proxy, err = New(t.Context(), w.options); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() { defer close(done); w.proxy.Run(ctx) }()
-	t.Cleanup(func() { cancel(); <-done })
+	var running sync.WaitGroup
+	running.Go(func() { w.proxy.Run(ctx) })
+	running.Go(func() { w.options.Denials.Run(ctx) })
+	t.Cleanup(func() { cancel(); running.Wait() })
 
 	w.server = httptest.NewUnstartedServer(nil)
 	w.server.Config = Server(w.proxy, ServerLimits{H2C: true}, w.options.Logger)

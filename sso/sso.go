@@ -27,6 +27,7 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 
 	"github.com/orgate/orgate/internal/cookie"
+	"github.com/orgate/orgate/internal/denial"
 	"github.com/orgate/orgate/internal/endpoint"
 	"github.com/orgate/orgate/internal/page"
 	"github.com/orgate/orgate/internal/seal"
@@ -84,6 +85,8 @@ type Options struct {
 	Brand func(tenancy.Organization) page.Brand
 	// Count hears how each step ended, as one of a closed list of words; nil: nobody does.
 	Count func(outcome string)
+	// Denials takes down who was refused; nil: nobody does.
+	Denials *denial.Book
 	// ClientIP returns the address that a request really came from, where proxies are
 	// trusted to say so; nil: that of the connection.
 	ClientIP func(*http.Request) netip.Addr
@@ -126,6 +129,7 @@ type Server struct {
 	log         *slog.Logger
 	now         func() time.Time
 	count       func(string)
+	denials     *denial.Book
 	clientIP    func(*http.Request) netip.Addr
 	strangers   *limiter
 	visits      *limiter
@@ -164,7 +168,7 @@ func New(o Options) (*Server, error) {
 		publicURL: &url.URL{Scheme: o.PublicURL.Scheme, Host: o.PublicURL.Host}, jar: o.Jar,
 		flows: newFlows(o.Box, o.Jar), samlFlows: newSAMLFlows(o.Box, o.Jar), trials: newTrials(), socialFlows: newSocialFlows(o.Box, o.Jar),
 		limits: o.Limits, rules: o.Rules, offered: o.Offered, mail: o.Mail, passkeys: o.Passkeys, social: o.Social, github: o.GitHub, hashers: make(chan struct{}, maxHashing),
-		log: o.Logger, now: o.Now, count: o.Count, clientIP: o.ClientIP,
+		log: o.Logger, now: o.Now, count: o.Count, denials: o.Denials, clientIP: o.ClientIP,
 	}
 	var err error
 	if s.samlKeys, err = lru.New[string, saml.Key](maxSAMLKeys); err != nil {

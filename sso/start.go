@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/orgate/orgate/internal/denial"
 	"github.com/orgate/orgate/internal/endpoint"
 	"github.com/orgate/orgate/internal/page"
 	"github.com/orgate/orgate/internal/text"
@@ -158,6 +159,10 @@ func (s *Server) follow(w http.ResponseWriter, r *http.Request, a aim, t turn) e
 		// A link on somebody else's page, to whichever of ours, must not have anybody signed
 		// out, or in as another: whoever wants to be another says who.
 		t.AskEmail, t.Outcome = true, "asked_email"
+	}
+	if t.Denied != nil {
+		b := s.browser(r)
+		s.denials.Add(denial.Denial{Organization: t.Organization.ID, User: t.User, Email: t.Email, Source: t.Denied.Source, Reason: t.Denied.Reason, At: s.now(), RemoteIP: b.RemoteIP, UserAgent: b.UserAgent})
 	}
 	switch {
 	case t.Refused != nil && len(t.Waiting) > 0:

@@ -19,6 +19,9 @@ import (
 // in this order; the first that is set is what happens. Else one of Ask and Local is proved.
 type turn struct {
 	Refused *endpoint.Error
+	// Denied is the decision by which User, who has proved who they are, is refused; nil: it is no such refusal.
+	Denied *policy.Decision
+	User   tenancy.UserID
 	// Waiting are, of somebody who is refused, the invitations that they can accept.
 	Waiting []page.InvitationEntry
 	// To is where the browser goes: the sign-in is over.
@@ -114,6 +117,7 @@ func (s *Server) turnOf(tx store.Tx, a aim, who session.Session, v session.View,
 			return s.arrive(tx, a, who, t, now)
 		default:
 			t.Refused = s.refused(a, d, v.Organization, t.Email)
+			t.Denied, t.User = &d, who.User
 			t.Refused.Err = fmt.Errorf("policy: %v, reason %d of source %d", d.Verdict, d.Reason, d.Source)
 			if d.Reason == policy.InvitationOpen {
 				var err error
@@ -177,6 +181,7 @@ func (s *Server) askable(tx store.Tx, a aim, who session.Session, v session.View
 	default:
 		d.Reason = policy.NoMethod
 		t.Refused = s.refused(a, d, t.Organization, t.Email)
+		t.Denied, t.User = &d, who.User
 		t.Outcome = t.Refused.Code
 	}
 	return nil

@@ -105,6 +105,13 @@ type kind byte
 //	'='   "keys of", user, key            → '~'
 //	'?'   organization, "groups of", membership, group → '<'
 //	'?'   organization, "keys of", owner, key → '~'
+//	'@'   organization or "installation", number  trail.Entry
+//	'$'   organization or "installation"  trail.Head
+//	'%'   organization or "installation", "settings"  trail.Settings
+//	'0'   "action", name                  trail.Action
+//	'0'   "schema", action, version       trail.Schema
+//	'0'   "export", export                trail.Export    CreatedAt + 30 d
+//	'0'   "position"; "lease"             of the feed; trail.Lease
 //	'!'   "indexes"                       the version of the index entries
 //	'!'   "restoring"                     true, while a restore is not finished
 //
@@ -187,6 +194,11 @@ const (
 	kindPortalLink     kind = '>'
 	kindByID           kind = '=' // the first field says of what
 	kindInOrganization kind = '?' // the second field says in what order
+
+	kindLogEntry    kind = '@'
+	kindLogHead     kind = '$'
+	kindLogSettings kind = '%'
+	kindLogState    kind = '0'
 )
 
 // ownedByOrganization reports whether keys of k begin with an organization that owns them.
@@ -194,6 +206,8 @@ func (k kind) ownedByOrganization() bool {
 	switch k {
 	case kindDomain, kindConnection, kindConnectionName, kindSAMLState, kindMembership, kindRole, kindInvitationInOrganization, kindMembershipInOrganization,
 		kindGroup, kindAppKey, kindDirectory, kindInDirectory, kindInOrganization:
+		return true
+	case kindLogEntry, kindLogHead, kindLogSettings:
 		return true
 	default:
 		return false

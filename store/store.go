@@ -20,6 +20,7 @@ import (
 
 	"github.com/orgate/orgate/audit"
 	"github.com/orgate/orgate/audit/hook"
+	"github.com/orgate/orgate/audit/trail"
 	"github.com/orgate/orgate/directory"
 	"github.com/orgate/orgate/internal/outbox"
 	"github.com/orgate/orgate/session"
@@ -34,6 +35,7 @@ type Tx interface {
 	directory.Tx
 	outbox.Tx
 	hook.Tx
+	trail.Tx
 }
 
 // What engines return, wrapped.

@@ -19,6 +19,7 @@ import (
 	"github.com/orgate/orgate/config/apply"
 	"github.com/orgate/orgate/domain"
 	"github.com/orgate/orgate/internal/cookie"
+	"github.com/orgate/orgate/internal/denial"
 	"github.com/orgate/orgate/internal/dnsproof"
 	"github.com/orgate/orgate/internal/egress"
 	"github.com/orgate/orgate/internal/endpoint"
@@ -55,6 +56,7 @@ type gateway struct {
 	domains   *domain.Checker
 	saml      *upkeep.Keeper
 	hooks     *egress.Client // calls the receivers of webhooks
+	denials   *denial.Book
 
 	// front is what each configuration makes anew. The proxy keeps its own part, as
 	// connections and grants outlive a reload.
@@ -90,6 +92,7 @@ func open(ctx context.Context, c *config.Config, log *slog.Logger) (g *gateway, 
 	}
 	opened := store.New(g.engine, store.Options{Logger: log})
 	g.store = opened
+	g.denials = denial.New(opened, log, nil)
 	defer func() {
 		if err != nil { // g is nil by now
 			err = errors.Join(err, opened.Close())
@@ -126,7 +129,7 @@ func open(ctx context.Context, c *config.Config, log *slog.Logger) (g *gateway, 
 		}
 		g.proxy, err = proxy.New(ctx, proxy.Options{
 			Settings: proxySettings(c), Store: g.store, Box: g.box, Logger: log, Renderer: page.Errors{},
-			LoginHost: http.HandlerFunc(g.serveLogin), Observer: observer{g.metrics}, Grants: c.Limits.Grants,
+			LoginHost: http.HandlerFunc(g.serveLogin), Observer: observer{g.metrics}, Grants: c.Limits.Grants, Denials: g.denials,
 		})
 		return f, err
 	})
@@ -266,7 +269,7 @@ func (g *gateway) loginRoutes(c *config.Config) ([]endpoint.Route, map[endpoint.
 	o := sso.Options{
 		Store: g.store, Tenants: tenants{g}, OIDC: g.providers, GitHub: g.github, Box: g.box,
 		PublicURL: c.PublicURL.URL, Jar: jar(c), Limits: limits(c), Rules: c.Rules(), Offered: c.Offered(), Logger: g.log,
-		Count: g.metrics.SignIn, ClientIP: proxy.ClientIP,
+		Count: g.metrics.SignIn, ClientIP: proxy.ClientIP, Denials: g.denials,
 	}
 	w := web.Options{Store: g.store, PublicURL: c.PublicURL.URL, Limits: limits(c), Offered: c.Offered(), Home: tenants{g}.Home}
 	if c.Mail != nil {

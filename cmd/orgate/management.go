@@ -14,6 +14,7 @@ import (
 
 	"github.com/orgate/orgate/api"
 	"github.com/orgate/orgate/audit/hook"
+	"github.com/orgate/orgate/config"
 	"github.com/orgate/orgate/internal/endpoint"
 	"github.com/orgate/orgate/internal/invite"
 	"github.com/orgate/orgate/internal/mail"
@@ -87,6 +88,9 @@ func (g *gateway) managementAPI() (*api.API, error) {
 
 		Connections: connections{g},
 
+		RetentionDays: func() int { return g.config().Audit.RetentionDays },
+		ManagementURL: func() *url.URL { return managementURL(g.config().Management) },
+
 		PublicURL: func() *url.URL { return g.config().PublicURL.URL },
 		Mail: func() invite.Mail {
 			if g.config().Mail == nil {
@@ -106,6 +110,18 @@ func (g *gateway) checkedApps() []api.App {
 		apps = append(apps, api.App{Name: a.Name, Rules: a.Rules, Host: a.Host.Host})
 	}
 	return apps
+}
+
+// managementURL is where programs reach the management listener, as far as can be known.
+func managementURL(m config.Management) *url.URL {
+	if m.URL.URL != nil {
+		return m.URL.URL
+	}
+	host, port, err := net.SplitHostPort(m.Listen)
+	if ip, bad := netip.ParseAddr(host); err == nil && (host == "" || bad == nil && ip.IsUnspecified()) {
+		host = "localhost"
+	}
+	return &url.URL{Scheme: "http", Host: net.JoinHostPort(host, port)}
 }
 
 // finishRemovals deletes what of organizations a process before this one has left.

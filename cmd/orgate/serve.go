@@ -113,6 +113,8 @@ func serve(ctx context.Context, s serving) (err error) {
 	background.Go(func() { g.domains.Run(work) })
 	background.Go(func() { g.saml.Run(work) })
 	background.Go(func() { g.finishRemovals(work) })
+	background.Go(func() { g.denials.Run(work) })
+	background.Go(func() { _ = g.auditLogs().Run(work) }) // it ends with work and no sooner
 	log.With(addresses...).InfoContext(ctx, "serving", "public_url", s.config.PublicURL.String(), "version", version)
 	debug.FreeOSMemory() // what reading thousands of organizations has left behind
 	g.ready.Store(true)

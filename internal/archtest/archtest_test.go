@@ -25,19 +25,20 @@ var allowed = map[string][]string{
 	"sso/factor":      {"policy", "audit", "tenancy", "session", "internal/id"},
 	"internal/outbox": {"audit", "tenancy", "internal/id"},
 	"audit/hook":      {"audit", "tenancy", "internal/id"},
+	"audit/trail":     {"audit", "tenancy", "internal/id"},
 
 	// The line.
-	"store":                 {"policy", "audit", "directory", "tenancy", "session", "sso/factor", "audit/hook", "internal/outbox"},
+	"store":                 {"policy", "audit", "directory", "tenancy", "session", "sso/factor", "audit/hook", "internal/outbox", "audit/trail"},
 	"store/badger":          {"store"},
 	"store/postgres":        {"store"},
 	"store/postgres/pgtest": {"internal/need"},
-	"store/storetest":       {"policy", "audit", "directory", "tenancy", "session", "sso/factor", "store", "store/badger", "audit/hook", "internal/id", "internal/outbox"},
+	"store/storetest":       {"policy", "audit", "directory", "tenancy", "session", "sso/factor", "store", "store/badger", "audit/hook", "internal/id", "internal/outbox", "audit/trail"},
 
 	// Above: edges. None imports another.
 	"config":       {"policy", "audit", "audit/hook", "tenancy", "sso/saml"},
 	"config/apply": {"audit", "audit/hook", "config", "policy", "tenancy", "session", "store", "internal/id", "internal/seal"},
-	"proxy":        {"policy", "audit", "tenancy", "session", "store", "internal/cookie", "internal/endpoint", "internal/id", "internal/page", "internal/seal", "internal/text"},
-	"sso":          {"policy", "audit", "tenancy", "session", "store", "sso/idp", "sso/oidc", "sso/saml", "internal/cookie", "internal/endpoint", "internal/id", "internal/mail", "internal/outbox", "internal/page", "internal/seal", "internal/signedin", "internal/text", "sso/factor", "sso/github", "sso/passkey"},
+	"proxy":        {"policy", "audit", "tenancy", "session", "store", "internal/cookie", "internal/denial", "internal/endpoint", "internal/id", "internal/page", "internal/seal", "internal/text"},
+	"sso":          {"policy", "audit", "tenancy", "session", "store", "sso/idp", "sso/oidc", "sso/saml", "internal/cookie", "internal/denial", "internal/endpoint", "internal/id", "internal/mail", "internal/outbox", "internal/page", "internal/seal", "internal/signedin", "internal/text", "sso/factor", "sso/github", "sso/passkey"},
 	"sso/idp":      {"internal/egress", "internal/text"},
 	"sso/oauth":    {"sso/idp"},
 	"sso/oidc":     {"internal/egress", "internal/text", "sso/idp", "sso/oauth"},
@@ -46,13 +47,16 @@ var allowed = map[string][]string{
 	"sso/saml":     {"tenancy", "internal/text", "sso/idp"},
 	"web":          {"policy", "audit", "tenancy", "session", "store", "internal/endpoint", "internal/mail", "internal/outbox", "internal/page", "internal/signedin", "internal/text", "sso/factor"},
 	"sso/passkey":  {},
-	"api":          {"policy", "audit", "audit/hook", "tenancy", "session", "store", "internal/endpoint", "internal/invite", "internal/mail", "internal/text", "sso/factor", "directory"},
+	"api":          {"policy", "audit", "audit/hook", "tenancy", "session", "store", "internal/endpoint", "internal/invite", "internal/mail", "internal/text", "sso/factor", "directory", "audit/reader", "audit/trail"},
 	"domain":       {"audit", "tenancy", "store", "internal/dnsproof", "internal/worker"},
 
 	"audit/webhook": {"audit", "audit/hook", "tenancy", "store", "internal/egress", "internal/id", "internal/seal"},
+	"audit/writer":  {"audit", "audit/trail", "tenancy", "store", "internal/id"},
 
 	// What edges share. None of these knows an edge.
+	"audit/reader":       {"audit/trail", "tenancy", "store"},
 	"internal/cookie":    {},
+	"internal/denial":    {"policy", "audit", "tenancy", "store"},
 	"internal/dnsproof":  {},
 	"internal/egress":    {},
 	"internal/endpoint":  {"internal/text"},
@@ -91,7 +95,7 @@ var only = map[string]string{
 	"github.com/crewjam/saml":         "sso/saml sso/ssotest",
 	"github.com/russellhaering/":      "sso/saml sso/ssotest",
 	"github.com/beevik/etree":         "sso/saml sso/ssotest",
-	"github.com/hashicorp/golang-lru": "api proxy sso sso/oidc",
+	"github.com/hashicorp/golang-lru": "api proxy sso sso/oidc internal/denial",
 	"cel.dev/cel-go":                  "policy",
 	"github.com/go-webauthn/":         "sso/passkey",
 	"github.com/wneessen/go-mail":     "internal/mail",
@@ -99,6 +103,7 @@ var only = map[string]string{
 	"github.com/pquerna/otp":          "sso/factor",
 	"github.com/trustelem/zxcvbn":     "sso/factor",
 	"github.com/miekg/dns":            "internal/dnsproof/dnstest",
+	"github.com/santhosh-tekuri/":     "audit/trail",
 }
 
 type pkg struct {

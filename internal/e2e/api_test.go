@@ -42,7 +42,7 @@ func TestAnAppMovesOverByChangingTheBaseURL(t *testing.T) {
 		"organization_role.created", "organization_role.updated",
 		"organization_membership.updated", "group.created", "group.member_added", "group.deleted", "organization_membership.updated", "organization_membership.updated",
 		"api_key.created", "api_key.revoked",
-	}
+	} // those of the audit log are orgate's own, and listed for who asks by name
 	if !slices.Equal(got.Events, want) {
 		t.Errorf("events %q, want %q", got.Events, want)
 	}

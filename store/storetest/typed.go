@@ -66,6 +66,8 @@ func runTyped(t *testing.T, h Harness) {
 		{"AURLIsOneEndpointsUntilThatIsDeleted", webhookURLs},
 		{"AnEventIsQueuedOnceHoweverManyTry", webhooksQueuedOnce},
 		{"OneOfManyHoldsTheLease", webhookLease},
+		{"EntriesOfALogAreInTheOrderOfTheirNumbersAndNoOthers", logRows},
+		{"AnActionHasItsOwnSchemasInTheirOrder", schemaRows},
 		{"EventsAreFoundByTimeAndByID", webhookReplay},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, h) })

@@ -144,6 +144,29 @@ for (let after; ;) {
 }
 assert.deepEqual(listed, everybody);
 
+// The audit log: what the app writes, and an export of it.
+await workos.auditLogs.createSchema({ action: 'invoice.paid', targets: [{ type: 'invoice', metadata: { cost: 'number' } }], actor: { metadata: { role: 'string' } } }, {});
+const paid = {
+  action: 'invoice.paid', occurredAt: new Date(), actor: { id: user.id, type: 'user', name: '=Peter', metadata: { role: 'clerk' } },
+  targets: [{ id: 'inv_1', type: 'invoice', metadata: { cost: 12.5 } }], context: { location: '192.0.2.7', userAgent: 'test' }, metadata: { note: 'a' },
+};
+for (let i = 0; i < 2; i++) await workos.auditLogs.createEvent(org.id, paid, { idempotencyKey: 'paid-1' });
+await refused(workos.auditLogs.createEvent(org.id, { ...paid, targets: [{ id: 'x', type: 'team' }] }), 400, 'invalid_audit_log_event');
+assert.deepEqual((await workos.auditLogs.listSchemas('invoice.paid')).data.map((s) => s.version), [1]);
+assert.equal((await workos.auditLogs.updateOrganizationAuditLogsRetention({ id: org.id, retentionPeriod: '1_MONTH' })).retentionPeriodInDays, 30);
+assert.equal((await workos.auditLogs.getOrganizationAuditLogsRetention({ id: org.id })).retentionPeriodInDays, 30);
+let log = await workos.auditLogs.createExport({ organizationId: org.id, rangeStart: new Date(Date.now() - 3.6e6), rangeEnd: new Date(Date.now() + 3.6e6), actions: ['invoice.paid'] });
+assert.equal(log.state, 'pending');
+for (let i = 0; log.state !== 'ready'; i++) {
+  assert.ok(i < 200, 'the export is not ready');
+  await new Promise((r) => setTimeout(r, 50));
+  log = await workos.auditLogs.getExport(log.id);
+}
+const csv = await (await fetch(log.url)).text();
+assert.equal(csv.split('\n').filter(Boolean).length, 2, csv); // the header, and it once
+assert.ok(csv.includes("'=Peter") && csv.includes('192.0.2.7'), csv);
+assert.equal((await fetch(log.url + 'x')).status, 403);
+
 // What is not there says so.
 await refused(workos.featureFlags.listFeatureFlags(), 404, 'not_implemented');
 
