@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"strconv"
 
@@ -20,7 +21,11 @@ type Error struct {
 	Message string
 	Faults  []Fault // one for each field that is wrong
 	Header  http.Header
-	Err     error // for the log
+	// OAuth: it is told as token endpoints tell errors (RFC 6749, 5.2), in error and error_description. Extra is
+	// what is told besides.
+	OAuth bool
+	Extra map[string]any
+	Err   error // for the log
 }
 
 // A Fault says what is wrong with one field of a request.
@@ -115,14 +120,16 @@ type renderer struct{}
 
 // RenderError implements [endpoint.Renderer].
 func (renderer) RenderError(w http.ResponseWriter, _ *http.Request, e *endpoint.Error, id string) {
-	answer := struct {
-		Code      string  `json:"code"`
-		Message   string  `json:"message"`
-		Errors    []Fault `json:"errors,omitzero"`
-		RequestID string  `json:"request_id"`
-	}{Code: e.Code, Message: text.Or(e.Text, e.Title).String(), RequestID: id}
+	answer := map[string]any{"code": e.Code, "message": text.Or(e.Text, e.Title).String(), "request_id": id}
 	if own, ok := errors.AsType[*Error](e.Err); ok {
-		answer.Message, answer.Errors = own.Message, own.Faults
+		answer["message"] = own.Message
+		if own.OAuth {
+			answer = map[string]any{"error": own.Code, "error_description": own.Message, "request_id": id}
+		}
+		if len(own.Faults) > 0 {
+			answer["errors"] = own.Faults
+		}
+		maps.Copy(answer, own.Extra)
 	}
 	if e.Status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", "Bearer")

@@ -18,7 +18,7 @@ import (
 // it be cut off later, the store refuses every transaction from then on.
 //
 // What a backup could bring back to life stays dead: every session of it is ended, its
-// hand-over codes, e-mail codes, recovery codes and waiting mail are left out, and every code that an
+// hand-over codes, what clients of the sign-in API hold, e-mail codes, recovery codes and waiting mail are left out, and every code that an
 // authenticator app can have shown until now is used. Whoever signed out, or was put out,
 // since the backup was made is not signed in by restoring it, and no code works twice. Invitations that
 // were open are revoked: some may have been accepted or taken back since.
@@ -174,7 +174,8 @@ func (s *Store) fillBatch(kv KV, batch []backupLine) error {
 // out.
 func revive(l backupLine, now time.Time) (value []byte, dead bool, err error) {
 	switch l.kind() {
-	case kindHandover, kindAnswer, kindAnswerBySubject, kindEmailCode, kindLiveEmailCode, kindRecoveryCodes, kindMail, kindMailPlace, kindMailDue, kindReplay:
+	case kindHandover, kindAnswer, kindAnswerBySubject, kindEmailCode, kindLiveEmailCode, kindRecoveryCodes, kindMail, kindMailPlace, kindMailDue, kindReplay,
+		kindAuthorizationCode, kindRefreshToken, kindPending, kindProfileToken:
 		return nil, true, nil
 	case kindSession:
 		value, err = rewrite(l.Value, "session", func(s *session.Session) {

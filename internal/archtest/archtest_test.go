@@ -21,22 +21,23 @@ var allowed = map[string][]string{
 	"tenancy": {"policy", "audit", "internal/id"},
 	"session": {"policy", "audit", "tenancy", "internal/id"},
 
+	"session/client":  {"policy", "audit", "tenancy", "session"},
 	"sso/factor":      {"policy", "audit", "tenancy", "session", "internal/id"},
 	"internal/outbox": {"audit", "tenancy", "internal/id"},
 	"audit/hook":      {"audit", "tenancy", "internal/id"},
 
 	// The line.
-	"store":                 {"policy", "audit", "tenancy", "session", "sso/factor", "audit/hook", "internal/outbox"},
+	"store":                 {"policy", "audit", "tenancy", "session", "session/client", "sso/factor", "audit/hook", "internal/outbox"},
 	"store/badger":          {"store"},
 	"store/postgres":        {"store"},
 	"store/postgres/pgtest": {"internal/need"},
-	"store/storetest":       {"policy", "audit", "tenancy", "session", "sso/factor", "store", "store/badger", "audit/hook", "internal/id", "internal/outbox"},
+	"store/storetest":       {"policy", "audit", "tenancy", "session", "session/client", "sso/factor", "store", "store/badger", "audit/hook", "internal/id", "internal/outbox"},
 
 	// Above: edges. None imports another.
-	"config":       {"policy", "audit", "audit/hook", "tenancy", "sso/saml"},
+	"config":       {"policy", "audit", "audit/hook", "tenancy", "session/client", "sso/saml"},
 	"config/apply": {"audit", "audit/hook", "config", "policy", "tenancy", "session", "store", "internal/id", "internal/seal"},
 	"proxy":        {"policy", "audit", "tenancy", "session", "store", "internal/cookie", "internal/endpoint", "internal/id", "internal/page", "internal/seal", "internal/text"},
-	"sso":          {"policy", "audit", "tenancy", "session", "store", "sso/idp", "sso/oidc", "sso/saml", "internal/cookie", "internal/endpoint", "internal/id", "internal/mail", "internal/outbox", "internal/page", "internal/seal", "internal/signedin", "internal/text", "sso/factor", "sso/github", "sso/passkey"},
+	"sso":          {"policy", "audit", "tenancy", "session", "session/client", "store", "sso/idp", "sso/oidc", "sso/saml", "internal/cookie", "internal/endpoint", "internal/id", "internal/mail", "internal/outbox", "internal/page", "internal/seal", "internal/signedin", "internal/text", "sso/factor", "sso/github", "sso/passkey"},
 	"sso/idp":      {"internal/egress", "internal/text"},
 	"sso/oauth":    {"sso/idp"},
 	"sso/oidc":     {"internal/egress", "internal/text", "sso/idp", "sso/oauth"},
@@ -45,12 +46,14 @@ var allowed = map[string][]string{
 	"sso/saml":     {"tenancy", "internal/text", "sso/idp"},
 	"web":          {"policy", "audit", "tenancy", "session", "store", "internal/endpoint", "internal/mail", "internal/outbox", "internal/page", "internal/signedin", "internal/text", "sso/factor"},
 	"sso/passkey":  {},
-	"api":          {"policy", "audit", "audit/hook", "tenancy", "session", "store", "internal/endpoint", "internal/invite", "internal/text", "sso/factor"},
+	"api":          {"policy", "audit", "audit/hook", "tenancy", "session", "session/client", "store", "internal/accesstoken", "internal/endpoint", "internal/invite", "internal/text", "sso/factor"},
 	"domain":       {"audit", "tenancy", "store", "internal/dnsproof", "internal/worker"},
 
 	"audit/webhook": {"audit", "audit/hook", "tenancy", "store", "internal/egress", "internal/id", "internal/seal"},
 
 	// What edges share. None of these knows an edge.
+	"internal/accesstoken": {"session", "store"},
+
 	"internal/cookie":    {},
 	"internal/dnsproof":  {},
 	"internal/egress":    {},

@@ -143,7 +143,7 @@ func restored(t *testing.T, h Harness) {
 		if _, err := tx.Role("", "member"); err != nil {
 			t.Error(err)
 		}
-		if len(list(t, tx.SigningKeys(), func(k session.SigningKey) string { return k.ID })) != 1 {
+		if len(list(t, tx.SigningKeys(session.ForAssertions), func(k session.SigningKey) string { return k.ID })) != 1 {
 			t.Error("the signing key is gone")
 		}
 	})
