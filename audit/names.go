@@ -79,6 +79,7 @@ const (
 	// otherwise (a passkey), or is gone.
 
 	FactorEnrolled       = "orgate.factor.enrolled"
+	FactorCreated        = "orgate.factor.created" // by the API, and nobody's second factor (yet)
 	FactorChanged        = "orgate.factor.changed"
 	FactorRemoved        = "orgate.factor.removed"
 	RecoveryCodesCreated = "orgate.recovery_codes.created"
@@ -98,6 +99,18 @@ const (
 	MFAFailed            = "authentication.mfa_failed"
 	PasswordResetCreated = "password_reset.created"
 	PasswordReset        = "password_reset.succeeded"
+
+	EmailVerificationCreated   = "email_verification.created"
+	EmailVerificationSucceeded = "authentication.email_verification_succeeded"
+	EmailVerificationFailed    = "authentication.email_verification_failed"
+
+	// A code or a reset was asked for under an address that nobody has. The API has no name for it: its
+	// events name the user.
+
+	MagicAuthForNobody     = "orgate.magic_auth.created"
+	PasswordResetForNobody = "orgate.password_reset.created"
+	// A code went to the address that is to become a user's.
+	EmailChangeCreated = "orgate.email_change.created"
 	// MailFailed: a mail was given up, as its server refused it or its time ran out.
 	MailFailed = "orgate.mail.failed"
 

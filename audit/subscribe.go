@@ -17,7 +17,8 @@ func ours() []string {
 	return []string{
 		OrganizationSuspended, OrganizationResumed, DomainLapsing, ConnectionCreated, ConnectionUpdated,
 		SAMLMetadataChanged, SAMLMetadataFailed, SAMLKeyCreated, SAMLKeyRetired,
-		IdentityLinked, IdentityRemoved, SessionProved, FactorEnrolled, FactorChanged, FactorRemoved, RecoveryCodesCreated,
+		IdentityLinked, IdentityRemoved, SessionProved, FactorEnrolled, FactorCreated, FactorChanged, FactorRemoved, RecoveryCodesCreated,
+		MagicAuthForNobody, PasswordResetForNobody, EmailChangeCreated,
 		MailFailed, SigningKeyCreated, SigningKeyRetired, SigningKeyDeleted,
 		WebhookEndpointCreated, WebhookEndpointUpdated, WebhookEndpointDeleted, WebhookEndpointDisabled, WebhookFailed,
 		APIKeyCreated, APIKeyUpdated, APIKeyRevoked,

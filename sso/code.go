@@ -248,7 +248,7 @@ func (s *Server) judgeCode(tx store.Tx, r *http.Request, v visit, m mailed, now 
 	if err != nil {
 		return j, 0, err
 	}
-	if wait, err = s.attempt(tx, r, v.dev, guessEmailCode, m.to, user, now); err != nil || wait > 0 {
+	if wait, err = s.attempt(tx, r, v.dev, factor.GuessEmailCode, m.to, user, now); err != nil || wait > 0 {
 		return j, wait, err
 	}
 	if j, err = factor.UseEmailCode(tx, m.id, m.purpose, v.dev.Secret, v.form.Get("code"), now); err != nil {
@@ -260,7 +260,7 @@ func (s *Server) judgeCode(tx store.Tx, r *http.Request, v visit, m mailed, now 
 	if j.Refused != nil {
 		return j, 0, s.recordGuess(tx, r, audit.MagicAuthFailed, m.to, now)
 	}
-	return j, 0, s.succeeded(tx, r, v.dev, guessEmailCode, m.to, user)
+	return j, 0, s.succeeded(tx, r, v.dev, factor.GuessEmailCode, m.to, user)
 }
 
 // recordGuess tells of a wrong code or password, now and then: all are counted, but whoever

@@ -68,7 +68,7 @@ func (s *Server) password(w http.ResponseWriter, r *http.Request) error {
 		if err != nil && !errors.Is(err, tenancy.ErrNotFound) {
 			return err
 		}
-		wait, err = s.attempt(tx, r, v.dev, guessPassword, v.step.Email, user.ID, s.now())
+		wait, err = s.attempt(tx, r, v.dev, factor.GuessPassword, v.step.Email, user.ID, s.now())
 		return err
 	})
 	switch {
@@ -117,7 +117,7 @@ func (s *Server) password(w http.ResponseWriter, r *http.Request) error {
 				return err
 			}
 		}
-		if err := s.succeeded(tx, r, v.dev, guessPassword, v.step.Email, u.ID); err != nil {
+		if err := s.succeeded(tx, r, v.dev, factor.GuessPassword, v.step.Email, u.ID); err != nil {
 			return err
 		}
 		in, err := arrived(tx, u, s.rules, now)
@@ -319,7 +319,7 @@ func (s *Server) setPassword(tx store.Tx, r *http.Request, v visit, user tenancy
 		}
 	}
 	// What others guessed at the old one does not slow down the new one.
-	if err := guesses(guessPassword).Success(tx, user.Email); err != nil {
+	if err := factor.Guesses(factor.GuessPassword).Success(tx, user.Email); err != nil {
 		return err
 	}
 	return s.tell(tx, r, user, mail.PasswordChanged{Host: s.publicURL.Host}, now)

@@ -89,7 +89,7 @@ func (s *Server) setUp(w http.ResponseWriter, r *http.Request, v visit, m policy
 		if err != nil {
 			return err
 		}
-		if res.wait, err = s.attempt(tx, r, v.dev, guessSetUp, string(u.ID), u.ID, now); err != nil || res.wait > 0 {
+		if res.wait, err = s.attempt(tx, r, v.dev, factor.GuessSetUp, string(u.ID), u.ID, now); err != nil || res.wait > 0 {
 			return err
 		}
 		proof, err := enrol(tx, u, now)
@@ -100,7 +100,7 @@ func (s *Server) setUp(w http.ResponseWriter, r *http.Request, v visit, m policy
 		if err != nil {
 			return err
 		}
-		if err := s.succeeded(tx, r, v.dev, guessSetUp, string(u.ID), u.ID); err != nil {
+		if err := s.succeeded(tx, r, v.dev, factor.GuessSetUp, string(u.ID), u.ID); err != nil {
 			return err
 		}
 		if !before.Has(policy.RecoveryCode) {

@@ -51,8 +51,13 @@ type kind byte
 //	'C'   user                            RecoveryCodes
 //	'a'   passkey                         Passkey
 //	'A'   user, passkey                   → 'a'
-//	'E'   e-mail code id                  EmailCode       ExpiresAt
-//	'l'   browser hash, purpose, address  → 'E', the live one  ExpiresAt
+//	'E'   e-mail code id                  EmailCode       ExpiresAt, an app's 1 h later
+//	'l'   browser hash, purpose, address  → 'E', the live one  as the code
+//	'l'   no browser's hash, purpose, user → 'E', an app's last one  as the code
+//	'.'   user or nobody, factor id       APIFactor
+//	'/'   factor id                       → 'T', 'a' or '.'
+//	':'   challenge                       Challenge       ExpiresAt + 1 h
+//	';'   password reset                  Reset           ExpiresAt + 1 h
 //	'#'   scope, name                     Counter         ExpiresAt
 //	'q'   mail                            outbox.Message  ExpiresAt + 1 h
 //	'g'   place in the outbox             → 'q'           as the mail
@@ -126,6 +131,10 @@ const (
 	kindPasskeyByUser        kind = 'A'
 	kindEmailCode            kind = 'E'
 	kindLiveEmailCode        kind = 'l'
+	kindAPIFactor            kind = '.'
+	kindFactorByID           kind = '/'
+	kindChallenge            kind = ':'
+	kindReset                kind = ';'
 	kindCounter              kind = '#'
 	kindMail                 kind = 'q'
 	kindMailPlace            kind = 'g'

@@ -18,8 +18,8 @@ import (
 // it be cut off later, the store refuses every transaction from then on.
 //
 // What a backup could bring back to life stays dead: every session of it is ended, its
-// hand-over codes, what clients of the sign-in API hold, e-mail codes, recovery codes and waiting mail are left out, and every code that an
-// authenticator app can have shown until now is used. Whoever signed out, or was put out,
+// hand-over codes, what clients of the sign-in API hold, e-mail codes, challenges, password resets, recovery codes and waiting mail
+// are left out, and every code that an authenticator app can have shown until now is used. Whoever signed out, or was put out,
 // since the backup was made is not signed in by restoring it, and no code works twice. Invitations that
 // were open are revoked: some may have been accepted or taken back since.
 // Passwords, passkeys and authenticator apps are those of the backup.
@@ -174,7 +174,7 @@ func (s *Store) fillBatch(kv KV, batch []backupLine) error {
 // out.
 func revive(l backupLine, now time.Time) (value []byte, dead bool, err error) {
 	switch l.kind() {
-	case kindHandover, kindAnswer, kindAnswerBySubject, kindEmailCode, kindLiveEmailCode, kindRecoveryCodes, kindMail, kindMailPlace, kindMailDue, kindReplay,
+	case kindHandover, kindAnswer, kindAnswerBySubject, kindEmailCode, kindLiveEmailCode, kindChallenge, kindReset, kindRecoveryCodes, kindMail, kindMailPlace, kindMailDue, kindReplay,
 		kindAuthorizationCode, kindRefreshToken, kindPending, kindProfileToken:
 		return nil, true, nil
 	case kindSession:
@@ -198,6 +198,8 @@ func revive(l backupLine, now time.Time) (value []byte, dead bool, err error) {
 		})
 	case kindTOTP:
 		value, err = rewrite(l.Value, "authenticator app", func(t *factor.TOTP) { *t = t.SpentBy(now) })
+	case kindAPIFactor:
+		value, err = rewrite(l.Value, "authenticator app", func(f *factor.APIFactor) { *f = f.SpentBy(now) })
 	default:
 		value = l.Value
 	}

@@ -23,6 +23,7 @@ const (
 	totpWindow  = 1 // steps before and after, for clocks that differ
 	// minTOTPSecret is in bytes: the least that RFC 4226 allows.
 	minTOTPSecret = 16
+	maxTOTPSecret = 64
 )
 
 // totpEncoding is how authenticator apps take a secret.
@@ -67,10 +68,7 @@ func EnrollTOTP(tx Tx, box Sealer, user tenancy.UserID, secret, code string, by 
 	if err := checkUser(tx, user); err != nil {
 		return err
 	}
-	switch _, err := tx.TOTP(user); {
-	case err == nil:
-		return fmt.Errorf("authenticator app: %w", ErrExists)
-	case !errors.Is(err, tenancy.ErrNotFound):
+	if err := noTOTP(tx, user); err != nil {
 		return err
 	}
 	if b, err := totpEncoding.DecodeString(secret); err != nil || len(b) < minTOTPSecret {
@@ -80,8 +78,12 @@ func EnrollTOTP(tx Tx, box Sealer, user tenancy.UserID, secret, code string, by 
 	if !ok {
 		return ErrWrong
 	}
-	t := TOTP{User: user, Secret: box.Seal(totpPurpose, string(user), []byte(secret)), Step: step, CreatedAt: now.UTC(), LastUsedAt: now.UTC()}
+	t := TOTP{User: user, ID: newFactorID(now), Secret: box.Seal(totpPurpose, string(user), []byte(secret)), Step: step, CreatedAt: now.UTC(), LastUsedAt: now.UTC()}
 	if err := tx.PutTOTP(t); err != nil {
+		return err
+	}
+	// What the API has set up and nobody has used is not theirs beside it.
+	if err := dropUnconfirmed(tx, user, by, now); err != nil {
 		return err
 	}
 	return record(tx, audit.FactorEnrolled, user, "totp", "", by, now)
