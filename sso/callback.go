@@ -13,6 +13,7 @@ import (
 	"github.com/orgate/orgate/internal/text"
 	"github.com/orgate/orgate/policy"
 	"github.com/orgate/orgate/session"
+	"github.com/orgate/orgate/sso/factor"
 	"github.com/orgate/orgate/sso/idp"
 	"github.com/orgate/orgate/sso/oidc"
 	"github.com/orgate/orgate/sso/saml"
@@ -214,7 +215,7 @@ func (s *Server) enter(tx store.Tx, r *http.Request, another bool, p policy.Proo
 	user := done.in.User.ID
 	if done.in.Cleanse {
 		// A stranger may have made this account and be signed in to it (attack 76).
-		if err := s.cleanse(tx, done.in, now); err != nil {
+		if err := factor.Cleanse(tx, done.in, now); err != nil {
 			return err
 		}
 		live = live && there.User != user

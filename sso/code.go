@@ -70,18 +70,20 @@ func (s *Server) mailCode(tx store.Tx, r *http.Request, a aim, d device, email s
 	}
 	minutes := int(factor.EmailCodeLife / time.Minute)
 	var m mail.Composer = mail.SignInCode{Organization: org.Name, Host: s.publicURL.Host, Code: digits, Minutes: minutes}
-	event := audit.MagicAuthCreated
 	switch {
 	case !expected:
 		m = mail.NoAccount{Organization: org.Name, Host: s.publicURL.Host}
 	case purpose == factor.ForPasswordReset:
 		m = mail.ResetPassword{Organization: org.Name, Host: s.publicURL.Host, Code: digits, Minutes: minutes}
-		event = audit.PasswordResetCreated
 	}
 	if err := s.mail.Put(tx, email, m, s.locale(r), code.ExpiresAt, now); err != nil {
 		return code, err
 	}
-	return code, s.recordLocal(tx, r, event, session.Session{}, email, nil, now)
+	user, err := userAt(tx, email)
+	if err != nil {
+		return code, err
+	}
+	return code, factor.RecordCode(tx, code, user, audit.System, now)
 }
 
 // code is GET and POST /sign-in/code: what was sent by mail.

@@ -223,6 +223,7 @@ const (
 	pathRecoveryCodes = "/sign-in/recovery-codes"
 	pathGoOn          = "/sign-in/go-on"
 	pathInvitations   = "/invitations"
+	pathResetLink     = "/password-reset"
 	pathEmail         = "/account/email"
 	pathEmailOld      = "/account/email/old"
 	pathEmailNew      = "/account/email/new"
@@ -269,6 +270,8 @@ func (s *Server) Routes() []endpoint.Route {
 		endpoint.Route{Side: endpoint.Login, Pattern: "POST " + pathInvitations, Access: endpoint.Public, Handle: s.polite(s.strangers, s.acceptListed)},
 		endpoint.Route{Side: endpoint.Login, Pattern: "GET " + pathInvitations + "/{token}", Access: endpoint.Public, Handle: s.polite(s.visits, s.invitation)},
 		endpoint.Route{Side: endpoint.Login, Pattern: "POST " + pathInvitations + "/{token}", Access: endpoint.Public, Handle: s.polite(s.strangers, s.acceptInvitation)},
+		endpoint.Route{Side: endpoint.Login, Pattern: "GET " + pathResetLink + "/{token}", Access: endpoint.Public, Handle: s.polite(s.visits, s.resetLink)},
+		endpoint.Route{Side: endpoint.Login, Pattern: "POST " + pathResetLink + "/{token}", Access: endpoint.Public, Handle: s.polite(s.strangers, s.resetLink)},
 		endpoint.Route{Side: endpoint.Login, Pattern: "GET " + pathWays, Access: endpoint.Public, Handle: s.polite(s.visits, s.otherWay)},
 		endpoint.Route{Side: endpoint.Login, Pattern: "GET " + pathEnroll, Access: endpoint.Public, Handle: s.polite(s.visits, s.enroll)},
 		endpoint.Route{Side: endpoint.Login, Pattern: "POST " + pathResend, Access: endpoint.Public, Handle: s.polite(s.strangers, s.resend)},

@@ -39,6 +39,10 @@ func occasions(typed string) map[string]Composer {
 		"factor_removed":   FactorRemoved{typed, host, AuthenticatorApp},
 		"mfa_reset":        MFAReset{typed, host},
 		"invitation":       Invitation{typed, host, typed, "https://login.example.com/invitations/abc", until},
+		"app_sign_in_code": AppSignInCode{typed, host, code, 10},
+		"verify_email":     VerifyEmailCode{typed, host, code, 10},
+		"app_change_email": AppChangeEmailCode{typed, host, code, 10},
+		"reset_link":       ResetLink{typed, host, "https://login.example.com/password-reset/abc", until},
 	}
 }
 

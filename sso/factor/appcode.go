@@ -36,14 +36,14 @@ func NewAppCode(tx Tx, box Sealer, p Purpose, user tenancy.UserID, email, about 
 	}
 	code = fmt.Sprintf("%0*d", codeDigits, n)
 	c = EmailCode{
-		ID: id.New(string(p), now), Purpose: p, Email: email, About: about, Browser: NoBrowser(),
+		ID: id.New(p.prefix(), now), Purpose: p, Email: email, About: about, Browser: NoBrowser(),
 		CreatedAt: now.UTC(), ExpiresAt: now.UTC().Add(EmailCodeLife), App: true, User: user,
 	}
 	c.Sealed = box.Seal(appCodePurpose, c.sealedAbout(), []byte(code))
 	if err := tx.PutEmailCode(c); err != nil {
 		return EmailCode{}, "", err
 	}
-	return c, code, recordCode(tx, c, by, now)
+	return c, code, RecordCode(tx, c, user, by, now)
 }
 
 // NoBrowser is in the place of a browser's hash.
@@ -162,30 +162,52 @@ func RevealAppCode(box Sealer, c EmailCode, now time.Time) (string, error) {
 
 // A CodeObject is a code as the API shows it, without the code itself. Events have it as their data.
 type CodeObject struct {
-	Object    string         `json:"object"` // the purpose
+	Object    string         `json:"object"`
 	ID        string         `json:"id"`
-	User      tenancy.UserID `json:"user_id"`
+	User      tenancy.UserID `json:"user_id,omitzero"`
 	Email     string         `json:"email"`
 	ExpiresAt time.Time      `json:"expires_at"`
 	CreatedAt time.Time      `json:"created_at"`
 	UpdatedAt time.Time      `json:"updated_at"`
 }
 
-// ShowCode shows a code that an app asked for.
-func ShowCode(c EmailCode) CodeObject {
-	o := CodeObject{Object: string(c.Purpose), ID: c.ID, User: c.User, Email: c.Email, ExpiresAt: c.ExpiresAt, CreatedAt: c.CreatedAt, UpdatedAt: c.CreatedAt}
+// ShowCode shows a code that was asked for, of the pages or of an app; user is whose address it went to.
+func ShowCode(c EmailCode, user tenancy.UserID) CodeObject {
+	o := CodeObject{Object: c.Purpose.prefix(), ID: c.ID, User: user, Email: c.Email, ExpiresAt: c.ExpiresAt, CreatedAt: c.CreatedAt, UpdatedAt: c.CreatedAt}
 	if !c.UsedAt.IsZero() {
 		o.UpdatedAt = c.UsedAt
 	}
 	return o
 }
 
-func recordCode(tx Tx, c EmailCode, by audit.Actor, now time.Time) error {
-	name := map[Purpose]string{ForMagicAuth: audit.MagicAuthCreated, ForVerification: audit.EmailVerificationCreated, ForEmailChange: audit.EmailChangeCreated}[c.Purpose]
-	if name == "" {
-		return fmt.Errorf("code of an app for %q", c.Purpose)
+// AsReset returns what a code of [ForPasswordReset] lets the person do who typed it.
+func (c EmailCode) AsReset(user tenancy.UserID) Reset {
+	return Reset{ID: c.ID, User: user, Email: c.Email, CreatedAt: c.CreatedAt, ExpiresAt: c.ExpiresAt, UsedAt: c.UsedAt}
+}
+
+// RecordCode tells that a code was made for the address of the user; without a user, under the name that is for
+// addresses of nobody.
+func RecordCode(tx audit.Tx, c EmailCode, user tenancy.UserID, by audit.Actor, now time.Time) error {
+	var name string
+	var data any = ShowCode(c, user)
+	switch c.Purpose {
+	case ForSignIn, ForMagicAuth, ForSocialLink:
+		if name = audit.MagicAuthCreated; user == "" {
+			name = audit.MagicAuthForNobody
+		}
+	case ForPasswordReset:
+		if name = audit.PasswordResetCreated; user == "" {
+			name = audit.PasswordResetForNobody
+		}
+		data = ShowReset(c.AsReset(user))
+	case ForVerification:
+		name = audit.EmailVerificationCreated
+	case ForEmailChange:
+		name = audit.EmailChangeCreated
+	default:
+		return fmt.Errorf("code for %q: there is no event of it", c.Purpose)
 	}
 	e := audit.New(name, by, now)
-	e.User = string(c.User)
-	return audit.Record(tx, e, ShowCode(c))
+	e.User = string(user)
+	return audit.Record(tx, e, data)
 }

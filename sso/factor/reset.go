@@ -159,6 +159,7 @@ func FinishReset(tx AccountTx, rules tenancy.Rules, r Reset, hash string, by aud
 		if err := tx.PutReset(kept); err != nil {
 			return tenancy.User{}, err
 		}
+		r = kept
 	case !errors.Is(err, tenancy.ErrNotFound):
 		return tenancy.User{}, err
 	}
@@ -189,7 +190,7 @@ func ShowReset(r Reset) ResetObject {
 }
 
 // RecordReset tells of a reset.
-func RecordReset(tx Tx, event string, r Reset, by audit.Actor, now time.Time) error {
+func RecordReset(tx audit.Tx, event string, r Reset, by audit.Actor, now time.Time) error {
 	e := audit.New(event, by, now)
 	e.User = string(r.User)
 	return audit.Record(tx, e, ShowReset(r))

@@ -1,15 +1,20 @@
 package factor
 
 import (
+	"bytes"
 	"crypto/rand"
 	"crypto/subtle"
 	"encoding/base32"
+	"encoding/base64"
 	"errors"
 	"fmt"
+	"image/png"
 	"net/url"
 	"strings"
 	"time"
 
+	"github.com/boombuler/barcode"
+	"github.com/boombuler/barcode/qr"
 	"github.com/pquerna/otp"
 	"github.com/pquerna/otp/totp"
 
@@ -44,6 +49,22 @@ func TOTPURL(secret, issuer, account string) string {
 	// Some apps show a + for what it is, and others for a space.
 	label := strings.ReplaceAll(url.PathEscape(issuer+":"+account), "+", "%2B")
 	return "otpauth://totp/" + label + "?" + strings.ReplaceAll(q.Encode(), "+", "%20")
+}
+
+// QRCode returns a QR code of s, such as of [TOTPURL], as the data URL of a PNG.
+func QRCode(s string) (string, error) {
+	code, err := qr.Encode(s, qr.M, qr.Auto)
+	if err != nil {
+		return "", err
+	}
+	if code, err = barcode.Scale(code, 240, 240); err != nil {
+		return "", err
+	}
+	var b bytes.Buffer
+	if err := png.Encode(&b, code); err != nil {
+		return "", err
+	}
+	return "data:image/png;base64," + base64.StdEncoding.EncodeToString(b.Bytes()), nil
 }
 
 // matchTOTP returns the time step that a code is of, later than last, within the window.
