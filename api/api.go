@@ -12,9 +12,12 @@ import (
 
 	"github.com/orgate/orgate/audit"
 	"github.com/orgate/orgate/audit/hook"
+	"github.com/orgate/orgate/internal/accesstoken"
 	"github.com/orgate/orgate/internal/endpoint"
 	"github.com/orgate/orgate/internal/invite"
+	"github.com/orgate/orgate/policy"
 	"github.com/orgate/orgate/session"
+	"github.com/orgate/orgate/session/client"
 	"github.com/orgate/orgate/store"
 	"github.com/orgate/orgate/tenancy"
 )
@@ -35,6 +38,11 @@ type Options struct {
 	PublicURL func() *url.URL
 	Mail      func() invite.Mail
 	Webhooks  func() hook.Rules
+	// Clients are those of the sign-in API, and Offered the methods that this installation can ask for now. Both are
+	// asked for in the same way. Box seals the keys of access tokens, and opens what authenticator apps share with us.
+	Clients func() client.Clients
+	Offered func() policy.Methods
+	Box     accesstoken.Sealer
 	// Admit is asked before the key; nil: everybody may try.
 	Admit endpoint.Guard
 	Now   func() time.Time // nil: time.Now
@@ -44,13 +52,14 @@ type Options struct {
 type API struct {
 	Options
 	rates   *rates
+	signer  *accesstoken.Signer
 	hashers chan struct{} // holds one for each password that is being hashed
 	handler http.Handler
 }
 
 // New returns the API.
 func New(o Options) (*API, error) {
-	a := &API{Options: o, rates: newRates(), hashers: make(chan struct{}, maxHashing)}
+	a := &API{Options: o, rates: newRates(), signer: accesstoken.New(o.Box), hashers: make(chan struct{}, maxHashing)}
 	if a.Now == nil {
 		a.Now = time.Now
 	}
@@ -86,6 +95,9 @@ func (a *API) Routes() []endpoint.Route {
 	var routes []endpoint.Route
 	for _, op := range a.operations() {
 		routes = append(routes, endpoint.Route{Side: endpoint.Management, Pattern: op.pattern, Access: endpoint.APIKey, Handle: a.handle(op.do)})
+	}
+	for _, op := range a.open() {
+		routes = append(routes, endpoint.Route{Side: endpoint.Management, Pattern: op.pattern, Access: endpoint.Public, Handle: a.openHandler(op.do)})
 	}
 	return routes
 }

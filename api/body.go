@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/orgate/orgate/tenancy"
 )
 
 const (
@@ -310,4 +312,17 @@ func (b body) done(nested ...body) error {
 	}
 	slices.SortStableFunc(*b.all, func(x, y Fault) int { return strings.Compare(x.Field, y.Field) })
 	return invalid(*b.all...)
+}
+
+// email returns an address that must be there.
+func (b body) email(name string) string {
+	s := b.required(name)
+	if s == "" {
+		return ""
+	}
+	email, err := tenancy.ParseEmail(s)
+	if err != nil {
+		b.fault("invalid", name, "must be an e-mail address")
+	}
+	return email
 }

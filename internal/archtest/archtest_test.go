@@ -46,7 +46,7 @@ var allowed = map[string][]string{
 	"sso/saml":     {"tenancy", "internal/text", "sso/idp"},
 	"web":          {"policy", "audit", "tenancy", "session", "store", "internal/endpoint", "internal/mail", "internal/outbox", "internal/page", "internal/signedin", "internal/text", "sso/factor"},
 	"sso/passkey":  {},
-	"api":          {"policy", "audit", "audit/hook", "tenancy", "session", "session/client", "store", "internal/accesstoken", "internal/endpoint", "internal/invite", "internal/text", "sso/factor"},
+	"api":          {"policy", "audit", "audit/hook", "tenancy", "session", "session/client", "store", "internal/accesstoken", "internal/endpoint", "internal/invite", "internal/mail", "internal/text", "sso/factor"},
 	"domain":       {"audit", "tenancy", "store", "internal/dnsproof", "internal/worker"},
 
 	"audit/webhook": {"audit", "audit/hook", "tenancy", "store", "internal/egress", "internal/id", "internal/seal"},
@@ -93,7 +93,7 @@ var only = map[string]string{
 	"github.com/crewjam/saml":         "sso/saml sso/ssotest",
 	"github.com/russellhaering/":      "sso/saml sso/ssotest",
 	"github.com/beevik/etree":         "sso/saml sso/ssotest",
-	"github.com/hashicorp/golang-lru": "proxy sso sso/oidc",
+	"github.com/hashicorp/golang-lru": "api proxy sso sso/oidc",
 	"cel.dev/cel-go":                  "policy",
 	"github.com/go-webauthn/":         "sso/passkey",
 	"github.com/wneessen/go-mail":     "internal/mail",
