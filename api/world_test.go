@@ -25,7 +25,9 @@ import (
 	"github.com/orgate/orgate/internal/outbox"
 	"github.com/orgate/orgate/internal/seal"
 	"github.com/orgate/orgate/internal/text"
+	"github.com/orgate/orgate/policy"
 	"github.com/orgate/orgate/session"
+	"github.com/orgate/orgate/session/client"
 	"github.com/orgate/orgate/store"
 	"github.com/orgate/orgate/store/storetest"
 	"github.com/orgate/orgate/tenancy"
@@ -45,6 +47,8 @@ type world struct {
 	noMail bool // no mail can be sent
 
 	hookRules hook.Rules
+	clients   client.Clients
+	offered   policy.Methods
 
 	mu  sync.Mutex
 	now time.Time
@@ -80,6 +84,7 @@ func newWorld(t testing.TB) *world {
 			return postbox{w}
 		},
 		Webhooks: w.hooks,
+		Clients:  func() client.Clients { return w.clients }, Offered: func() policy.Methods { return w.offered }, Box: w.hookRules.Box.(*seal.Box),
 	})
 	if err != nil {
 		t.Fatal(err)

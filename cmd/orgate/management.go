@@ -20,7 +20,9 @@ import (
 	"github.com/orgate/orgate/internal/page"
 	"github.com/orgate/orgate/internal/telemetry"
 	"github.com/orgate/orgate/internal/text"
+	"github.com/orgate/orgate/policy"
 	"github.com/orgate/orgate/session"
+	"github.com/orgate/orgate/session/client"
 	"github.com/orgate/orgate/store"
 	"github.com/orgate/orgate/tenancy"
 )
@@ -90,6 +92,7 @@ func (g *gateway) managementAPI() (*api.API, error) {
 			}
 			return mail.NewQueue(g.box)
 		},
+		Clients: func() client.Clients { return g.config().SignInClients() }, Offered: func() policy.Methods { return g.config().Offered() }, Box: g.box,
 		Webhooks: func() hook.Rules { return hook.Rules{CheckURL: g.hooks.CheckURL, Box: g.box} },
 	})
 }
