@@ -124,9 +124,6 @@ func (c *call) refuse(e *Error) error {
 	return e
 }
 
-// faulty is what is wrong with a body so far.
-func (b body) faulty() error { return invalid(*b.all...) }
-
 // address returns a network address; "": it is not there.
 func (b body) address(name string) string {
 	s := b.text(name)
@@ -245,6 +242,9 @@ func (s *signIn) byRefresh() error {
 			to = tenancy.OrgID(*org)
 		}
 		v, stop, err := s.judge(tx, to, who)
+		if stop != nil && stop.Code == "mfa_enrollment" { // SDKs know it so at this grant
+			stop = oauthError(stop.Code, stop.Message, nil)
+		}
 		if err != nil || stop != nil {
 			return nil, refusal(stop), err
 		}

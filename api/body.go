@@ -310,6 +310,11 @@ func (b body) done(nested ...body) error {
 	if len(*b.all) == 0 {
 		return nil
 	}
+	return b.faulty()
+}
+
+// faulty is what is wrong with a body so far.
+func (b body) faulty() error {
 	slices.SortStableFunc(*b.all, func(x, y Fault) int { return strings.Compare(x.Field, y.Field) })
 	return invalid(*b.all...)
 }

@@ -49,6 +49,7 @@ type world struct {
 	hookRules hook.Rules
 	clients   client.Clients
 	offered   policy.Methods
+	codes     []string // that were mailed
 
 	mu  sync.Mutex
 	now time.Time
@@ -84,7 +85,7 @@ func newWorld(t testing.TB) *world {
 			return postbox{w}
 		},
 		Webhooks: w.hooks,
-		Clients:  func() client.Clients { return w.clients }, Offered: func() policy.Methods { return w.offered }, Box: w.hookRules.Box.(*seal.Box),
+		Clients:  func() client.Clients { return w.clients }, Offered: func() policy.Methods { return w.offered }, Box: w.box(),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -109,10 +110,16 @@ func newBox(t testing.TB) *seal.Box {
 
 func (w *world) hooks() hook.Rules { return w.hookRules }
 
+func (w *world) box() *seal.Box { return w.hookRules.Box.(*seal.Box) }
+
 // A postbox is where the mails of a world are put.
 type postbox struct{ w *world }
 
 func (p postbox) Put(_ outbox.Tx, to string, m mail.Composer, l text.Locale, _, _ time.Time) error {
+	if v, ok := m.(mail.VerifyEmailCode); ok {
+		p.w.codes = append(p.w.codes, v.Code)
+		return nil
+	}
 	i := m.(mail.Invitation)
 	i.Host = fmt.Sprint(l, " to ", to) // it is but shown
 	p.w.mails = append(p.w.mails, i)
