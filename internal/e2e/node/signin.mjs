@@ -1,0 +1,89 @@
+// The unmodified WorkOS SDK signs people in by orgate: each step is one run, and the browser between them is the test's.
+import { WorkOS } from '@workos-inc/node';
+import assert from 'node:assert/strict';
+import { createPublicKey, verify } from 'node:crypto';
+
+const { key, port, step, callback, ...given } = JSON.parse(process.env.ORGATE_TEST_CLIENT);
+const clientId = 'client_app';
+const workos = new WorkOS(key, { clientId, apiHostname: '127.0.0.1', port, https: false });
+const um = workos.userManagement;
+const cookiePassword = 'a password of at least 32 characters';
+const decodeJwt = (token) => JSON.parse(Buffer.from(token.split('.')[1], 'base64url'));
+const verified = async (token) => {
+  const { kid, alg } = JSON.parse(Buffer.from(token.split('.')[0], 'base64url'));
+  const { keys } = await (await fetch(um.getJwksUrl(clientId))).json();
+  const jwk = keys.find((k) => k.kid === kid);
+  assert.equal(alg, 'RS256');
+  const [head, body, signature] = token.split('.');
+  assert.ok(verify('sha256', Buffer.from(`${head}.${body}`), createPublicKey({ key: jwk, format: 'jwk' }), Buffer.from(signature, 'base64url')), 'signature');
+  return decodeJwt(token);
+};
+const answer = (o) => console.log(JSON.stringify(o));
+
+const steps = {
+  url: async () => answer(await um.getAuthorizationUrlWithPKCE({ provider: 'authkit', redirectUri: callback })),
+
+  session: async () => {
+    const auth = await um.authenticateWithCode({ code: given.code, codeVerifier: given.verifier, session: { sealSession: true, cookiePassword } });
+    assert.equal(auth.user.email, 'alice@acme.test');
+    assert.equal(auth.authenticationMethod, 'SSO');
+    const payload = await verified(auth.accessToken);
+    assert.equal(payload.iss, given.issuer);
+    assert.equal(payload.sub, auth.user.id);
+    assert.equal(payload.org_id, auth.organizationId);
+    assert.deepEqual([payload.role, payload.permissions], ['admin', ['reports:delete', 'reports:read']]);
+
+    // The sealed session is what middlewares keep in a cookie.
+    const session = um.loadSealedSession({ sessionData: auth.sealedSession, cookiePassword });
+    const seen = await session.authenticate();
+    assert.equal(seen.authenticated, true);
+    assert.deepEqual([seen.organizationId, seen.role, seen.user.email], [auth.organizationId, 'admin', 'alice@acme.test']);
+    const fresh = await session.refresh();
+    assert.equal(fresh.authenticated, true, JSON.stringify(fresh));
+    assert.equal(fresh.sessionId, seen.sessionId);
+
+    // Elsewhere, if that organization lets her in.
+    const globex = (await workos.organizations.listOrganizations({ search: 'Globex' })).data.find((o) => o.name === 'Globex Corporation');
+    await assert.rejects(um.authenticateWithRefreshToken({ refreshToken: fresh.session.refreshToken, organizationId: globex.id }),
+      (e) => e.error === 'organization_membership_not_found');
+    await um.createOrganizationMembership({ userId: auth.user.id, organizationId: globex.id });
+    const there = await um.authenticateWithRefreshToken({ refreshToken: fresh.session.refreshToken, organizationId: globex.id });
+    assert.equal(there.organizationId, globex.id);
+    assert.equal(decodeJwt(there.accessToken).org_id, globex.id);
+    answer({ refreshToken: there.refreshToken, secrets: [auth.accessToken, auth.refreshToken, there.accessToken, there.refreshToken, fresh.session.refreshToken],
+      logout: um.getLogoutUrl({ sessionId: decodeJwt(there.accessToken).sid, returnTo: new URL('/bye', callback).href }) });
+  },
+
+  over: async () => {
+    await assert.rejects(um.authenticateWithRefreshToken({ refreshToken: given.refreshToken }), (e) => e.error === 'invalid_grant');
+    answer({});
+  },
+
+  sso: async () => {
+    const org = (await workos.organizations.listOrganizations({ domains: ['acme.test'] })).data[0];
+    answer({ url: workos.sso.getAuthorizationUrl({ organization: org.id, redirectUri: callback, clientId, state: 'kept' }) });
+  },
+
+  profile: async () => {
+    const { profile, accessToken } = await workos.sso.getProfileAndToken({ code: given.code, clientId });
+    assert.deepEqual([profile.email, profile.connectionType], ['alice@acme.test', 'GenericOIDC']);
+    assert.equal((await workos.sso.getProfile({ accessToken })).id, profile.id);
+    answer({ id: profile.id });
+  },
+
+  password: async () => {
+    const user = await um.createUser({ email: 'pat@else.test', password: 'correct horse battery', emailVerified: true });
+    const orgs = (await workos.organizations.listOrganizations()).data;
+    for (const o of orgs) await um.createOrganizationMembership({ userId: user.id, organizationId: o.id });
+    await assert.rejects(um.authenticateWithPassword({ email: user.email, password: 'wrong' }), (e) => e.status === 400 && e.rawData?.code === 'invalid_credentials');
+    const e = await um.authenticateWithPassword({ email: user.email, password: 'correct horse battery' }).then(() => assert.fail('no choice'), (e) => e);
+    assert.equal(e.code, 'organization_selection_required', `${e}`);
+    const to = e.rawData.organizations[1];
+    const auth = await um.authenticateWithOrganizationSelection({ pendingAuthenticationToken: e.pendingAuthenticationToken, organizationId: to.id });
+    assert.deepEqual([auth.organizationId, auth.authenticationMethod], [to.id, 'Password']);
+    await assert.rejects(um.authenticateWithPassword({ email: 'alice@acme.test', password: 'x' }), (e) => e.error === 'organization_authentication_methods_required');
+    answer({});
+  },
+};
+
+await steps[step]();
