@@ -32,17 +32,16 @@ type Options struct {
 	// same way, as are the limits of sessions.
 	RolesAt func() tenancy.Origin
 	Limits  func() session.Limits
+	// Offered are the ways to sign in that this installation offers; see [policy.Facts].
+	Offered func() policy.Methods
 	// PublicURL is that of the login host, where invitations are accepted. Mail puts mails into the queue; where it
 	// returns nil no mail can be sent. Webhooks are the rules of webhook endpoints; their box also seals answers
 	// with secrets that are kept for a while. All are asked for in the same way.
 	PublicURL func() *url.URL
 	Mail      func() invite.Mail
 	Webhooks  func() hook.Rules
-	// Clients are those of the sign-in API, and Offered the methods that this installation can ask for now. Both are
-	// asked for in the same way. Box seals the keys of access tokens, and opens what authenticator apps share with us.
+	// Clients are those of the sign-in API, asked for in the same way.
 	Clients func() client.Clients
-	Offered func() policy.Methods
-	Box     accesstoken.Sealer
 	// Admit is asked before the key; nil: everybody may try.
 	Admit endpoint.Guard
 	Now   func() time.Time // nil: time.Now
@@ -59,7 +58,7 @@ type API struct {
 
 // New returns the API.
 func New(o Options) (*API, error) {
-	a := &API{Options: o, rates: newRates(), signer: accesstoken.New(o.Box), hashers: make(chan struct{}, maxHashing)}
+	a := &API{Options: o, rates: newRates(), signer: accesstoken.New(func() accesstoken.Sealer { return o.Webhooks().Box }), hashers: make(chan struct{}, maxHashing)}
 	if a.Now == nil {
 		a.Now = time.Now
 	}
@@ -131,6 +130,24 @@ func (a *API) operations() []operation {
 		{"GET /user_management/users/{id}/identities", a.listIdentities},
 		{"GET /user_management/users/{id}/sessions", a.listSessions},
 		{"POST /user_management/sessions/revoke", a.revokeSession},
+
+		{"POST /auth/factors/enroll", a.enrollFactor},
+		{"GET /auth/factors/{id}", a.getFactor},
+		{"DELETE /auth/factors/{id}", a.deleteFactor},
+		{"POST /auth/factors/{id}/challenge", a.challengeFactor},
+		{"POST /auth/challenges/{id}/verify", a.verifyChallenge},
+		{"GET /user_management/users/{userlandUserId}/auth_factors", a.listFactors},
+		{"POST /user_management/users/{userlandUserId}/auth_factors", a.enrollFactorOfUser},
+		{"POST /user_management/magic_auth", a.createMagicAuth},
+		{"GET /user_management/magic_auth/{id}", a.getMagicAuth},
+		{"POST /user_management/password_reset", a.createPasswordReset},
+		{"GET /user_management/password_reset/{id}", a.getPasswordReset},
+		{"POST /user_management/password_reset/confirm", a.confirmPasswordReset},
+		{"POST /user_management/users/{id}/email_verification/send", a.sendEmailVerification},
+		{"POST /user_management/users/{id}/email_verification/confirm", a.confirmEmailVerification},
+		{"GET /user_management/email_verification/{id}", a.getEmailVerification},
+		{"POST /user_management/users/{id}/email_change/send", a.sendEmailChange},
+		{"POST /user_management/users/{id}/email_change/confirm", a.confirmEmailChange},
 
 		{"GET /user_management/organization_memberships", a.listMemberships},
 		{"POST /user_management/organization_memberships", a.createMembership},

@@ -43,7 +43,7 @@ func clientWorld(t *testing.T) *world {
 		{ID: "client_other", RedirectURIs: []string{"https://other.example.com/callback"}},
 		{ID: "client_public", RedirectURIs: []string{"http://localhost:7777/callback"}, Public: true},
 	}
-	w.offered = policy.MethodsOf(policy.SSO, policy.EmailCode, policy.Password, policy.Passkey, policy.TOTP, policy.RecoveryCode)
+	w.ways = policy.MethodsOf(policy.SSO, policy.EmailCode, policy.Password, policy.Passkey, policy.TOTP, policy.RecoveryCode)
 	return w
 }
 
@@ -83,7 +83,7 @@ func (w *world) browserOf(u tenancy.UserID, proofs ...policy.Method) (s session.
 var limits = session.Limits{Idle: time.Hour, Absolute: 24 * time.Hour}
 
 // code is one that the login host sends the person back with.
-func (w *world) code(s session.Session, org string, edit ...func(*client.Code)) string {
+func (w *world) codeOf(s session.Session, org string, edit ...func(*client.Code)) string {
 	w.t.Helper()
 	c := client.Code{Client: "client_app", RedirectURI: appCallback, Session: s.ID, Organization: tenancy.OrgID(org)}
 	for _, f := range edit {
@@ -121,7 +121,7 @@ func (a answer) says(status int, code string) answer {
 // signIn is a whole sign-in by code.
 func (w *world) signIn(u tenancy.UserID, org string) answer {
 	w.t.Helper()
-	return w.grant("authorization_code", fields{"code": w.code(w.browserOf(u), org)}).want(200)
+	return w.grant("authorization_code", fields{"code": w.codeOf(w.browserOf(u), org)}).want(200)
 }
 
 func (w *world) refresh(from answer, f fields) answer {
@@ -163,7 +163,7 @@ func TestACodeIsSwappedForASession(t *testing.T) {
 	w.signIn(u, org) // makes the key
 	browser := w.browserOf(u)
 	at := w.head()
-	a := w.grant("authorization_code", fields{"code": w.code(browser, org), "ip_address": "198.51.100.7", "user_agent": "ignored: the browser is known"}).want(200)
+	a := w.grant("authorization_code", fields{"code": w.codeOf(browser, org), "ip_address": "198.51.100.7", "user_agent": "ignored: the browser is known"}).want(200)
 	same(t, "events", w.eventsSince(at), []string{audit.SessionCreated})
 	if a.get("user.id") != string(u) || a.get("organization_id") != org || a.get("authentication_method") != "MagicAuth" {
 		t.Errorf("%s", a.body)
@@ -198,7 +198,7 @@ func TestASecondUseOfACodeEndsWhatTheFirstMade(t *testing.T) {
 	w := clientWorld(t)
 	org, other := w.organizationNamed("Acme"), w.organizationNamed("Globex")
 	u := w.person("jo@acme.test", org, other)
-	code := w.code(w.browserOf(u), org)
+	code := w.codeOf(w.browserOf(u), org)
 	first := w.grant("authorization_code", fields{"code": code}).want(200)
 	first = w.refresh(first, nil).want(200)
 	first = w.refresh(first, fields{"organization_id": other}).want(200) // it goes on as another session
@@ -235,7 +235,7 @@ func TestACodeIsNoGoodForAnybodyElse(t *testing.T) {
 		"of a session that is no more": {edit: func(c *client.Code) { c.Session = "session_none" }},
 	} {
 		t.Log(name)
-		code := w.code(w.browserOf(u), org, func(c *client.Code) {
+		code := w.codeOf(w.browserOf(u), org, func(c *client.Code) {
 			if tt.edit != nil {
 				tt.edit(c)
 			}
@@ -283,7 +283,7 @@ func TestWhoMayAskForTokens(t *testing.T) {
 		{fields{"client_id": "client_public", "client_secret": nil, "grant_type": "password"}, "unauthorized_client"},
 		{fields{"client_id": "client_public", "client_secret": nil, "grant_type": "urn:workos:oauth:grant-type:magic-auth:code"}, "unauthorized_client"},
 	} {
-		code := w.code(w.browserOf(u), org)
+		code := w.codeOf(w.browserOf(u), org)
 		ask := fields{"code": code}
 		for k, v := range tt.ask {
 			ask[k] = v
@@ -317,7 +317,7 @@ func TestAPublicClientSignsInByCodeAndVerifier(t *testing.T) {
 	org := w.organizationNamed("Acme")
 	u := w.person("jo@acme.test", org)
 	public := fields{"client_id": "client_public", "client_secret": nil}
-	code := w.code(w.browserOf(u), org, func(c *client.Code) {
+	code := w.codeOf(w.browserOf(u), org, func(c *client.Code) {
 		c.Client, c.RedirectURI, c.Challenge = "client_public", "http://localhost:7777/callback", challengeOf(verifier)
 	})
 	a := w.grant("authorization_code", fields{"client_id": "client_public", "client_secret": nil, "code": code, "code_verifier": verifier}).want(200)
@@ -380,7 +380,7 @@ func TestOfParallelRefreshesOneWins(t *testing.T) {
 func TestOfParallelUsesOfACodeOneWins(t *testing.T) {
 	w := clientWorld(t)
 	org := w.organizationNamed("Acme")
-	code := w.code(w.browserOf(w.person("jo@acme.test", org)), org)
+	code := w.codeOf(w.browserOf(w.person("jo@acme.test", org)), org)
 	var mu sync.Mutex
 	won := 0
 	var wg sync.WaitGroup
@@ -427,7 +427,7 @@ func TestWhoIsPutOutGetsNoTokens(t *testing.T) {
 			w := clientWorld(t)
 			org := w.organizationNamed("Acme")
 			u := w.person("jo@acme.test", org)
-			a, code := w.signIn(u, org), w.code(w.browserOf(u), org)
+			a, code := w.signIn(u, org), w.codeOf(w.browserOf(u), org)
 			put(w, u, org, a)
 			at := w.head()
 			if got := w.grant("authorization_code", fields{"code": code}); got.status != 400 {
@@ -488,7 +488,9 @@ func TestRefreshingGoesOnInAnotherOrganization(t *testing.T) {
 	}
 	// A policy that is changed holds at the next refresh.
 	d := w.signIn(u, globex)
-	w.do(func(tx store.Tx) error { return w.policyOf(tx, globex, policy.Policy{Methods: policy.MethodsOf(policy.Passkey)}) })
+	w.do(func(tx store.Tx) error {
+		return w.policyOf(tx, globex, policy.Policy{Methods: policy.MethodsOf(policy.Passkey)})
+	})
 	w.refresh(d, nil).says(400, "authentication_method_not_allowed")
 }
 

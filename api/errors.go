@@ -21,8 +21,8 @@ type Error struct {
 	Message string
 	Faults  []Fault // one for each field that is wrong
 	Header  http.Header
-	// OAuth: it is told as token endpoints tell errors (RFC 6749, 5.2), in error and error_description. Extra is
-	// what is told besides.
+	// OAuth: it is told as token endpoints tell errors (RFC 6749, 5.2) too, in error and error_description. Extra
+	// is what is told besides.
 	OAuth bool
 	Extra map[string]any
 	Err   error // for the log
@@ -124,7 +124,7 @@ func (renderer) RenderError(w http.ResponseWriter, _ *http.Request, e *endpoint.
 	if own, ok := errors.AsType[*Error](e.Err); ok {
 		answer["message"] = own.Message
 		if own.OAuth {
-			answer = map[string]any{"error": own.Code, "error_description": own.Message, "request_id": id}
+			answer["error"], answer["error_description"] = own.Code, own.Message
 		}
 		if len(own.Faults) > 0 {
 			answer["errors"] = own.Faults

@@ -138,12 +138,12 @@ func TestAPasswordIsNoWayAroundADomainsPolicy(t *testing.T) {
 		w.grant(grantMagic, fields{"email": email, "code": "123456"}).says(400, "organization_authentication_methods_required")
 	}
 	// Nor is one that was proved before the policy was.
-	code := w.code(w.browserOf(u, policy.Password), org)
+	code := w.codeOf(w.browserOf(u, policy.Password), org)
 	w.grant("authorization_code", fields{"code": code}).says(400, "organization_authentication_methods_required")
 
-	w.offered &^= policy.MethodsOf(policy.Password)
+	w.ways &^= policy.MethodsOf(policy.Password)
 	w.byPassword("x@elsewhere.test", password).refused(403, "email_password_auth_disabled")
-	w.offered &^= policy.MethodsOf(policy.EmailCode)
+	w.ways &^= policy.MethodsOf(policy.EmailCode)
 	w.grant(grantMagic, fields{"email": "x@elsewhere.test", "code": "123456"}).refused(403, "authentication_method_not_allowed")
 }
 
@@ -151,7 +151,9 @@ func TestTheOrganizationIsChosenOfSeveral(t *testing.T) {
 	w := clientWorld(t)
 	acme, globex, left, strange := w.organizationNamed("Acme"), w.organizationNamed("Globex"), w.organizationNamed("Left"), w.organizationNamed("Strange")
 	u := w.person("jo@acme.test", acme, globex, left)
-	w.do(func(tx store.Tx) error { return session.Deactivate(tx, tenancy.OrgID(left), u, audit.System, w.clock()) })
+	w.do(func(tx store.Tx) error {
+		return session.Deactivate(tx, tenancy.OrgID(left), u, audit.System, w.clock())
+	})
 	at := w.head()
 	a := w.byPassword("jo@acme.test", password)
 	token := a.stepsUp("organization_selection_required")
@@ -179,7 +181,9 @@ func TestTheOrganizationIsChosenOfSeveral(t *testing.T) {
 	w.grant(grantOrg, fields{"pending_authentication_token": stale, "organization_id": acme}).refused(400, "invalid_pending_authentication_token")
 
 	// A policy of the organization that is chosen is not gone around.
-	w.do(func(tx store.Tx) error { return w.policyOf(tx, acme, policy.Policy{Methods: policy.MethodsOf(policy.EmailCode)}) })
+	w.do(func(tx store.Tx) error {
+		return w.policyOf(tx, acme, policy.Policy{Methods: policy.MethodsOf(policy.EmailCode)})
+	})
 	token = w.byPassword("jo@acme.test", "another horse battery").stepsUp("organization_selection_required")
 	w.grant(grantOrg, fields{"pending_authentication_token": token, "organization_id": acme}).says(400, "authentication_method_not_allowed")
 }
@@ -336,7 +340,7 @@ func TestAnAddressThatNobodyProvedIsProvedFirst(t *testing.T) {
 	id := w.call("POST /user_management/users", fields{"email": "new@acme.test", "password": password}).want(201).id()
 	w.call("POST /user_management/organization_memberships", fields{"user_id": id, "organization_id": org}).want(201)
 	stranger := w.browserOf(tenancy.UserID(id)) // somebody was signed in to it before its owner came
-	before := w.grant("authorization_code", fields{"code": w.code(stranger, org)}).want(200)
+	before := w.grant("authorization_code", fields{"code": w.codeOf(stranger, org)}).want(200)
 
 	at := w.head()
 	a := w.byPassword("new@acme.test", password)
@@ -394,8 +398,8 @@ func TestAnInvitationIsAcceptedOnTheWay(t *testing.T) {
 	// With a code of the login host.
 	v := w.person("bo@acme.test", acme)
 	token = invite("bo@acme.test")
-	w.grant("authorization_code", fields{"code": w.code(w.browserOf(u), acme), "invitation_token": token}).says(400, "invitation_cannot_be_used_for_email")
-	b := w.grant("authorization_code", fields{"code": w.code(w.browserOf(v), acme), "invitation_token": token}).want(200)
+	w.grant("authorization_code", fields{"code": w.codeOf(w.browserOf(u), acme), "invitation_token": token}).says(400, "invitation_cannot_be_used_for_email")
+	b := w.grant("authorization_code", fields{"code": w.codeOf(w.browserOf(v), acme), "invitation_token": token}).want(200)
 	if w.claims(b)["org_id"] != globex {
 		t.Errorf("%s", b.body)
 	}
@@ -453,6 +457,6 @@ func TestAProfileIsHandedOnOnce(t *testing.T) {
 	w.as(b.get("access_token"), "GET /sso/profile").says(401, "Unauthorized")
 	// A code that makes a session makes no profile.
 	u := w.person("jo@acme.test")
-	token(fields{"code": w.code(w.browserOf(u), "")}).says(400, "invalid_grant")
+	token(fields{"code": w.codeOf(w.browserOf(u), "")}).says(400, "invalid_grant")
 	w.grant("authorization_code", fields{"code": issue()}).says(400, "invalid_grant")
 }

@@ -266,7 +266,7 @@ func TestAKeyOfOneOrganizationFindsNothingOfAnother(t *testing.T) {
 		if strings.Contains(path, "users/") {
 			external = p.userExternal
 		}
-		return strings.NewReplacer("{id}", id, "{external_id}", external, "{organizationId}", p.org, "{slug}", p.role, "{token}", p.token, "{permissionSlug}", "reports:read").Replace(path)
+		return strings.NewReplacer("{id}", id, "{external_id}", external, "{organizationId}", p.org, "{userlandUserId}", p.user, "{slug}", p.role, "{token}", p.token, "{permissionSlug}", "reports:read").Replace(path)
 	}
 	bodies := func(p place, pattern string) string {
 		switch pattern {
@@ -288,7 +288,8 @@ func TestAKeyOfOneOrganizationFindsNothingOfAnother(t *testing.T) {
 		return "{}"
 	}
 	// What is the installation's is forbidden to a key for one organization, and the same for everybody.
-	installation := []string{"POST /organizations", "POST /user_management/users", "/authorization/roles", "/authorization/permissions", "/webhook_endpoints"}
+	installation := []string{"POST /organizations", "POST /user_management/users", "/authorization/roles", "/authorization/permissions", "/webhook_endpoints",
+		"/auth/", "/user_management/magic_auth", "/user_management/password_reset", "/user_management/email_verification/"}
 	at := w.head()
 	for _, r := range w.api.Routes() {
 		method, _, _ := strings.Cut(r.Pattern, " ")
@@ -329,7 +330,8 @@ func TestAKeyOfOneOrganizationFindsNothingOfAnother(t *testing.T) {
 	for _, r := range w.api.Routes() {
 		method, _, _ := strings.Cut(r.Pattern, " ")
 		if isOpen(r.Pattern) || method != "GET" || strings.Contains(r.Pattern, "memberships") && !strings.Contains(r.Pattern, "{id}") || strings.Contains(r.Pattern, "/authorization/permissions/") ||
-			r.Pattern == "GET /authorization/roles/{slug}" || strings.Contains(r.Pattern, "/identities") || strings.Contains(r.Pattern, "/webhook_endpoints") {
+			r.Pattern == "GET /authorization/roles/{slug}" || strings.Contains(r.Pattern, "/identities") || strings.Contains(r.Pattern, "/webhook_endpoints") ||
+			strings.Contains(r.Pattern, "/auth_factors") || slices.ContainsFunc(installation[5:], func(s string) bool { return strings.Contains(r.Pattern, " "+s) }) {
 			continue
 		}
 		if a := w.send(key, r.Pattern, method, params(mine, r.Pattern), nil); a.status != 200 || strings.Contains(string(a.body), `"data":[]`) {
@@ -347,8 +349,17 @@ func TestAKeyOfOneOrganizationFindsNothingOfAnother(t *testing.T) {
 	w.as(key, "PUT /organizations/{id}", mine.org, map[string]any{"external_id": "of-nobody"}).refused(403, "forbidden")
 	w.as(key, "PUT /organizations/{id}", mine.org, map[string]any{"external_id": mine.orgExternal, "name": "Acme"}).want(200)
 	// What is a user's everywhere is not one organization's to change, though it knows them.
-	for _, p := range []string{"PUT /user_management/users/{id}", "DELETE /user_management/users/{id}"} {
+	for _, p := range []string{
+		"PUT /user_management/users/{id}", "DELETE /user_management/users/{id}", "GET /user_management/users/{userlandUserId}/auth_factors", "POST /user_management/users/{id}/email_verification/send",
+	} {
 		w.as(key, p, mine.user, map[string]any{}).refused(403, "forbidden")
+	}
+	w.as(key, "POST /user_management/users/{userlandUserId}/auth_factors", mine.user, map[string]any{"type": "totp"}).refused(403, "forbidden")
+	w.as(key, "POST /user_management/users/{id}/email_verification/confirm", mine.user, map[string]any{"code": "123456"}).refused(403, "forbidden")
+	w.as(key, "POST /user_management/users/{id}/email_change/send", mine.user, map[string]any{"new_email": "mine@example.net"}).refused(403, "forbidden")
+	w.as(key, "POST /user_management/users/{id}/email_change/confirm", mine.user, map[string]any{"code": "123456"}).refused(403, "forbidden")
+	for _, p := range []string{"GET /auth/factors/{id}", "DELETE /auth/factors/{id}", "GET /user_management/magic_auth/{id}", "GET /user_management/password_reset/{id}", "GET /user_management/email_verification/{id}"} {
+		w.as(key, p, "any").refused(403, "forbidden")
 	}
 	// With its organization goes the key.
 	w.as(key, "DELETE /organizations/{id}", mine.org).want(202)

@@ -2,10 +2,8 @@ package api
 
 import (
 	"errors"
-	"time"
 
 	"github.com/orgate/orgate/internal/mail"
-	"github.com/orgate/orgate/internal/text"
 	"github.com/orgate/orgate/policy"
 	"github.com/orgate/orgate/session"
 	"github.com/orgate/orgate/session/client"
@@ -24,7 +22,7 @@ func (s *signIn) byMagicAuth() error {
 		if stop, err := s.allowed(tx, email, policy.EmailCode); err != nil || stop != nil {
 			return nil, stop, err
 		}
-		u, refused, err := s.useCode(tx, factor.ForMagicAuth, email, code)
+		u, used, refused, err := s.useCode(tx, factor.ForMagicAuth, email, code)
 		if err != nil || refused != nil {
 			return nil, refusal(refused), err
 		}
@@ -47,40 +45,43 @@ func (s *signIn) byMagicAuth() error {
 		if stop, err := s.withInvitation(tx, &p, invitation); err != nil || stop != nil {
 			return nil, refusal(stop), err
 		}
+		if p.Invitation == "" {
+			p.Invitation = tenancy.InvitationID(used.About) // that the code was asked for with
+		}
 		return s.proceed(tx, p)
 	})
 }
 
 // useCode judges a code that was sent to an address. Where nobody has it, the answer is that to a wrong code.
-func (s *signIn) useCode(tx store.Tx, purpose factor.Purpose, email, code string) (tenancy.User, *Error, error) {
+func (s *signIn) useCode(tx store.Tx, purpose factor.Purpose, email, code string) (u tenancy.User, used factor.EmailCode, refused *Error, err error) {
 	kind := magicAuthEvents
 	if purpose == factor.ForVerification {
 		kind = verificationEvents
 	}
 	if wait, err := s.fromNetwork(tx); err != nil {
-		return tenancy.User{}, nil, err
+		return u, used, nil, err
 	} else if wait > 0 {
-		return tenancy.User{}, waitError(wait), nil
+		return u, used, waitError(wait), nil
 	}
-	u, err := tx.UserByEmail(email)
+	u, err = tx.UserByEmail(email)
 	judged := factor.Judged{Refused: factor.ErrNone}
 	switch {
 	case err == nil:
-		judged, err = factor.UseAppCode(tx, s.api.Box, purpose, u, code, s.now)
+		judged, err = factor.UseAppCode(tx, s.box(), purpose, u, code, s.now)
 	case errors.Is(err, tenancy.ErrNotFound):
 		err = nil
 	}
 	if err != nil {
-		return u, nil, err
+		return u, used, nil, err
 	}
 	if wait, ok := errors.AsType[*factor.WaitError](judged.Refused); ok {
-		return u, waitError(wait.Wait), nil
+		return u, used, waitError(wait.Wait), nil
 	}
 	if judged.Refused != nil {
 		why := codeRefused(judged.Refused)
-		return u, why, s.tellFailed(tx, kind, tenancy.User{ID: u.ID, Email: email}, why)
+		return u, used, why, s.tellFailed(tx, kind, tenancy.User{ID: u.ID, Email: email}, why)
 	}
-	return u, nil, nil
+	return u, judged.Code, nil, nil
 }
 
 // verifyFirst has the address of an account proved that nobody has proved yet.
@@ -108,7 +109,7 @@ func (s *signIn) byVerification() error {
 		if p.Code == "" {
 			return nil, otherStep(), nil
 		}
-		_, wrong, err := s.useCode(tx, factor.ForVerification, u.Email, code)
+		_, _, wrong, err := s.useCode(tx, factor.ForVerification, u.Email, code)
 		if err != nil || wrong != nil {
 			return nil, refusal(wrong), err
 		}
@@ -145,14 +146,9 @@ func (s *signIn) sendVerification(tx store.Tx, u tenancy.User) (factor.EmailCode
 	if err := factor.MaySend(tx, string(factor.ForVerification), u.Email, s.now); err != nil {
 		return factor.EmailCode{}, err
 	}
-	c, digits, err := factor.NewAppCode(tx, s.api.Box, factor.ForVerification, u.ID, u.Email, "", s.by, s.now)
+	c, digits, err := factor.NewAppCode(tx, s.box(), factor.ForVerification, u.ID, u.Email, "", s.by, s.now)
 	if err != nil {
 		return factor.EmailCode{}, err
 	}
-	queue := s.api.Mail()
-	if queue == nil {
-		return c, nil
-	}
-	m := mail.VerifyEmailCode{Host: s.api.PublicURL().Host, Code: digits, Minutes: int(factor.EmailCodeLife / time.Minute)}
-	return c, queue.Put(tx, u.Email, m, text.Negotiate(u.Locale), c.ExpiresAt, s.now)
+	return c, s.mailTo(tx, u, u.Email, mail.VerifyEmailCode{Host: s.api.PublicURL().Host, Code: digits, Minutes: codeMinutes}, c.ExpiresAt)
 }

@@ -3,6 +3,7 @@ package api
 import (
 	"errors"
 
+	"github.com/orgate/orgate/internal/mail"
 	"github.com/orgate/orgate/policy"
 	"github.com/orgate/orgate/session"
 	"github.com/orgate/orgate/session/client"
@@ -226,7 +227,7 @@ func (s *signIn) byTOTP() error {
 		if err != nil || asked.User != p.User {
 			return nil, badRequest("user_mismatch", "The challenge is not of the user who is signing in."), nil
 		}
-		answered, err := factor.UseChallenge(tx, s.api.Box, challenge, code, s.person(p.User), s.now)
+		answered, err := factor.UseChallenge(tx, s.box(), challenge, code, s.person(p.User), s.now)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -236,6 +237,11 @@ func (s *signIn) byTOTP() error {
 		}
 		if err := s.tell(tx, mfaEvents, u); err != nil {
 			return nil, nil, err
+		}
+		if answered.Confirmed {
+			if err := s.notify(tx, u, mail.FactorAdded{Host: s.api.PublicURL().Host, Factor: mail.AuthenticatorApp}); err != nil {
+				return nil, nil, err
+			}
 		}
 		if err := client.UsePending(tx, p, s.now); err != nil {
 			return nil, nil, err

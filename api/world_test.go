@@ -44,11 +44,12 @@ type world struct {
 	roles  tenancy.Origin // where the configuration gives the roles of the installation
 	log    *bytes.Buffer
 	mails  []mail.Invitation
-	noMail bool // no mail can be sent
+	sent   []sent // all other mails
+	noMail bool   // no mail can be sent
+	ways   policy.Methods
 
 	hookRules hook.Rules
 	clients   client.Clients
-	offered   policy.Methods
 	codes     []string // that were mailed
 
 	mu  sync.Mutex
@@ -57,6 +58,7 @@ type world struct {
 
 func newWorld(t testing.TB) *world {
 	w := &world{t: t, now: time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC), rules: tenancy.Rules{DefaultRole: "member"}, log: new(bytes.Buffer)}
+	w.ways = policy.MethodsOf(policy.EmailCode, policy.Password, policy.Passkey, policy.TOTP, policy.RecoveryCode)
 	w.s = storetest.OpenAt(t, w.clock)
 	w.do(func(tx store.Tx) error {
 		for i, r := range []tenancy.Role{{Slug: "admin", Permissions: []string{"reports:delete", "reports:read"}}, {Slug: "member", Permissions: []string{"reports:read"}}} {
@@ -77,7 +79,7 @@ func newWorld(t testing.TB) *world {
 	w.api, err = api.New(api.Options{
 		Store: w.s, Logger: slog.New(slog.NewTextHandler(&lockedWriter{w: w.log}, nil)), Rules: func() tenancy.Rules { return w.rules }, RolesAt: func() tenancy.Origin { return w.roles },
 		Limits: func() session.Limits { return session.Limits{Idle: time.Hour, Absolute: 24 * time.Hour} }, Now: w.clock,
-		PublicURL: func() *url.URL { return &url.URL{Scheme: "https", Host: "login.example.com"} },
+		Offered: func() policy.Methods { return w.ways }, PublicURL: func() *url.URL { return &url.URL{Scheme: "https", Host: "login.example.com"} },
 		Mail: func() invite.Mail {
 			if w.noMail {
 				return nil
@@ -85,7 +87,7 @@ func newWorld(t testing.TB) *world {
 			return postbox{w}
 		},
 		Webhooks: w.hooks,
-		Clients:  func() client.Clients { return w.clients }, Offered: func() policy.Methods { return w.offered }, Box: w.box(),
+		Clients:  func() client.Clients { return w.clients },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -112,15 +114,27 @@ func (w *world) hooks() hook.Rules { return w.hookRules }
 
 func (w *world) box() *seal.Box { return w.hookRules.Box.(*seal.Box) }
 
+// A sent is a mail that was put into the queue; those of transactions that were run again are there twice.
+type sent struct {
+	to, about string
+	locale    text.Locale
+	mail      mail.Composer
+}
+
 // A postbox is where the mails of a world are put.
 type postbox struct{ w *world }
 
 func (p postbox) Put(_ outbox.Tx, to string, m mail.Composer, l text.Locale, _, _ time.Time) error {
 	if v, ok := m.(mail.VerifyEmailCode); ok {
 		p.w.codes = append(p.w.codes, v.Code)
+	}
+	i, ok := m.(mail.Invitation)
+	if !ok {
+		p.w.mu.Lock()
+		defer p.w.mu.Unlock()
+		p.w.sent = append(p.w.sent, sent{to, m.About(), l, m})
 		return nil
 	}
-	i := m.(mail.Invitation)
 	i.Host = fmt.Sprint(l, " to ", to) // it is but shown
 	p.w.mails = append(p.w.mails, i)
 	return nil

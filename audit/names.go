@@ -79,7 +79,7 @@ const (
 	// otherwise (a passkey), or is gone.
 
 	FactorEnrolled       = "orgate.factor.enrolled"
-	FactorCreated        = "orgate.factor.created" // by the API, and nobody's second factor (yet)
+	FactorCreated        = "orgate.factor.created" // by the API: it is nobody's second factor, or not yet
 	FactorChanged        = "orgate.factor.changed"
 	FactorRemoved        = "orgate.factor.removed"
 	RecoveryCodesCreated = "orgate.recovery_codes.created"
@@ -107,8 +107,8 @@ const (
 	// A code or a reset was asked for under an address that nobody has. The API has no name for it: its
 	// events name the user.
 
-	MagicAuthForNobody     = "orgate.magic_auth.created"
-	PasswordResetForNobody = "orgate.password_reset.created"
+	MagicAuthForNobody     = "orgate.magic_auth.created"     // a code went to an address that nobody has
+	PasswordResetForNobody = "orgate.password_reset.created" // a code to set a password by went to an address that nobody has
 	// A code went to the address that is to become a user's.
 	EmailChangeCreated = "orgate.email_change.created"
 	// MailFailed: a mail was given up, as its server refused it or its time ran out.

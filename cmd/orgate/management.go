@@ -84,6 +84,7 @@ func (g *gateway) managementAPI() (*api.API, error) {
 		RolesAt: func() tenancy.Origin { return g.config().RolesAt },
 		Rules:   func() tenancy.Rules { return g.config().Rules() },
 		Limits:  func() session.Limits { return limits(g.config()) },
+		Offered: func() policy.Methods { return g.config().Offered() },
 
 		PublicURL: func() *url.URL { return g.config().PublicURL.URL },
 		Mail: func() invite.Mail {
@@ -92,7 +93,7 @@ func (g *gateway) managementAPI() (*api.API, error) {
 			}
 			return mail.NewQueue(g.box)
 		},
-		Clients: func() client.Clients { return g.config().SignInClients() }, Offered: func() policy.Methods { return g.config().Offered() }, Box: g.box,
+		Clients:  func() client.Clients { return g.config().SignInClients() },
 		Webhooks: func() hook.Rules { return hook.Rules{CheckURL: g.hooks.CheckURL, Box: g.box} },
 	})
 }
@@ -111,7 +112,8 @@ func withID(h http.Handler) http.Handler {
 }
 
 // onlyHost refuses requests to a loopback listener that name another host: a page in the
-// operator's browser whose name was made to resolve to 127.0.0.1 (DNS rebinding).
+// operator's browser whose name was made to resolve to 127.0.0.1 (DNS rebinding). Who names none is no browser, but
+// maybe a balancer that looks by HTTP/1.0.
 func onlyHost(listen string) endpoint.Guard {
 	host, _, err := net.SplitHostPort(listen)
 	loopback := err == nil && isLoopback(host)
@@ -120,7 +122,7 @@ func onlyHost(listen string) endpoint.Guard {
 		if err != nil {
 			name = r.Host
 		}
-		if loopback && !isLoopback(strings.Trim(name, "[]")) {
+		if loopback && name != "" && !isLoopback(strings.Trim(name, "[]")) {
 			return nil, &endpoint.Error{Status: http.StatusMisdirectedRequest, Code: "unknown_host", Title: text.T("Not here"), Text: text.T("The management listener is asked by address or as localhost.")}
 		}
 		return r, nil

@@ -67,15 +67,15 @@ const MaxSize = 3800
 
 // A Signer signs tokens. It is safe for concurrent use.
 type Signer struct {
-	box Sealer
+	box func() Sealer
 
 	mu     sync.Mutex
 	kid    string // of
 	signer jose.Signer
 }
 
-// New returns a signer whose keys the box seals.
-func New(box Sealer) *Signer { return &Signer{box: box} }
+// New returns a signer whose keys the box seals, which is asked for anew each time.
+func New(box func() Sealer) *Signer { return &Signer{box: box} }
 
 // Sign signs a token, good from now for [Life], but not after ends. It fills in jti, iat and exp. It makes a key
 // where one is due.
@@ -106,7 +106,7 @@ func (s *Signer) signerOf(k session.SigningKey) (jose.Signer, error) {
 	if s.kid == k.ID {
 		return s.signer, nil
 	}
-	secret, err := s.box.Open(keyPurpose, k.ID, k.Private)
+	secret, err := s.box().Open(keyPurpose, k.ID, k.Private)
 	if err != nil {
 		return nil, fmt.Errorf("signing key %s: %w (is secrets_key another one than when it was made?)", k.ID, err)
 	}
@@ -151,7 +151,7 @@ func (s *Signer) newKey() (session.SigningKey, error) {
 	if err != nil {
 		return session.SigningKey{}, err
 	}
-	return session.SigningKey{ID: kid, Public: public, Certificate: der, Private: s.box.Seal(keyPurpose, kid, secret)}, nil
+	return session.SigningKey{ID: kid, Public: public, Certificate: der, Private: s.box().Seal(keyPurpose, kid, secret)}, nil
 }
 
 // A Key is a public key as the key set has it.

@@ -47,7 +47,7 @@ type VerifyEmailCode struct {
 }
 
 // About implements [Composer].
-func (VerifyEmailCode) About() string { return "verify_email_code" }
+func (VerifyEmailCode) About() string { return "verify_email" }
 
 // Compose implements [Composer].
 func (m VerifyEmailCode) Compose(l text.Locale) Content {

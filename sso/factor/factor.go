@@ -54,7 +54,7 @@ type Sealer interface {
 // A Password is what is kept of a password.
 type Password struct {
 	User tenancy.UserID `json:"user_id"`
-	// Hash is argon2id in PHC form; see [HashPassword].
+	// Hash is argon2id in PHC form, or what another system made; see [HashPassword] and [ImportPassword].
 	Hash      string    `json:"hash"`
 	CreatedAt time.Time `json:"created_at"`
 	UpdatedAt time.Time `json:"updated_at"`
