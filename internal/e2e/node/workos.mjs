@@ -1,6 +1,7 @@
 // The unmodified WorkOS SDK against orgate: the life of an organization, as a backend that moves over asks for it.
 import { WorkOS } from '@workos-inc/node';
 import assert from 'node:assert/strict';
+import { createHmac } from 'node:crypto';
 
 const { key, port } = JSON.parse(process.env.ORGATE_TEST_CLIENT);
 const workos = new WorkOS(key, { apiHostname: '127.0.0.1', port, https: false });
@@ -59,6 +60,46 @@ assert.deepEqual(roles.data.map((r) => r.slug), ['admin', 'member']);
 const role = await workos.authorization.createOrganizationRole(org.id, { slug: 'org-clerk', name: 'Clerk' });
 await workos.authorization.setOrganizationRolePermissions(org.id, role.slug, { permissions: ['reports:read'] });
 assert.deepEqual((await workos.authorization.getOrganizationRole(org.id, role.slug)).permissions, ['reports:read']);
+
+// Factors, codes and resets. The code of an authenticator app is made here, as one would.
+const totp = (secret) => {
+  const bits = [...secret].map((c) => 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'.indexOf(c).toString(2).padStart(5, '0')).join('');
+  const counter = Buffer.alloc(8);
+  counter.writeBigUInt64BE(BigInt(Math.floor(Date.now() / 30_000)));
+  const mac = createHmac('sha1', Buffer.from(bits.match(/.{8}/g).map((b) => parseInt(b, 2)))).update(counter).digest();
+  return String((mac.readUInt32BE(mac[19] & 15) & 0x7fffffff) % 1_000_000).padStart(6, '0');
+};
+const own = await workos.multiFactorAuth.enrollFactor({ type: 'totp', issuer: 'Initech', user: 'peter' });
+assert.ok(own.totp.qrCode.startsWith('data:image/png;base64,') && own.totp.uri.startsWith('otpauth://totp/'));
+let asked = await workos.multiFactorAuth.challengeFactor({ authenticationFactorId: own.id });
+assert.equal((await workos.multiFactorAuth.verifyChallenge({ authenticationChallengeId: asked.id, code: totp(own.totp.secret) })).valid, true);
+asked = await workos.multiFactorAuth.challengeFactor({ authenticationFactorId: own.id });
+assert.equal((await workos.multiFactorAuth.verifyChallenge({ authenticationChallengeId: asked.id, code: totp(own.totp.secret) })).valid, false); // once
+await workos.multiFactorAuth.deleteFactor(own.id);
+await refused(workos.multiFactorAuth.getFactor(own.id), 404);
+await refused(workos.multiFactorAuth.enrollFactor({ type: 'sms', phoneNumber: '+15005550006' }), 422);
+
+const { authenticationFactor, authenticationChallenge } = await workos.multiFactorAuth.createUserAuthFactor({ userId: user.id, type: 'totp', totpIssuer: 'Initech' });
+assert.equal((await workos.multiFactorAuth.verifyChallenge({ authenticationChallengeId: authenticationChallenge.id, code: totp(authenticationFactor.totp.secret) })).valid, true);
+assert.deepEqual((await workos.multiFactorAuth.listUserAuthFactors({ userId: user.id })).data.map((f) => [f.id, f.totp.issuer]), [[authenticationFactor.id, 'Initech']]);
+await refused(workos.multiFactorAuth.createUserAuthFactor({ userId: user.id, type: 'totp' }), 409, 'authentication_factor_already_exists');
+await workos.multiFactorAuth.deleteFactor(authenticationFactor.id);
+
+const magic = await um.createMagicAuth({ email: 'peter@initech.test' });
+assert.match(magic.code, /^\d{6}$/);
+assert.equal((await um.getMagicAuth(magic.id)).code, magic.code);
+const reset = await um.createPasswordReset({ email: 'peter@initech.test' });
+assert.ok(reset.passwordResetUrl.endsWith(`/password-reset/${reset.passwordResetToken}`));
+assert.equal((await um.resetPassword({ token: reset.passwordResetToken, newPassword: 'a red stapler on the desk' })).user.id, user.id);
+await refused(um.resetPassword({ token: reset.passwordResetToken, newPassword: 'a red stapler on the desk' }), 400);
+
+const fresh = await um.createUser({ email: 'milton@initech.example', passwordHash: '$2b$06$abcdefghijklmnopqrstuu10cNU3mXRamSUZYs8I8M/Szu..qXq5K', passwordHashType: 'bcrypt' });
+assert.equal((await um.sendVerificationEmail({ userId: fresh.id })).user.emailVerified, false);
+const [sent] = (await workos.events.listEvents({ events: ['email_verification.created'] })).data;
+const { code } = await um.getEmailVerification(sent.data.id);
+assert.equal((await um.verifyEmail({ userId: fresh.id, code })).user.emailVerified, true);
+await refused(um.verifyEmail({ userId: fresh.id, code }), 400, 'email_previously_verified');
+await um.deleteUser(fresh.id);
 
 // Pages: the SDK reads them one after the other by itself.
 const made = [];
