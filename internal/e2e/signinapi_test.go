@@ -19,7 +19,7 @@ func TestAnAppSignsPeopleInByTheAPI(t *testing.T) {
 	}))
 	t.Cleanup(back.Close)
 	callback := strings.Replace(back.URL, "127.0.0.1", "client.localhost", 1) + "/callback"
-	head := strings.Replace(s.head(s.badger()), "organizations:\n", fmt.Sprintf("clients: [{ id: client_app, redirect_uris: [%q] }]\nsign_in: { methods: [password] }\nmail: { smtp: { host: 127.0.0.1, port: %d }, from: orgate@mail.localhost }\norganizations:\n", callback, freePort(t)), 1)
+	head := strings.Replace(s.head(s.badger()), "organizations:\n", fmt.Sprintf("clients: [{ id: client_app, redirect_uris: [%q] }]\nsign_in: { methods: [password, email_code] }\nmail: { smtp: { host: 127.0.0.1, port: %d }, from: orgate@mail.localhost }\norganizations:\n", callback, freePort(t)), 1)
 	s.write(head + s.acme() + s.globex())
 	s.start()
 	out, stderr, code := run(t, nil, "api-key", "create", "--config", s.file, "--name", "backend")
@@ -74,4 +74,7 @@ func TestAnAppSignsPeopleInByTheAPI(t *testing.T) {
 		t.Errorf("profile %q", profile.ID)
 	}
 	step("password", nil, &nothing)
+	var codes struct{ Secrets []string }
+	step("factors", nil, &codes)
+	s.secrets.add(codes.Secrets...)
 }

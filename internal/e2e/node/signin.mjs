@@ -1,7 +1,7 @@
 // The unmodified WorkOS SDK signs people in by orgate: each step is one run, and the browser between them is the test's.
 import { WorkOS } from '@workos-inc/node';
 import assert from 'node:assert/strict';
-import { createPublicKey, verify } from 'node:crypto';
+import { createHmac, createPublicKey, verify } from 'node:crypto';
 
 const { key, port, step, callback, ...given } = JSON.parse(process.env.ORGATE_TEST_CLIENT);
 const clientId = 'client_app';
@@ -17,6 +17,14 @@ const verified = async (token) => {
   const [head, body, signature] = token.split('.');
   assert.ok(verify('sha256', Buffer.from(`${head}.${body}`), createPublicKey({ key: jwk, format: 'jwk' }), Buffer.from(signature, 'base64url')), 'signature');
   return decodeJwt(token);
+};
+const totp = (secret, ahead = 0) => {
+  const bits = [...secret].map((c) => 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'.indexOf(c).toString(2).padStart(5, '0')).join('');
+  const key = Buffer.from(bits.match(/.{8}/g).map((b) => parseInt(b, 2)));
+  const counter = Buffer.alloc(8);
+  counter.writeBigUInt64BE(BigInt(Math.floor(Date.now() / 30000) + ahead));
+  const mac = createHmac('sha1', key).update(counter).digest();
+  return String((mac.readUInt32BE(mac[19] & 15) & 0x7fffffff) % 1e6).padStart(6, '0');
 };
 const answer = (o) => console.log(JSON.stringify(o));
 
@@ -83,6 +91,32 @@ const steps = {
     assert.deepEqual([auth.organizationId, auth.authenticationMethod], [to.id, 'Password']);
     await assert.rejects(um.authenticateWithPassword({ email: 'alice@acme.test', password: 'x' }), (e) => e.error === 'organization_authentication_methods_required');
     answer({});
+  },
+
+  factors: async () => {
+    const secretOf = (f) => f.totp.secret;
+    const user = await um.createUser({ email: 'mia@else.test', password: 'correct horse battery', emailVerified: true });
+    const sign = () => um.authenticateWithPassword({ email: user.email, password: 'correct horse battery', ipAddress: '203.0.113.7' });
+    assert.equal((await sign()).organizationId, undefined); // she is in none
+    const { authenticationFactor: f, authenticationChallenge: first } = await workos.multiFactorAuth.createUserAuthFactor({ userId: user.id, type: 'totp' });
+    assert.equal((await workos.multiFactorAuth.verifyChallenge({ authenticationChallengeId: first.id, code: totp(secretOf(f)) })).valid, true);
+    // She has a second factor now, so it is asked for.
+    const e = await sign().then(() => assert.fail('no second factor asked for'), (e) => e);
+    assert.equal(e.code, 'mfa_challenge', `${e}`);
+    const challenge = await workos.multiFactorAuth.challengeFactor({ authenticationFactorId: e.rawData.authentication_factors[0].id });
+    const done = await um.authenticateWithTotp({ pendingAuthenticationToken: e.pendingAuthenticationToken, authenticationChallengeId: challenge.id, code: totp(secretOf(f), 1) });
+    assert.equal(done.user.id, user.id);
+
+    // By a code that is mailed, and the address first where nobody has proved it.
+    const bob = await um.createUser({ email: 'bob@else.test', password: 'correct horse battery' });
+    const first2 = await um.authenticateWithPassword({ email: bob.email, password: 'correct horse battery' }).then(() => assert.fail('not verified'), (e) => e);
+    assert.equal(first2.code, 'email_verification_required', `${first2}`);
+    const { code } = await um.getEmailVerification(first2.rawData.email_verification_id);
+    const verified = await um.authenticateWithEmailVerification({ pendingAuthenticationToken: first2.pendingAuthenticationToken, code });
+    assert.equal(verified.user.emailVerified, true);
+    const magic = await um.createMagicAuth({ email: bob.email });
+    assert.equal((await um.authenticateWithMagicAuth({ email: bob.email, code: magic.code })).authenticationMethod, 'MagicAuth');
+    answer({ secrets: [secretOf(f), magic.code, code] });
   },
 };
 
