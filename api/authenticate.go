@@ -188,10 +188,7 @@ func (s *signIn) byCode() error {
 		if err != nil || stop != nil {
 			return nil, refusal(stop), err
 		}
-		b := s.browser
-		if b.RemoteIP, b.UserAgent = who.RemoteIP, who.UserAgent; who.Client != "" {
-			b.RemoteIP, b.UserAgent = s.browser.RemoteIP, s.browser.UserAgent
-		}
+		b := session.Browser{RemoteIP: who.RemoteIP, UserAgent: who.UserAgent} // it is known, whatever the client says
 		made, err := session.BeginForClient(tx, who.ID, s.client.ID, org, b, s.api.Limits(), s.now)
 		if err != nil {
 			return nil, nil, err

@@ -1,7 +1,9 @@
 package api
 
 import (
+	"context"
 	"errors"
+	"net/http"
 	"net/netip"
 	"time"
 
@@ -169,14 +171,21 @@ func told(err error) error {
 	return err
 }
 
+// hashingWait is how long a request waits for its turn to have a password compared.
+const hashingWait = 5 * time.Second
+
 // matches compares a password when it is its turn: each takes memory.
 func (s *signIn) matches(hash, password string) (right bool, err error) {
+	ctx, cancel := context.WithTimeout(s.ctx, hashingWait)
+	defer cancel()
 	select {
 	case s.api.hashers <- struct{}{}:
 		defer func() { <-s.api.hashers }()
 		return factor.MatchPassword(hash, password), nil
-	case <-s.ctx.Done():
-		return false, s.ctx.Err()
+	case <-ctx.Done():
+		return false, &Error{
+			Status: http.StatusServiceUnavailable, Code: "busy", Message: "Too many passwords are being checked right now. Try again.", Err: ctx.Err(), Header: http.Header{"Retry-After": {"5"}},
+		}
 	}
 }
 
