@@ -32,7 +32,9 @@ func clients(w *world, o *sso.Options) {
 }
 
 // backAt is where the app has people sent back to.
-func (w *world) backAt(query string) string { return "http://client.localhost" + w.base + "/callback" + query }
+func (w *world) backAt(query string) string {
+	return "http://client.localhost" + w.base + "/callback" + query
+}
 
 // authorize is a request of the app.
 func (w *world) authorize(path string, more ...string) string {
@@ -374,3 +376,17 @@ func TestAStateAsLongAsMayBeComesBackFromAProvider(t *testing.T) {
 	}
 }
 
+// TestThePolicyOfTheOnlyOrganizationHolds: what is chosen by itself is asked for like what is named.
+func TestThePolicyOfTheOnlyOrganizationHolds(t *testing.T) {
+	mails, offer := local(policy.EmailCode)
+	w := newWorld(t, offer, clients)
+	w.startup("acme", func(o *tenancy.Organization) { o.OrganizationPolicy = &policy.Policy{MFA: true} })
+	w.member("acme", "al@else.test", policy.Active)
+	for _, ask := range [][]string{nil, {"organization_id", string(org("acme"))}} {
+		u := w.browser().get(w.authorize("/user_management/authorize", ask...)).submit(map[string]string{"email": "al@else.test"})
+		u.submit(map[string]string{"code": mails.code(t, "al@else.test")})
+		if u.p.URL.Path != "/sign-in/enroll" {
+			t.Errorf("%q: at %s", ask, u.p.URL)
+		}
+	}
+}

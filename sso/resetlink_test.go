@@ -58,7 +58,7 @@ func TestTheLinkOfAResetSetsThePasswordOnce(t *testing.T) {
 		return err
 	})
 	w.browser().get(link).sees(http.StatusGone, "no longer good")
-	w.browser().get(w.login("/password-reset/" + token[:68] + "-")).sees(http.StatusGone, "no longer good")
+	w.browser().get(w.login("/password-reset/"+token[:68]+"-")).sees(http.StatusGone, "no longer good")
 	late := w.reset(casey)
 	w.clock.Advance(factor.ResetLife)
 	w.browser().get(w.login("/password-reset/"+late)).sees(http.StatusGone, "no longer good")
@@ -74,7 +74,7 @@ func TestAResetIsUsedUpByThePageAndTheAPIAlike(t *testing.T) {
 	w.startup("hooli", func(*tenancy.Organization) {})
 	w.member("hooli", casey, policy.Active)
 	token := w.reset(casey)
-	u := w.browser().get(w.login("/password-reset/" + token)).press("Continue").sees(http.StatusOK, "Choose a password")
+	u := w.browser().get(w.login("/password-reset/"+token)).press("Continue").sees(http.StatusOK, "Choose a password")
 	hash := factor.HashPassword("what the API has set")
 	w.update(func(tx store.Tx) error {
 		now := w.clock.Now()
@@ -126,7 +126,9 @@ func TestAnImportedPasswordIsHashedAnewWhenItIsTypedFirst(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.update(func(tx store.Tx) error { return factor.SetPassword(tx, "user_"+casey, old, audit.System, w.clock.Now()) })
+	w.update(func(tx store.Tx) error {
+		return factor.SetPassword(tx, "user_"+casey, old, audit.System, w.clock.Now())
+	})
 	kept := func() (p factor.Password) {
 		w.view(func(tx store.Tx) (err error) { p, err = tx.Password("user_" + casey); return err })
 		return p
