@@ -288,7 +288,8 @@ func TestAnInvitationLeadsBackToTheApp(t *testing.T) {
 
 func TestAnAppLearnsWhatAProviderSaysAndNoMore(t *testing.T) {
 	w := newWorld(t, clients)
-	w.organization("acme", nil, person("jo", "acme.test"), person("guest", "else.test"))
+	w.organization("acme", nil, person("jo", "acme.test"), person("guest", "else.test"), person("mole", "globex.test"))
+	w.organization("globex", nil)
 	for _, ask := range [][]string{{"connection", string(conn("acme"))}, {"organization", string(org("acme"))}, {"domain_hint", "acme.test"}} {
 		u := w.browser().get(w.authorize("/sso/authorize", append(ask, "code_challenge", codeChallenge(), "code_challenge_method", "S256")...)).as("jo")
 		c := u.back(codeVerifier, true)
@@ -306,6 +307,7 @@ func TestAnAppLearnsWhatAProviderSaysAndNoMore(t *testing.T) {
 	}
 	// A provider speaks for its organization's addresses alone.
 	w.browser().get(w.authorize("/sso/authorize", "connection", string(conn("acme")))).as("guest").refusedTo("profile_not_allowed_outside_organization")
+	w.browser().get(w.authorize("/sso/authorize", "connection", string(conn("acme")))).as("mole").refusedTo("profile_not_allowed_outside_organization")
 	if client.ProfileID("conn_1", "a") == client.ProfileID("conn_1", "A") || client.ProfileID("conn_1", "a") == client.ProfileID("conn_2", "a") || client.ProfileID("conn_1a", "") == client.ProfileID("conn_1", "a") {
 		t.Error("two identities have one profile")
 	}
