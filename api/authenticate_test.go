@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -127,9 +128,7 @@ func (w *world) signIn(u tenancy.UserID, org string) answer {
 func (w *world) refresh(from answer, f fields) answer {
 	w.t.Helper()
 	body := fields{"refresh_token": from.get("refresh_token")}
-	for k, v := range f {
-		body[k] = v
-	}
+	maps.Copy(body, f)
 	return w.grant("refresh_token", body)
 }
 
@@ -242,9 +241,7 @@ func TestACodeIsNoGoodForAnybodyElse(t *testing.T) {
 		})
 		w.later(tt.wait)
 		ask := fields{"code": code}
-		for k, v := range tt.ask {
-			ask[k] = v
-		}
+		maps.Copy(ask, tt.ask)
 		if tt.good {
 			w.grant("authorization_code", ask).want(200)
 			continue
@@ -285,9 +282,7 @@ func TestWhoMayAskForTokens(t *testing.T) {
 	} {
 		code := w.codeOf(w.browserOf(u), org)
 		ask := fields{"code": code}
-		for k, v := range tt.ask {
-			ask[k] = v
-		}
+		maps.Copy(ask, tt.ask)
 		w.grant("authorization_code", ask).says(400, tt.code)
 		w.grant("authorization_code", fields{"code": code}).want(200) // who is no client has not used it up
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -35,9 +36,7 @@ func (w *world) userAt(email string, more ...map[string]any) string {
 	w.t.Helper()
 	body := map[string]any{"email": email, "email_verified": true}
 	for _, m := range more {
-		for k, v := range m {
-			body[k] = v
-		}
+		maps.Copy(body, m)
 	}
 	return w.call("POST /user_management/users", body).want(201).id()
 }

@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -30,9 +31,7 @@ func (w *world) byPassword(email, password string, f ...fields) answer {
 	w.t.Helper()
 	ask := fields{"email": email, "password": password}
 	for _, more := range f {
-		for k, v := range more {
-			ask[k] = v
-		}
+		maps.Copy(ask, more)
 	}
 	return w.grant("password", ask)
 }
@@ -243,9 +242,7 @@ func TestASecondFactorIsAskedForWhereThePagesAskForOne(t *testing.T) {
 	ask := fields{"pending_authentication_token": token, "authentication_challenge_id": challenge, "code": "000000"}
 	with := func(k string, v any) fields {
 		m := fields{}
-		for k, v := range ask {
-			m[k] = v
-		}
+		maps.Copy(m, ask)
 		m[k] = v
 		return m
 	}
@@ -304,9 +301,7 @@ func TestACodeByMailSignsIn(t *testing.T) {
 	magic := func(code string, f ...fields) answer {
 		ask := fields{"email": "jo@acme.test", "code": code}
 		for _, m := range f {
-			for k, v := range m {
-				ask[k] = v
-			}
+			maps.Copy(ask, m)
 		}
 		return w.grant(grantMagic, ask)
 	}
@@ -435,9 +430,7 @@ func TestAProfileIsHandedOnOnce(t *testing.T) {
 	}
 	token := func(f fields) answer {
 		ask := fields{"client_id": "client_app", "client_secret": w.secret, "grant_type": "authorization_code"}
-		for k, v := range f {
-			ask[k] = v
-		}
+		maps.Copy(ask, f)
 		return w.as("", "POST /sso/token", ask)
 	}
 	code := issue()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -352,9 +353,7 @@ func TestAPasswordIsImportedByItsHashAndHashedAnewWhenItIsTyped(t *testing.T) {
 	} {
 		for _, pattern := range []string{"POST /user_management/users", "PUT /user_management/users/{id}"} {
 			args, body := []any{}, map[string]any{}
-			for k, v := range c.body {
-				body[k] = v
-			}
+			maps.Copy(body, c.body)
 			if strings.HasPrefix(pattern, "PUT") {
 				args = append(args, flo)
 			} else {

@@ -3,6 +3,7 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -31,9 +32,7 @@ func TestAnAppSignsPeopleInByTheAPI(t *testing.T) {
 	step := func(name string, more map[string]any, into any) {
 		t.Helper()
 		told := map[string]any{"step": name, "callback": callback}
-		for k, v := range more {
-			told[k] = v
-		}
+		maps.Copy(told, more)
 		if err := json.Unmarshal([]byte(s.node(t, "signin.mjs", key, told)), into); err != nil {
 			t.Fatal(err)
 		}
