@@ -18,6 +18,11 @@ func stepUp(code, message string, extra map[string]any) *Error {
 	return &Error{Status: http.StatusForbidden, Code: code, Message: message, Extra: extra}
 }
 
+// wrongProof is for a code, password or token of a sign-in that is not good.
+func wrongProof(code, message string, cause error) *Error {
+	return &Error{Status: http.StatusBadRequest, Code: code, Message: message, Err: cause}
+}
+
 func (e *Error) with(name string, v any) *Error {
 	if e.Extra == nil {
 		e.Extra = map[string]any{}

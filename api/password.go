@@ -52,7 +52,7 @@ func (s *signIn) byPassword() error {
 		return err
 	}
 	return s.answerIn(func(tx store.Tx) (any, error, error) {
-		wrong := badRequest("invalid_credentials", "The address or the password is wrong.").(*Error)
+		wrong := wrongProof("invalid_credentials", "The address or the password is wrong.", nil)
 		refuse := func() (any, error, error) {
 			return nil, wrong, s.tellFailed(tx, passwordEvents, tenancy.User{Email: email}, wrong)
 		}
@@ -231,7 +231,5 @@ func codeRefused(why error) *Error {
 	case errors.Is(why, factor.ErrCodeExpired):
 		code, message = "one_time_code_expired", "The code has expired. Ask for a new one."
 	}
-	e := badRequest(code, message).(*Error)
-	e.Err = why
-	return e
+	return wrongProof(code, message, why)
 }

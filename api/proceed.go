@@ -119,9 +119,7 @@ func (s *signIn) resume(tx store.Tx, token string) (p client.Pending, u tenancy.
 		return p, u, nil, err
 	}
 	invalid := func(why error) error {
-		e := badRequest("invalid_pending_authentication_token", "The pending authentication token is not good, or not any more. The person begins anew.").(*Error)
-		e.Err = why
-		return e
+		return wrongProof("invalid_pending_authentication_token", "The pending authentication token is not good, or not any more. The person begins anew.", why)
 	}
 	if why != nil {
 		return p, u, invalid(why), nil

@@ -45,7 +45,7 @@ type Fault struct{ Code, Text string }
 
 func (f *Fault) Error() string { return f.Code + ": " + f.Text }
 
-// ErrStranger: a request names no client, or an address that the client does not have. Nobody is sent anywhere.
+// ErrStranger says that a request names no client, or an address that the client does not have. Nobody is sent anywhere.
 var ErrStranger = errors.New("no client with that address")
 
 // maxState is how long a state may be, as JSON has it: a cookie holds it.
