@@ -14,10 +14,12 @@ import (
 
 	"github.com/orgate/orgate/audit"
 	"github.com/orgate/orgate/audit/hook"
+	"github.com/orgate/orgate/internal/accesstoken"
 	"github.com/orgate/orgate/internal/endpoint"
 	"github.com/orgate/orgate/internal/invite"
 	"github.com/orgate/orgate/policy"
 	"github.com/orgate/orgate/session"
+	"github.com/orgate/orgate/session/client"
 	"github.com/orgate/orgate/store"
 	"github.com/orgate/orgate/tenancy"
 )
@@ -49,6 +51,8 @@ type Options struct {
 	// where exports are fetched. Both are asked for in the same way.
 	RetentionDays func() int
 	ManagementURL func() *url.URL
+	// Clients are those of the sign-in API, asked for in the same way.
+	Clients func() client.Clients
 	// Admit is asked before the key; nil: everybody may try.
 	Admit endpoint.Guard
 	Now   func() time.Time // nil: time.Now
@@ -58,6 +62,7 @@ type Options struct {
 type API struct {
 	Options
 	rates   *rates
+	signer  *accesstoken.Signer
 	hashers chan struct{} // holds one for each password that is being hashed
 	// conditions are those of checks, compiled, by their text.
 	conditions *lru.Cache[string, *policy.Condition]
@@ -66,7 +71,7 @@ type API struct {
 
 // New returns the API.
 func New(o Options) (*API, error) {
-	a := &API{Options: o, rates: newRates(), hashers: make(chan struct{}, maxHashing)}
+	a := &API{Options: o, rates: newRates(), signer: accesstoken.New(func() accesstoken.Sealer { return o.Webhooks().Box }), hashers: make(chan struct{}, maxHashing)}
 	if a.Now == nil {
 		a.Now = time.Now
 	}
@@ -110,7 +115,11 @@ func (a *API) Routes() []endpoint.Route {
 	for _, op := range a.operations() {
 		routes = append(routes, endpoint.Route{Side: endpoint.Management, Pattern: op.pattern, Access: endpoint.APIKey, Handle: a.handle(op.do)})
 	}
-	return append(routes, a.exportRoute())
+	routes = append(routes, a.exportRoute())
+	for _, op := range a.open() {
+		routes = append(routes, endpoint.Route{Side: endpoint.Management, Pattern: op.pattern, Access: endpoint.Public, Handle: a.openHandler(op.do)})
+	}
+	return routes
 }
 
 // An operation is one of the reference that is there.

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/orgate/orgate/tenancy"
 )
 
 const (
@@ -351,6 +353,24 @@ func (b body) done(nested ...body) error {
 	if len(*b.all) == 0 {
 		return nil
 	}
+	return b.faulty()
+}
+
+// faulty is what is wrong with a body so far.
+func (b body) faulty() error {
 	slices.SortStableFunc(*b.all, func(x, y Fault) int { return strings.Compare(x.Field, y.Field) })
 	return invalid(*b.all...)
+}
+
+// email returns an address that must be there.
+func (b body) email(name string) string {
+	s := b.required(name)
+	if s == "" {
+		return ""
+	}
+	email, err := tenancy.ParseEmail(s)
+	if err != nil {
+		b.fault("invalid", name, "must be an e-mail address")
+	}
+	return email
 }

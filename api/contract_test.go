@@ -163,12 +163,14 @@ func checkError(t testing.TB, pattern string, status int, body []byte) {
 	var e struct {
 		Code    string `json:"code"`
 		Message string `json:"message"`
+		Error   string `json:"error"` // of token endpoints
+		Text    string `json:"error_description"`
 		Errors  []struct {
 			Code    string `json:"code"`
 			Message string `json:"message"`
 		} `json:"errors"`
 	}
-	if err := json.Unmarshal(body, &e); err != nil || e.Code == "" || e.Message == "" {
+	if err := json.Unmarshal(body, &e); err != nil || (e.Code == "" || e.Message == "") && (e.Error == "" || e.Text == "") {
 		t.Errorf("%s answers %d with %s: no code and message", pattern, status, body)
 	}
 	if status == http.StatusUnprocessableEntity && e.Code == "invalid_request_parameters" && len(e.Errors) == 0 {

@@ -32,10 +32,6 @@ func (c *call) mayProve(tx store.Tx, email string, m policy.Method) (bool, error
 	return d.Verdict == policy.Prove && d.Methods.Has(m), nil
 }
 
-func oauthError(code, message string) error {
-	return &Error{Status: http.StatusBadRequest, Code: code, Message: message, OAuth: true}
-}
-
 func (a *API) createMagicAuth(c *call) error {
 	if err := errors.Join(c.noQuery(), c.everywhere()); err != nil {
 		return err
@@ -63,7 +59,7 @@ func (a *API) createMagicAuth(c *call) error {
 				i, err = tenancy.LookUpInvitation(tx, t, c.now)
 			}
 			if errors.Is(err, tenancy.ErrNotFound) || errors.Is(err, tenancy.ErrInviteNotPending) || errors.Is(err, tenancy.ErrInviterGone) || err == nil && i.Email != email {
-				return nil, oauthError("invitation_invalid", "The invitation is not open, or is to another address.")
+				return nil, oauthError("invitation_invalid", "The invitation is not open, or is to another address.", nil)
 			}
 			if err != nil {
 				return nil, err
@@ -73,14 +69,14 @@ func (a *API) createMagicAuth(c *call) error {
 		if may, err := c.mayProve(tx, email, policy.EmailCode); err != nil {
 			return nil, err
 		} else if !may {
-			return nil, oauthError("authentication_method_not_allowed", "Codes by e-mail are not offered here, or a policy does not accept them for this address.")
+			return nil, oauthError("authentication_method_not_allowed", "Codes by e-mail are not offered here, or a policy does not accept them for this address.", nil)
 		}
 		expected, err := tenancy.Expected(tx, a.Rules(), email, c.now)
 		if err != nil {
 			return nil, err
 		}
 		if !expected {
-			return nil, oauthError("sign_up_not_allowed", "Nobody has an account with this address, and sign-up is by invitation.")
+			return nil, oauthError("sign_up_not_allowed", "Nobody has an account with this address, and sign-up is by invitation.", nil)
 		}
 		if err := factor.MaySend(tx, string(factor.ForMagicAuth), email, c.now); err != nil {
 			return nil, factorError(err, "")

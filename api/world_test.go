@@ -27,6 +27,7 @@ import (
 	"github.com/orgate/orgate/internal/text"
 	"github.com/orgate/orgate/policy"
 	"github.com/orgate/orgate/session"
+	"github.com/orgate/orgate/session/client"
 	"github.com/orgate/orgate/store"
 	"github.com/orgate/orgate/store/storetest"
 	"github.com/orgate/orgate/tenancy"
@@ -49,6 +50,8 @@ type world struct {
 	apps   []api.App
 
 	hookRules hook.Rules
+	clients   client.Clients
+	codes     []string // that were mailed
 
 	mu  sync.Mutex
 	now time.Time
@@ -93,6 +96,7 @@ func newWorldOn(t testing.TB, open func(*world) *store.Store) *world {
 		Apps:          func() []api.App { return w.apps },
 		RetentionDays: func() int { return 365 },
 		ManagementURL: func() *url.URL { return &url.URL{Scheme: "http", Host: strings.TrimPrefix(w.url, "http://")} },
+		Clients:       func() client.Clients { return w.clients },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -117,6 +121,8 @@ func newBox(t testing.TB) *seal.Box {
 
 func (w *world) hooks() hook.Rules { return w.hookRules }
 
+func (w *world) box() *seal.Box { return w.hookRules.Box.(*seal.Box) }
+
 // A sent is a mail that was put into the queue; those of transactions that were run again are there twice.
 type sent struct {
 	to, about string
@@ -128,6 +134,9 @@ type sent struct {
 type postbox struct{ w *world }
 
 func (p postbox) Put(_ outbox.Tx, to string, m mail.Composer, l text.Locale, _, _ time.Time) error {
+	if v, ok := m.(mail.VerifyEmailCode); ok {
+		p.w.codes = append(p.w.codes, v.Code)
+	}
 	i, ok := m.(mail.Invitation)
 	if !ok {
 		p.w.mu.Lock()

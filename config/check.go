@@ -25,6 +25,7 @@ func (g *reading) check() {
 	g.checkAPIKeys()
 	g.checkEgress()
 	g.checkWebhooks()
+	g.checkClients()
 	if c.Session.Idle > c.Session.Absolute {
 		g.fault(g.at("session", "idle"), fmt.Sprintf("idle, %s, is longer than absolute, %s", c.Session.Idle, c.Session.Absolute), "a session that is not used ends before one that is")
 	}

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/orgate/orgate/policy"
+	"github.com/orgate/orgate/session/client"
 	"github.com/orgate/orgate/tenancy"
 )
 
@@ -73,6 +74,8 @@ type Config struct {
 	Mail *Mail `yaml:"mail"`
 	// Where events are sent. Endpoints that are given here are read-only elsewhere, but for being enabled and disabled.
 	Webhooks []Webhook `yaml:"webhooks"`
+	// The apps that sign people in by the API. An app behind orgate needs none.
+	Clients []Client `yaml:"clients"`
 	// How people sign in whom no policy sends to single sign-on.
 	SignIn SignIn `yaml:"sign_in"`
 	// What calls to identity providers may reach.
@@ -220,6 +223,21 @@ type Webhook struct {
 	Events []string `yaml:"events,required" as:"event" example:"[user.created, user.deleted]"`
 }
 
+// Client is an app that signs people in by the API.
+type Client struct {
+	// Its id, which it gives with every request: client_ and letters and digits of your choice.
+	ID string `yaml:"id,required" as:"client" example:"client_portal"`
+	// What it is called.
+	Name string `yaml:"name,literal" example:"Portal"`
+	// Where people are sent back to after they have signed in: whole URLs, compared byte for byte. They are https, or
+	// http on localhost.
+	RedirectURIs []string `yaml:"redirect_uris,required" as:"redirect" example:"[https://app.example.com/callback]"`
+	// Where people may be sent to after they have signed out, beside all pages of the origins of redirect_uris.
+	SignOutURIs []string `yaml:"sign_out_uris" as:"redirect" example:"[https://www.example.com/]"`
+	// Lets it do without an API key, as it can't keep one: a program on people's own machines. It must use PKCE.
+	Public bool `yaml:"public" default:"false"`
+}
+
 // SignIn is how people sign in whom no policy sends to single sign-on.
 type SignIn struct {
 	// The first factors on offer. None: single sign-on alone.
@@ -355,6 +373,15 @@ func (c *Config) Offered() policy.Methods {
 		local |= policy.MethodsOf(policy.TOTP, policy.RecoveryCode)
 	}
 	return local | policy.MethodsOf(policy.SSO)
+}
+
+// SignInClients are the clients of the sign-in API.
+func (c *Config) SignInClients() client.Clients {
+	var cs client.Clients
+	for _, x := range c.Clients {
+		cs = append(cs, client.Client{ID: x.ID, Name: x.Name, RedirectURIs: x.RedirectURIs, SignOutURIs: x.SignOutURIs, Public: x.Public})
+	}
+	return cs
 }
 
 // Rules are the settings that joining depends on.

@@ -101,7 +101,7 @@ func Redeem(tx Tx, code, attempt Hash, host string, org tenancy.OrgID, b Browser
 		return Redeemed{}, err
 	}
 	for _, c := range siblings {
-		if c.Host != at {
+		if c.Host != at || c.Client != "" {
 			continue
 		}
 		if err := endOne(tx, c, parent.Proofs, personally(c.User), now); err != nil {

@@ -14,16 +14,6 @@ import (
 // Guesses are counted by account, by network address and by the network around that, in the
 // store, before they are judged.
 
-// guessesFrom limits what comes from one network address, and guessesAround from the
-// addresses around it, of which one customer of a provider may have many.
-func guessesFrom() factor.Bucket {
-	return factor.Bucket{Scope: "guess from", Size: 300, Every: 3 * time.Second}
-}
-
-func guessesAround() factor.Bucket {
-	return factor.Bucket{Scope: "guess around", Size: 1200, Every: time.Second}
-}
-
 // mailsToFrom limits the mails to one mailbox that one network asks for, so that it does not
 // take all that there is ([factor.MailsTo]), and mailsFrom those that one network address asks for.
 func mailsToFrom() factor.Bucket {
@@ -34,18 +24,15 @@ func mailsFrom() factor.Bucket {
 	return factor.Bucket{Scope: "mail from", Size: 100, Every: 5 * time.Second}
 }
 
-// around is the network around an address: what one customer of a provider commonly has.
-func around(a netip.Addr) netip.Prefix { return prefixOf(a, 24, 48) }
-
 // attempt counts a guess at an account, or says how long to wait. Strangers' guesses and those
 // in a browser where the person was signed in before are counted apart, so that nobody keeps
 // a person out by guessing.
 func (s *Server) attempt(tx store.Tx, r *http.Request, d device, what, account string, user tenancy.UserID, now time.Time) (wait time.Duration, err error) {
 	ip := s.clientIP(r)
-	if wait, err = guessesFrom().Take(tx, source(network(ip), d, user), now); err != nil || wait > 0 {
+	if wait, err = factor.GuessesFrom().Take(tx, source(network(ip), d, user), now); err != nil || wait > 0 {
 		return wait, err
 	}
-	if wait, err = guessesAround().Take(tx, source(around(ip), d, user), now); err != nil || wait > 0 {
+	if wait, err = factor.GuessesAround().Take(tx, source(factor.Around(ip), d, user), now); err != nil || wait > 0 {
 		return wait, err
 	}
 	if what == factor.GuessEmailCode && !d.knows(user) {

@@ -75,7 +75,7 @@ func (s *Server) callback(w http.ResponseWriter, r *http.Request) error {
 		in, err = s.oidc.Finish(r.Context(), client, f.OIDC, q, now)
 	}
 	if err != nil {
-		return s.failed(r, f, org, in.Email, err)
+		return s.toldClient(w, r, f.Aim, s.failed(r, f, org, in.Email, err))
 	}
 
 	return s.answered(w, r, f, *conn, org, s.saidByOIDC(f, in))
@@ -112,6 +112,9 @@ func (s *Server) saidByOIDC(f flow, a oidc.Assertion) saying {
 
 // answered makes a proof of what a provider says, and goes on.
 func (s *Server) answered(w http.ResponseWriter, r *http.Request, f flow, conn tenancy.Connection, org tenancy.Organization, said saying) error {
+	if f.Aim.App != nil && f.Aim.App.Profile {
+		return s.answeredProfile(w, r, f, conn, org, said)
+	}
 	done, err := s.prove(r, f, said)
 	if err != nil {
 		return s.failed(r, f, org, said.Email, err)

@@ -108,7 +108,7 @@ func (s *Server) askSecond(w http.ResponseWriter, r *http.Request, v visit, m po
 		Kind: kindTOTP, Hidden: map[string]string{paramKind: kindTOTP},
 	}
 	link := func(kind string) string {
-		q := v.aim.values()
+		q := s.values(v.aim)
 		q.Set(paramKind, kind)
 		return s.url(pathSecond) + "?" + q.Encode()
 	}

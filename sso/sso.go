@@ -33,6 +33,7 @@ import (
 	"github.com/orgate/orgate/internal/seal"
 	"github.com/orgate/orgate/policy"
 	"github.com/orgate/orgate/session"
+	"github.com/orgate/orgate/session/client"
 	"github.com/orgate/orgate/sso/saml"
 	"github.com/orgate/orgate/store"
 	"github.com/orgate/orgate/tenancy"
@@ -76,6 +77,8 @@ type Options struct {
 	Passkeys Passkeys
 	// Social are the providers that anybody may sign in with, in the order to offer them.
 	Social []SocialProvider
+	// Clients are those of the sign-in API.
+	Clients client.Clients
 	// GitHub speaks to those of them that are GitHubs; nil: none may be.
 	GitHub GitHub
 	Logger *slog.Logger
@@ -122,6 +125,7 @@ type Server struct {
 	passkeys  Passkeys
 	brand     func(tenancy.Organization) page.Brand
 	social    []SocialProvider
+	clients   client.Clients
 	github    GitHub
 	// socialFlows are of social providers, and no callback of a connection can open them.
 	socialFlows flowJar[socialFlow]
@@ -167,7 +171,7 @@ func New(o Options) (*Server, error) {
 		store: o.Store, tenants: o.Tenants, oidc: o.OIDC, box: o.Box,
 		publicURL: &url.URL{Scheme: o.PublicURL.Scheme, Host: o.PublicURL.Host}, jar: o.Jar,
 		flows: newFlows(o.Box, o.Jar), samlFlows: newSAMLFlows(o.Box, o.Jar), trials: newTrials(), socialFlows: newSocialFlows(o.Box, o.Jar),
-		limits: o.Limits, rules: o.Rules, offered: o.Offered, mail: o.Mail, passkeys: o.Passkeys, social: o.Social, github: o.GitHub, hashers: make(chan struct{}, maxHashing),
+		limits: o.Limits, rules: o.Rules, offered: o.Offered, mail: o.Mail, passkeys: o.Passkeys, social: o.Social, clients: o.Clients, github: o.GitHub, hashers: make(chan struct{}, maxHashing),
 		log: o.Logger, now: o.Now, count: o.Count, denials: o.Denials, clientIP: o.ClientIP,
 	}
 	var err error
@@ -251,6 +255,9 @@ func (s *Server) Routes() []endpoint.Route {
 		// The provider posts here, server to server: there is no browser whose word
 		// could be taken, and the token is signed.
 		{Side: endpoint.Login, Pattern: "POST /sso/oidc/backchannel-logout/{organization}/{connection}", Access: endpoint.Public, CrossSite: true, Handle: s.backchannelLogout},
+		{Side: endpoint.Login, Pattern: "GET " + pathAuthorize, Access: endpoint.Public, Handle: s.polite(s.visits, s.authorize)},
+		{Side: endpoint.Login, Pattern: "GET " + pathAuthorizeSSO, Access: endpoint.Public, Handle: s.polite(s.visits, s.authorizeSSO)},
+		{Side: endpoint.Login, Pattern: "GET " + pathClientSignOut, Access: endpoint.Public, Handle: s.polite(s.strangers, s.clientSignOut)},
 		{Side: endpoint.Login, Pattern: "GET " + pathOrganizations, Access: endpoint.SignedIn, Handle: s.organizations},
 		{Side: endpoint.Login, Pattern: "GET " + pathSignOut, Access: endpoint.Public, Handle: s.askSignOut},
 		{Side: endpoint.Login, Pattern: "POST " + pathSignOut, Access: endpoint.Public, Handle: s.signOut},

@@ -258,6 +258,7 @@ func (s *Server) aimOf(r *http.Request) (aim, error) {
 		return aim{}, badRequest(err)
 	}
 	var a aim
+	authorization := ""
 	if v := q[paramAnother]; len(v) > 1 {
 		return aim{}, badRequest(errors.New("repeated parameter"))
 	} else if len(v) == 1 {
@@ -266,7 +267,7 @@ func (s *Server) aimOf(r *http.Request) (aim, error) {
 	}
 	for name, values := range q {
 		switch {
-		case name != paramNext && name != paramFresh && name != paramStep && name != paramKind && name != paramInvitation:
+		case name != paramNext && name != paramFresh && name != paramStep && name != paramKind && name != paramInvitation && name != paramAuthorization:
 			continue
 		case len(values) != 1:
 			return aim{}, badRequest(errors.New("repeated parameter"))
@@ -278,11 +279,16 @@ func (s *Server) aimOf(r *http.Request) (aim, error) {
 			a.Fresh = values[0] == "1"
 		case name == paramInvitation:
 			a.Clicked = values[0]
+		case name == paramAuthorization:
+			authorization = values[0]
 		}
 		q.Del(name) // the step and the kind are read by the pages that have them
 	}
 	if a.Request, err = session.ParseSignInRequest(q); err != nil {
 		return aim{}, badRequest(err)
+	}
+	if a, err = s.withAuthorization(a, authorization); err != nil {
+		return aim{}, err
 	}
 	if a.Request.Host == "" {
 		return s.withInvitation(r, a)

@@ -63,7 +63,7 @@ func (s *Server) next(tx store.Tx, a aim, who session.Session, email string, now
 	if a.Invitation != "" {
 		return s.nextInvited(tx, a, who, email, now)
 	}
-	v, d, err := s.judge(tx, a.Organization, who, email, a.fresh(), now)
+	v, d, err := s.judge(tx, a.Organization, who, email, a.fresh(now), now)
 	if err != nil {
 		return turn{}, err
 	}
@@ -77,7 +77,7 @@ func (s *Server) next(tx store.Tx, a aim, who session.Session, email string, now
 		if err != nil {
 			return turn{}, err
 		}
-		if v, d, err = s.judge(tx, a.Organization, who, email, a.fresh(), now); err != nil {
+		if v, d, err = s.judge(tx, a.Organization, who, email, a.fresh(now), now); err != nil {
 			return turn{}, err
 		}
 	}
@@ -97,7 +97,12 @@ func (s *Server) turnOf(tx store.Tx, a aim, who session.Session, v session.View,
 			t.To, t.Outcome = s.nextURL(a.Next), "sent_on"
 			return t, nil
 		}
-		if a.Organization == "" {
+		switch {
+		case a.App != nil && a.Organization == "":
+			return s.chooseFor(tx, a, who, t, now)
+		case a.App != nil:
+			return s.authorized(tx, a, who, t, now)
+		case a.Organization == "":
 			return s.arrive(tx, a, who, t, now)
 		}
 		return s.handOver(tx, a, who, t, now)
@@ -264,6 +269,9 @@ func (s *Server) handOver(tx store.Tx, a aim, who session.Session, t turn, now t
 // several one is picked, and with none that is said. The tenant host has no attempt yet;
 // it begins its own, and is handed over to at once.
 func (s *Server) arrive(tx store.Tx, a aim, who session.Session, t turn, now time.Time) (turn, error) {
+	if a.App != nil {
+		return s.chooseFor(tx, a, who, t, now)
+	}
 	t.Refused, t.Ask, t.Local, t.AskEmail = nil, nil, 0, false
 	if home := s.tenants.Home(a.Home); a.Home != "" && home != "" {
 		// Whether they may enter there is said there.

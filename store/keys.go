@@ -73,6 +73,10 @@ type kind byte
 //	'5'   endpoint, when it is due, position → '4'        as the event
 //	'6'   "health" or "replay", endpoint  hook.Health, hook.Replay
 //	'6'   "position"; "lease"             of the feed; hook.Lease
+//	'&'   code hash                       client.Code     ExpiresAt + 24 h
+//	'*'   token hash                      client.Refresh  ExpiresAt
+//	'+'   token hash                      client.Pending  ExpiresAt
+//	'-'   token hash                      client.ProfileToken  ExpiresAt
 //	'K'   API key                         APIKey
 //	'j'   secret hash                     → 'K'
 //	'7'   API key, request's name         Replay          ExpiresAt
@@ -167,6 +171,10 @@ const (
 	kindWebhookDelivery      kind = '4'
 	kindWebhookDue           kind = '5'
 	kindWebhookState         kind = '6'
+	kindAuthorizationCode    kind = '&'
+	kindRefreshToken         kind = '*'
+	kindPending              kind = '+'
+	kindProfileToken         kind = '-'
 	kindNote                 kind = '!'
 
 	kindInvitation               kind = 'V'

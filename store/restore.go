@@ -18,8 +18,8 @@ import (
 // it be cut off later, the store refuses every transaction from then on.
 //
 // What a backup could bring back to life stays dead: every session of it is ended, its
-// hand-over codes, e-mail codes, challenges, password resets, recovery codes and waiting mail are left out, and every code that an
-// authenticator app can have shown until now is used. Whoever signed out, or was put out,
+// hand-over codes, what clients of the sign-in API hold, e-mail codes, challenges, password resets, recovery codes and waiting mail
+// are left out, and every code that an authenticator app can have shown until now is used. Whoever signed out, or was put out,
 // since the backup was made is not signed in by restoring it, and no code works twice. Invitations that
 // were open are revoked: some may have been accepted or taken back since. So are API keys that the YAML does not give, and the keys
 // that customers have for the app have expired.
@@ -176,7 +176,7 @@ func (s *Store) fillBatch(kv KV, batch []backupLine) error {
 func revive(l backupLine, now time.Time) (value []byte, dead bool, err error) {
 	switch l.kind() {
 	case kindHandover, kindAnswer, kindAnswerBySubject, kindEmailCode, kindLiveEmailCode, kindChallenge, kindReset, kindRecoveryCodes, kindMail, kindMailPlace, kindMailDue, kindReplay,
-		kindPortalLink:
+		kindPortalLink, kindAuthorizationCode, kindRefreshToken, kindPending, kindProfileToken:
 		return nil, true, nil
 	case kindSession:
 		value, err = rewrite(l.Value, "session", func(s *session.Session) {

@@ -285,6 +285,7 @@ func (g *gateway) loginRoutes(c *config.Config) ([]endpoint.Route, map[endpoint.
 			return nil, nil, nil, err
 		}
 	}
+	o.Clients = c.SignInClients()
 	o.Social, w.Social = socialProviders(c)
 	brands, err := brands(c)
 	if err != nil {

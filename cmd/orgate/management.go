@@ -23,6 +23,7 @@ import (
 	"github.com/orgate/orgate/internal/text"
 	"github.com/orgate/orgate/policy"
 	"github.com/orgate/orgate/session"
+	"github.com/orgate/orgate/session/client"
 	"github.com/orgate/orgate/store"
 	"github.com/orgate/orgate/tenancy"
 )
@@ -98,6 +99,7 @@ func (g *gateway) managementAPI() (*api.API, error) {
 			}
 			return mail.NewQueue(g.box)
 		},
+		Clients:  func() client.Clients { return g.config().SignInClients() },
 		Webhooks: func() hook.Rules { return hook.Rules{CheckURL: g.hooks.CheckURL, Box: g.box} },
 		Apps:     g.checkedApps,
 	})

@@ -22,23 +22,24 @@ var allowed = map[string][]string{
 	"session": {"policy", "audit", "tenancy", "internal/id"},
 
 	"directory":       {"audit", "tenancy", "internal/id"},
+	"session/client":  {"policy", "audit", "tenancy", "session"},
 	"sso/factor":      {"policy", "audit", "tenancy", "session", "internal/id"},
 	"internal/outbox": {"audit", "tenancy", "internal/id"},
 	"audit/hook":      {"audit", "tenancy", "internal/id"},
 	"audit/trail":     {"audit", "tenancy", "internal/id"},
 
 	// The line.
-	"store":                 {"policy", "audit", "directory", "tenancy", "session", "sso/factor", "audit/hook", "internal/outbox", "audit/trail"},
+	"store":                 {"policy", "audit", "directory", "tenancy", "session", "sso/factor", "audit/hook", "internal/outbox", "audit/trail", "session/client"},
 	"store/badger":          {"store"},
 	"store/postgres":        {"store"},
 	"store/postgres/pgtest": {"internal/need"},
-	"store/storetest":       {"policy", "audit", "directory", "tenancy", "session", "sso/factor", "store", "store/badger", "audit/hook", "internal/id", "internal/outbox", "audit/trail"},
+	"store/storetest":       {"policy", "audit", "directory", "tenancy", "session", "sso/factor", "store", "store/badger", "audit/hook", "internal/id", "internal/outbox", "audit/trail", "session/client"},
 
 	// Above: edges. None imports another.
-	"config":       {"policy", "audit", "audit/hook", "tenancy", "sso/saml"},
+	"config":       {"policy", "audit", "audit/hook", "tenancy", "session/client", "sso/saml"},
 	"config/apply": {"audit", "audit/hook", "config", "policy", "tenancy", "session", "store", "internal/id", "internal/seal"},
 	"proxy":        {"policy", "audit", "tenancy", "session", "store", "internal/cookie", "internal/denial", "internal/endpoint", "internal/id", "internal/page", "internal/seal", "internal/text"},
-	"sso":          {"policy", "audit", "tenancy", "session", "store", "sso/idp", "sso/oidc", "sso/saml", "internal/cookie", "internal/denial", "internal/endpoint", "internal/id", "internal/mail", "internal/outbox", "internal/page", "internal/seal", "internal/signedin", "internal/text", "sso/factor", "sso/github", "sso/passkey"},
+	"sso":          {"policy", "audit", "tenancy", "session", "store", "sso/idp", "sso/oidc", "sso/saml", "internal/cookie", "internal/denial", "internal/endpoint", "internal/id", "internal/mail", "internal/outbox", "internal/page", "internal/seal", "internal/signedin", "internal/text", "sso/factor", "sso/github", "sso/passkey", "session/client"},
 	"sso/idp":      {"internal/egress", "internal/text"},
 	"sso/oauth":    {"sso/idp"},
 	"sso/oidc":     {"internal/egress", "internal/text", "sso/idp", "sso/oauth"},
@@ -47,14 +48,16 @@ var allowed = map[string][]string{
 	"sso/saml":     {"tenancy", "internal/text", "sso/idp"},
 	"web":          {"policy", "audit", "tenancy", "session", "store", "internal/endpoint", "internal/mail", "internal/outbox", "internal/page", "internal/signedin", "internal/text", "sso/factor"},
 	"sso/passkey":  {},
-	"api":          {"policy", "audit", "audit/hook", "tenancy", "session", "store", "internal/endpoint", "internal/invite", "internal/mail", "internal/text", "sso/factor", "directory", "audit/reader", "audit/trail"},
+	"api":          {"policy", "audit", "audit/hook", "tenancy", "session", "store", "internal/endpoint", "internal/invite", "internal/mail", "internal/text", "sso/factor", "directory", "audit/reader", "audit/trail", "session/client", "internal/accesstoken"},
 	"domain":       {"audit", "tenancy", "store", "internal/dnsproof", "internal/worker"},
 
 	"audit/webhook": {"audit", "audit/hook", "tenancy", "store", "internal/egress", "internal/id", "internal/seal"},
 	"audit/writer":  {"audit", "audit/trail", "tenancy", "store", "internal/id"},
 
 	// What edges share. None of these knows an edge.
-	"audit/reader":       {"audit/trail", "tenancy", "store"},
+	"audit/reader":         {"audit/trail", "tenancy", "store"},
+	"internal/accesstoken": {"session", "store"},
+
 	"internal/cookie":    {},
 	"internal/denial":    {"policy", "audit", "tenancy", "store"},
 	"internal/dnsproof":  {},

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
@@ -49,9 +50,10 @@ func TestAnAppMovesOverByChangingTheBaseURL(t *testing.T) {
 }
 
 // node runs a script beside the packages that `make tools` puts at internal/e2e/node, and returns what it printed last.
-func (s *site) node(t *testing.T, script, key string) string {
+// It is told more, too.
+func (s *site) node(t *testing.T, script, key string, more ...map[string]any) string {
 	t.Helper()
-	out, err := s.nodeCommand(script, key).Output()
+	out, err := s.nodeCommand(script, key, more...).Output()
 	if err != nil {
 		t.Fatalf("%s: %v", script, err)
 	}
@@ -59,13 +61,17 @@ func (s *site) node(t *testing.T, script, key string) string {
 	return lines[len(lines)-1]
 }
 
-func (s *site) nodeCommand(script, key string) *exec.Cmd {
+func (s *site) nodeCommand(script, key string, more ...map[string]any) *exec.Cmd {
 	s.t.Helper()
 	node := need.Tool(s.t, "install Node.js 20 or later", "node")
 	if _, err := os.Stat(filepath.Join("node", "node_modules", "@workos-inc", "node")); err != nil {
 		need.Missing(s.t, "npm's @workos-inc/node", "make tools")
 	}
-	env, err := json.Marshal(map[string]any{"key": key, "port": s.Management})
+	told := map[string]any{"key": key, "port": s.Management}
+	for _, m := range more {
+		maps.Copy(told, m)
+	}
+	env, err := json.Marshal(told)
 	if err != nil {
 		s.t.Fatal(err)
 	}

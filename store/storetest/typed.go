@@ -46,6 +46,7 @@ func runTyped(t *testing.T, h Harness) {
 		{"StatesOfSAMLConnectionsAreDueInTheOrderOfTheirTimes", samlDue},
 		{"AnAnswerWaitsUntilItIsOver", answersWait},
 		{"RecordsOutliveWhatTheyAreAboutAndNoMore", typedExpiry},
+		{"WhatAClientHoldsIsFoundByItsHashForItsTime", clientThings},
 		{"AnInvitationIsFoundUntilItIsSettled", invitationRows},
 		{"GroupsAndTheirMembersAreFoundBothWays", groupRows},
 		{"DirectoriesAreOneOrganizationsEach", directoryRows},
@@ -168,7 +169,10 @@ func putAll(tx store.Tx, objects ...any) error {
 		case factor.Counter:
 			err = tx.PutCounter(o)
 		default:
-			err = fmt.Errorf("no Put for %T", o)
+			var done bool
+			if done, err = putHeld(tx, o); !done {
+				err = fmt.Errorf("no Put for %T", o)
+			}
 		}
 		if err != nil {
 			return err
