@@ -18,6 +18,7 @@ import (
 	"github.com/orgate/orgate/config"
 	"github.com/orgate/orgate/config/apply"
 	"github.com/orgate/orgate/domain"
+	"github.com/orgate/orgate/internal/certificate"
 	"github.com/orgate/orgate/internal/cookie"
 	"github.com/orgate/orgate/internal/dnsproof"
 	"github.com/orgate/orgate/internal/egress"
@@ -73,8 +74,8 @@ type front struct {
 	// login serves the login host, where signIn signs people in.
 	login  http.Handler
 	signIn *sso.Server
-	// certificate is that of the public listener; nil without TLS.
-	certificate *tls.Certificate
+	// certificates are those of the public listener; nil without TLS.
+	certificates *certificate.Set
 	// mail is the mail server; nil without one.
 	mail mail.Sender
 }
@@ -221,12 +222,8 @@ func (g *gateway) build(c *config.Config) (*front, error) {
 		r.Body = http.MaxBytesReader(w, r.Body, int64(c.Limits.MaxBody))
 		login.ServeHTTP(w, r)
 	})
-	if c.TLS != nil {
-		cert, err := tls.LoadX509KeyPair(string(c.TLS.CertFile), string(c.TLS.KeyFile))
-		if err != nil {
-			return nil, fmt.Errorf("tls: %w", err)
-		}
-		f.certificate = &cert
+	if f.certificates, err = certificates(c); err != nil {
+		return nil, fmt.Errorf("tls: %w", err)
 	}
 	if f.mail, err = mailServer(c); err != nil {
 		return nil, err
@@ -386,6 +383,22 @@ func rootCAs(file string, base func() (*x509.CertPool, error)) (*x509.CertPool, 
 	return pool, nil
 }
 
+// certificates reads those of the public listener; nil without TLS.
+func certificates(c *config.Config) (*certificate.Set, error) {
+	if c.TLS == nil {
+		return nil, nil //nolint:nilnil // that there are none is no fault
+	}
+	var all []*tls.Certificate
+	for _, pair := range c.TLS.All() {
+		cert, err := tls.LoadX509KeyPair(string(pair.CertFile), string(pair.KeyFile))
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, &cert)
+	}
+	return certificate.NewSet(all)
+}
+
 // publicServer is the listener that everybody reaches.
 func (g *gateway) publicServer(tracing telemetry.Tracing) *http.Server {
 	c := g.config()
@@ -396,9 +409,11 @@ func (g *gateway) publicServer(tracing telemetry.Tracing) *http.Server {
 	}, g.log)
 	if c.TLS != nil {
 		s.TLSConfig = &tls.Config{
-			MinVersion:     tls.VersionTLS12,
-			NextProtos:     []string{"h2", "http/1.1"},
-			GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return g.front.Load().certificate, nil },
+			MinVersion: tls.VersionTLS12,
+			NextProtos: []string{"h2", "http/1.1"},
+			GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+				return g.front.Load().certificates.Get(hello)
+			},
 		}
 	}
 	return s
