@@ -68,6 +68,8 @@ type kind byte
 //	'5'   endpoint, when it is due, position → '4'        as the event
 //	'6'   "health" or "replay", endpoint  hook.Health, hook.Replay
 //	'6'   "position"; "lease"             of the feed; hook.Lease
+//	'0'   "file", parts of a path         certificate.File
+//	'0'   "lock", name                    certificate.Lock  Until
 //	'K'   API key                         APIKey
 //	'j'   secret hash                     → 'K'
 //	'7'   API key, request's name         Replay          ExpiresAt
@@ -131,6 +133,7 @@ const (
 	kindWebhookDelivery      kind = '4'
 	kindWebhookDue           kind = '5'
 	kindWebhookState         kind = '6'
+	kindCertificate          kind = '0'
 	kindNote                 kind = '!'
 
 	kindInvitation               kind = 'V'

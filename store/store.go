@@ -20,6 +20,7 @@ import (
 
 	"github.com/orgate/orgate/audit"
 	"github.com/orgate/orgate/audit/hook"
+	"github.com/orgate/orgate/internal/certificate"
 	"github.com/orgate/orgate/internal/outbox"
 	"github.com/orgate/orgate/session"
 	"github.com/orgate/orgate/sso/factor"
@@ -32,6 +33,7 @@ type Tx interface {
 	factor.Tx
 	outbox.Tx
 	hook.Tx
+	certificate.Tx
 }
 
 // What engines return, wrapped.

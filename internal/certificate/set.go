@@ -1,6 +1,8 @@
 // Package certificate says which certificate a visitor is shown: of those that the operator has
 // in files, the one for the host that is asked for.
 //
+// It owns, too, how that is kept which an authority has issued (internal/certificate/issue has it do so).
+//
 // It knows names and certificates, and no organizations: whether a host is somebody's is asked of
 // whoever knows. Which certificate was shown decides nothing else: the request's own Host says
 // whose it is.

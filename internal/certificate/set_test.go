@@ -46,7 +46,9 @@ func shown(t *testing.T, get func(*tls.ClientHelloInfo) (*tls.Certificate, error
 	near, far := net.Pipe()
 	defer near.Close()
 	defer far.Close()
-	go func() { _ = tls.Server(far, &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: get}).HandshakeContext(t.Context()) }()
+	go func() {
+		_ = tls.Server(far, &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: get}).HandshakeContext(t.Context())
+	}()
 	visitor.InsecureSkipVerify = true // whose it is, is what is looked at
 	c := tls.Client(near, visitor)
 	if err := c.HandshakeContext(t.Context()); err != nil {
