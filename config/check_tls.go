@@ -3,20 +3,23 @@ package config
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"net/mail"
+	"net/url"
 	"slices"
 )
 
 // checkTLS checks that each certificate is there, with its key.
 func (g *reading) checkTLS() {
 	t := g.config.TLS
-	if t == nil || g.given(g.at("tls", "acme")) {
+	if t == nil {
 		return
 	}
 	at := g.at("tls")
-	if (t.CertFile == "") != (t.KeyFile == "") || t.CertFile == "" && len(t.Certificates) == 0 {
-		g.fault(at, "tls needs cert_file and key_file", "")
+	if (t.CertFile == "") != (t.KeyFile == "") || t.CertFile == "" && len(t.Certificates) == 0 && t.ACME == nil {
+		g.fault(at, "tls needs cert_file and key_file", "or acme, for certificates that come by themselves")
 		return
 	}
+	g.checkACME(at.at("acme"), t.ACME)
 	var leaves []*x509.Certificate
 	if t.CertFile != "" {
 		leaves = append(leaves, g.checkCertificate(at, Certificate{t.CertFile, t.KeyFile}))
@@ -28,9 +31,22 @@ func (g *reading) checkTLS() {
 	if g.config.PublicURL.URL != nil {
 		host = g.config.PublicURL.Hostname()
 	}
-	if !slices.ContainsFunc(leaves, func(leaf *x509.Certificate) bool { return leaf == nil || leaf.VerifyHostname(host) == nil }) {
+	if t.ACME == nil && !slices.ContainsFunc(leaves, func(leaf *x509.Certificate) bool { return leaf == nil || leaf.VerifyHostname(host) == nil }) {
 		g.warn(at, "no certificate is for the login host "+host+": browsers will not go there", "browsers look at DNS names in subjectAltName, and not at the subject")
 	}
+}
+
+func (g *reading) checkACME(at place, a *ACME) {
+	if a == nil {
+		return
+	}
+	if u, err := url.Parse(a.DirectoryURL); err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || u.Fragment != "" {
+		g.fault(at.at("directory_url"), "directory_url is not the https URL of a directory", "such as https://acme-v02.api.letsencrypt.org/directory")
+	}
+	if address, err := mail.ParseAddress(a.Email); a.Email != "" && (err != nil || address.Address != a.Email) {
+		g.fault(at.at("email"), "email is not an e-mail address", "such as ops@example.com")
+	}
+	g.checkCA(at.at("ca_file"), a.CAFile)
 }
 
 // checkCertificate returns the certificate of a pair; nil if there was a fault.

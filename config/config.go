@@ -108,8 +108,19 @@ type TLS struct {
 	KeyFile Path `yaml:"key_file" example:"/etc/orgate/tls.key"`
 	// More certificates, for hosts that the first one is not for.
 	Certificates []Certificate `yaml:"certificates"`
-	// Certificates by ACME. Not available in this version of orgate.
-	ACME *Later `yaml:"acme"`
+	// Certificates by ACME, for hosts that none of the others is for.
+	ACME *ACME `yaml:"acme"`
+}
+
+// ACME is an authority that issues certificates: each when its host is first asked for, and only for the login host and
+// hosts of organizations. It must reach the listener at port 443 of these hosts.
+type ACME struct {
+	// The authority's directory. To use it is to agree to the authority's terms of service.
+	DirectoryURL string `yaml:"directory_url" default:"https://acme-v02.api.letsencrypt.org/directory" example:"https://acme-v02.api.letsencrypt.org/directory"`
+	// Where the authority may write to its customers, which it does when something is wrong.
+	Email string `yaml:"email" example:"ops@example.com"`
+	// More certificate authorities to believe when the directory is called, in PEM, beside those of the system.
+	CAFile Path `yaml:"ca_file" example:"/etc/orgate/ca.pem"`
 }
 
 // Certificate is a certificate and its key.

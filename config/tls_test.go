@@ -27,6 +27,8 @@ func TestCertificatesAreReadWithTheirKeys(t *testing.T) {
 		"one":             {"  cert_file: login.crt\n  key_file: login.key\n", []Certificate{pair("login")}},
 		"one and others":  {"  cert_file: login.crt\n  key_file: login.key\n  certificates:\n    - { cert_file: portal.crt, key_file: portal.key }\n    - { cert_file: shop.crt, key_file: shop.key }\n", []Certificate{pair("login"), pair("portal"), pair("shop")}},
 		"in a list alone": {"  certificates: [{ cert_file: portal.crt, key_file: portal.key }]\n", []Certificate{pair("portal")}},
+		"none, but ACME":  {"  acme: {}\n", nil},
+		"one, and ACME":   {"  cert_file: login.crt\n  key_file: login.key\n  acme: { email: ops@example.com, directory_url: \"https://ca.test/dir\" }\n", []Certificate{pair("login")}},
 	} {
 		c, err := read(tc.tls)
 		if err != nil {
@@ -44,6 +46,9 @@ func TestCertificatesAreReadWithTheirKeys(t *testing.T) {
 		"not there":         {"  certificates:\n    - { cert_file: shop.crt, key_file: shop.key }\n    - { cert_file: none.crt, key_file: shop.key }\n", ":8:20: the file "},
 		"another's key":     {"  certificates:\n    - { cert_file: shop.crt, key_file: portal.key }\n", "cert_file and key_file are not a certificate and its key"},
 		"no key, in a list": {"  certificates: [{ cert_file: shop.crt }]\n", "key_file"},
+		"plain ACME":        {"  acme: { directory_url: \"http://ca.test/dir\" }\n", "directory_url is not the https URL"},
+		"no address":        {"  acme: { email: \"Ops <ops@example.com>\" }\n", "email is not an e-mail address"},
+		"no authority":      {"  acme: { ca_file: none.pem }\n", "none.pem does not exist"},
 	} {
 		if _, err := read(tc.tls); err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%s: %v", name, err)

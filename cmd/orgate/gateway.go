@@ -19,6 +19,7 @@ import (
 	"github.com/orgate/orgate/config/apply"
 	"github.com/orgate/orgate/domain"
 	"github.com/orgate/orgate/internal/certificate"
+	"github.com/orgate/orgate/internal/certificate/issue"
 	"github.com/orgate/orgate/internal/cookie"
 	"github.com/orgate/orgate/internal/dnsproof"
 	"github.com/orgate/orgate/internal/egress"
@@ -66,6 +67,9 @@ type gateway struct {
 	reckoning sync.Mutex
 
 	ready atomic.Bool
+
+	// issuer gets certificates; nil without ACME. It is there before the public listener serves.
+	issuer *issue.Issuer
 }
 
 // A front is a configuration and what is built from it, in force together.
@@ -185,6 +189,9 @@ func (g *gateway) put(ctx context.Context, c *config.Config) error {
 		if err != nil {
 			return nil, err
 		}
+		if f.certificates == nil { // what takes effect at the next start leaves visitors what they are shown until then
+			f.certificates = g.front.Load().certificates
+		}
 		settings := proxySettings(c)
 		if err := settings.Check(); err != nil {
 			return nil, err
@@ -241,6 +248,7 @@ func needsRestart(a, b *config.Config) (keys []string) {
 	differs(a.Listen != b.Listen, "listen")
 	differs(a.Management.Listen != b.Management.Listen || a.Management.Pprof != b.Management.Pprof, "management")
 	differs((a.TLS == nil) != (b.TLS == nil), "tls")
+	differs(a.TLS != nil && b.TLS != nil && !reflect.DeepEqual(a.TLS.ACME, b.TLS.ACME), "tls.acme")
 	differs((a.Store.Postgres == nil) != (b.Store.Postgres == nil) ||
 		a.Store.Postgres != nil && *a.Store.Postgres != *b.Store.Postgres ||
 		a.Store.Badger != nil && b.Store.Badger != nil && *a.Store.Badger != *b.Store.Badger, "store")
@@ -383,22 +391,6 @@ func rootCAs(file string, base func() (*x509.CertPool, error)) (*x509.CertPool, 
 	return pool, nil
 }
 
-// certificates reads those of the public listener; nil without TLS.
-func certificates(c *config.Config) (*certificate.Set, error) {
-	if c.TLS == nil {
-		return nil, nil //nolint:nilnil // that there are none is no fault
-	}
-	var all []*tls.Certificate
-	for _, pair := range c.TLS.All() {
-		cert, err := tls.LoadX509KeyPair(string(pair.CertFile), string(pair.KeyFile))
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, &cert)
-	}
-	return certificate.NewSet(all)
-}
-
 // publicServer is the listener that everybody reaches.
 func (g *gateway) publicServer(tracing telemetry.Tracing) *http.Server {
 	c := g.config()
@@ -408,13 +400,7 @@ func (g *gateway) publicServer(tracing telemetry.Tracing) *http.Server {
 		H2C: c.TLS == nil && slices.ContainsFunc(c.Apps, func(a *config.App) bool { return a.GRPC }),
 	}, g.log)
 	if c.TLS != nil {
-		s.TLSConfig = &tls.Config{
-			MinVersion: tls.VersionTLS12,
-			NextProtos: []string{"h2", "http/1.1"},
-			GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-				return g.front.Load().certificates.Get(hello)
-			},
-		}
+		s.TLSConfig = g.tlsConfig(c.TLS)
 	}
 	return s
 }

@@ -1,8 +1,8 @@
 // Package acmetest is an authority that issues certificates by ACME on this machine, for tests: that
 // of Let's Encrypt for just that (pebble), in this process.
 //
-// It owns the authority, and a DNS in which every name is this machine. It looks for whoever asks
-// at one port, as authorities do at 443.
+// It owns the authority, and a DNS in which every name is at one address. It looks for whoever asks
+// there, at one port, as authorities do at 443.
 package acmetest
 
 import (
@@ -14,6 +14,7 @@ import (
 	"log"
 	"net"
 	"net/http/httptest"
+	"net/netip"
 	"os"
 	"strings"
 	"sync"
@@ -49,9 +50,9 @@ var hasty = sync.OnceValue(func() error {
 	return errors.Join(os.Setenv("PEBBLE_VA_NOSLEEP", "1"), os.Setenv("PEBBLE_WFE_NONCEREJECT", "0"))
 })
 
-// New starts an authority that lasts as long as the test. It looks for who asks at that port of
-// this machine, and issues for so long.
-func New(t testing.TB, port int, life time.Duration) *Authority {
+// New starts an authority that lasts as long as the test. It looks for who asks at that address, and
+// issues for so long.
+func New(t testing.TB, at netip.AddrPort, life time.Duration) *Authority {
 	t.Helper()
 	if err := hasty(); err != nil {
 		t.Fatal(err)
@@ -60,7 +61,7 @@ func New(t testing.TB, port int, life time.Duration) *Authority {
 	store := db.NewMemoryStore()
 	profiles := map[string]ca.Profile{"default": {Description: "of tests", ValidityPeriod: uint64(life.Seconds())}}
 	issuer := ca.New(quiet, store, "", "ecdsa", 0, 1, profiles)
-	front := wfe.New(quiet, store, va.New(quiet, 1, port, false, resolver(t), store), issuer, []string{"ca.test"}, false, false, 1, 1)
+	front := wfe.New(quiet, store, va.New(quiet, 1, int(at.Port()), false, resolver(t, at.Addr()), store), issuer, []string{"ca.test"}, false, false, 1, 1)
 	a := &Authority{Issued: x509.NewCertPool(), t: t, store: store}
 	handler := front.Handler()
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -93,8 +94,8 @@ func (a *Authority) Refuse(host string) {
 	}
 }
 
-// resolver starts a DNS in which every name is this machine.
-func resolver(t testing.TB) (addr string) {
+// resolver starts a DNS in which every name is at that address.
+func resolver(t testing.TB, at netip.Addr) (addr string) {
 	t.Helper()
 	listen := net.ListenConfig{}
 	l, err := listen.Listen(context.Background(), "tcp", "127.0.0.1:0")
@@ -105,7 +106,7 @@ func resolver(t testing.TB) (addr string) {
 		answer := new(dns.Msg).SetReply(q)
 		for _, question := range q.Question {
 			if question.Qtype == dns.TypeA {
-				answer.Answer = append(answer.Answer, &dns.A{Hdr: dns.RR_Header{Name: question.Name, Rrtype: dns.TypeA, Class: dns.ClassINET}, A: net.IPv4(127, 0, 0, 1)})
+				answer.Answer = append(answer.Answer, &dns.A{Hdr: dns.RR_Header{Name: question.Name, Rrtype: dns.TypeA, Class: dns.ClassINET}, A: at.AsSlice()})
 			}
 		}
 		_ = w.WriteMsg(answer) // who has asked asks again

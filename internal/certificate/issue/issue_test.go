@@ -52,7 +52,7 @@ func newWorld(t *testing.T, life time.Duration) *world {
 		t.Fatal(err)
 	}
 	w.listener = w.listen()
-	w.authority = acmetest.New(t, w.listener.Addr().(*net.TCPAddr).Port, life)
+	w.authority = acmetest.New(t, w.listener.Addr().(*net.TCPAddr).AddrPort(), life)
 	w.roots.AppendCertsFromPEM(w.authority.CA)
 	return w
 }
