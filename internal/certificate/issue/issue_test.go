@@ -1,6 +1,7 @@
 package issue_test
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -11,6 +12,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,11 +23,23 @@ import (
 	"github.com/orgate/orgate/store/badger"
 )
 
+// A counted engine counts what is written.
+type counted struct {
+	store.Engine
+	writes atomic.Int64
+}
+
+func (c *counted) Update(ctx context.Context, f func(store.KV) error) error {
+	c.writes.Add(1)
+	return c.Engine.Update(ctx, f)
+}
+
 // A world is an authority, a store, and hosts.
 type world struct {
 	t         *testing.T
 	authority *acmetest.Authority
 	listener  net.Listener // where the authority looks
+	engine    *counted
 	store     *store.Store
 	box       *seal.Box
 	roots     *x509.CertPool // of the authority's own address
@@ -42,7 +56,8 @@ func newWorld(t *testing.T, life time.Duration) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, store: store.New(engine, store.Options{}), hosts: map[string]bool{}, roots: x509.NewCertPool()}
+	w := &world{t: t, engine: &counted{Engine: engine}, hosts: map[string]bool{}, roots: x509.NewCertPool()}
+	w.store = store.New(w.engine, store.Options{})
 	t.Cleanup(func() {
 		if err := w.store.Close(); err != nil {
 			t.Error(err)
@@ -261,6 +276,11 @@ func TestAnAuthorityThatRefusesIsAskedEverMoreRarely(t *testing.T) {
 		w.now += d
 	}
 	refused(1)
+	before := w.engine.writes.Load()
+	refused(1)
+	if n := w.engine.writes.Load() - before; n > 0 {
+		t.Errorf("visitors who come a moment later have %d things written", n)
+	}
 	pass(4 * time.Minute)
 	refused(1)
 	pass(2 * time.Minute)
