@@ -2,6 +2,7 @@ package certificate
 
 import (
 	"iter"
+	"slices"
 	"strings"
 	"time"
 )
@@ -39,13 +40,5 @@ type Tx interface {
 	DeleteCertificateLock(name string) error
 }
 
-// Parts returns the parts of a path; ok is false if it is none.
-func Parts(path string) (parts []string, ok bool) {
-	parts = strings.Split(path, "/")
-	for _, p := range parts {
-		if p == "" {
-			return nil, false
-		}
-	}
-	return parts, true
-}
+// IsPath reports whether path is one of a [File].
+func IsPath(path string) bool { return !slices.Contains(strings.Split(path, "/"), "") }

@@ -188,7 +188,7 @@ func (i *Issuer) event(ctx context.Context, name string, data map[string]any) er
 			outcome = "renewed"
 		}
 		i.o.Count(outcome)
-		i.o.Logger.InfoContext(ctx, "certificate "+outcome, "host", host)
+		i.o.Logger.InfoContext(ctx, "certificate from the authority", "outcome", outcome, "host", host)
 	}
 	return nil
 }

@@ -39,7 +39,7 @@ var (
 )
 
 func (s *storage) Store(ctx context.Context, path string, value []byte) error {
-	if _, ok := certificate.Parts(path); !ok || len(value) > maxFile {
+	if !certificate.IsPath(path) || len(value) > maxFile {
 		return fmt.Errorf("not a file to keep: %q of %d bytes", path, len(value))
 	}
 	f := certificate.File{Path: path, Sealed: s.box.Seal(purpose, path, value), Size: len(value), ModifiedAt: s.now().UTC()}
@@ -68,7 +68,7 @@ func (s *storage) Load(ctx context.Context, path string) ([]byte, error) {
 
 // file returns what is kept at the path, or [fs.ErrNotExist].
 func (s *storage) file(ctx context.Context, path string) (f certificate.File, err error) {
-	if _, ok := certificate.Parts(path); !ok {
+	if !certificate.IsPath(path) {
 		return certificate.File{}, fs.ErrNotExist
 	}
 	err = s.store.View(ctx, func(tx store.Tx) (err error) {
@@ -83,7 +83,7 @@ func (s *storage) file(ctx context.Context, path string) (f certificate.File, er
 
 // Delete deletes the file at the path, and all below it.
 func (s *storage) Delete(ctx context.Context, path string) error {
-	if _, ok := certificate.Parts(path); !ok {
+	if !certificate.IsPath(path) {
 		return nil // nor could it be there
 	}
 	return s.store.Update(ctx, func(tx store.Tx) error {
@@ -106,7 +106,7 @@ func (s *storage) Exists(ctx context.Context, path string) bool {
 }
 
 func (s *storage) List(ctx context.Context, path string, recursive bool) (found []string, err error) {
-	if _, ok := certificate.Parts(path); !ok && path != "" {
+	if !certificate.IsPath(path) && path != "" {
 		return nil, fs.ErrNotExist
 	}
 	err = s.store.View(ctx, func(tx store.Tx) error {
