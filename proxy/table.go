@@ -249,6 +249,17 @@ func (p *Proxy) Organization(host string) (org tenancy.OrgID, app string, ok boo
 	return pl.org.id, pl.app.Name, true
 }
 
+// Serves reports whether a host is one that requests come to: the login host, or that of an organization
+// which is not suspended. host has no port. While it is not known how an organization is now, its hosts are none.
+func (p *Proxy) Serves(host string) bool {
+	h, port, err := tenancy.ParseHost(host)
+	if err != nil || port != "" {
+		return false
+	}
+	pl, ok := p.state.Load().place(h)
+	return ok && (pl.login || !pl.org.unread)
+}
+
 // Home returns the address of the first page of the organization's own host, or "" if
 // there is no such organization or it is suspended.
 func (p *Proxy) Home(org tenancy.OrgID) string {
