@@ -357,6 +357,9 @@ type Limits struct {
 	IdleTimeout time.Duration `yaml:"idle_timeout" default:"2m" min:"1s" max:"1h" example:"2m"`
 	// How long a request body to pages of orgate's own may be.
 	MaxBody Size `yaml:"max_body" default:"1MiB" min:"16KiB" max:"64MiB" example:"1MiB"`
+	// What each organization may take of the apps' requests, so that it leaves the others theirs. More than that is
+	// answered with 429. An organization can have limits of its own.
+	PerOrganization Quota `yaml:"per_organization"`
 	// How many sessions are kept ready in memory.
 	Grants int `yaml:"grants" default:"65536" min:"1024" max:"16777216" example:"65536"`
 	// How long orgate still takes new requests after it was told to stop, while /readyz fails: the time in which
@@ -364,6 +367,16 @@ type Limits struct {
 	DrainDelay time.Duration `yaml:"drain_delay" default:"0s" min:"0s" max:"10m" example:"5s"`
 	// How long open requests may take to end when orgate is told to stop.
 	DrainTimeout time.Duration `yaml:"drain_timeout" default:"30s" min:"0s" max:"1h" example:"30s"`
+}
+
+// Quota is what one organization may take. What is 0 has no limit.
+type Quota struct {
+	// How many requests a second, on average.
+	Requests int `yaml:"requests" default:"0" min:"0" max:"1000000" example:"500"`
+	// How many of them at once; if it is less than requests: as many as requests.
+	Burst int `yaml:"burst" default:"0" min:"0" max:"10000000" example:"1000"`
+	// How many open at a time, WebSockets and streams included.
+	Open int `yaml:"open" default:"0" min:"0" max:"10000000" example:"2000"`
 }
 
 // Log is what is logged, and how.

@@ -343,7 +343,7 @@ func limits(c *config.Config) session.Limits {
 
 // proxySettings are what the configuration says of the data plane.
 func proxySettings(c *config.Config) proxy.Settings {
-	s := proxy.Settings{PublicURL: c.PublicURL.URL, Limits: limits(c), TrustedProxies: c.TrustedProxies, CountryHeader: c.CountryHeader, ForwardAuth: c.ForwardAuth, Offered: c.Offered(), Jar: jar(c)}
+	s := proxy.Settings{PublicURL: c.PublicURL.URL, Limits: limits(c), TrustedProxies: c.TrustedProxies, CountryHeader: c.CountryHeader, ForwardAuth: c.ForwardAuth, PerOrganization: tenancy.Quota(c.Limits.PerOrganization), Offered: c.Offered(), Jar: jar(c)}
 	for _, a := range c.Apps {
 		s.Apps = append(s.Apps, proxy.App{
 			Name: a.Name, Host: a.Host.String(), Upstream: a.Upstream.URL, Rules: a.Rules,

@@ -158,6 +158,7 @@ const acme = `
     name: Acme Inc.
     hosts: [portal.acme.com]
     upstreams: { app: "http://10.1.2.3:3000" }
+    limits: { requests: 100, open: 50 }
     domains: [{ name: acme.com, verified: true }, { name: acme.au }]
     domain_policy: { methods: [sso], connection: okta, auto_join: true }
     organization_policy: { mfa: required, max_age: 8h }
@@ -174,6 +175,9 @@ func TestAnOrganizationOfTheYAMLIsInTheStore(t *testing.T) {
 	okta := cs["okta"]
 	if o.Name != "Acme Inc." || !slices.Equal(o.Hosts, []string{"portal.acme.com"}) || o.Upstreams["app"] != "http://10.1.2.3:3000" || o.Suspended {
 		t.Errorf("settings: %+v", o)
+	}
+	if o.Quota == nil || *o.Quota != (tenancy.Quota{Requests: 100, Open: 50}) {
+		t.Errorf("limits: %+v", o.Quota)
 	}
 	if p := o.DomainPolicy; p == nil || p.Connection != string(okta.ID) || p.Methods.String() != "sso" || !o.AutoJoin {
 		t.Errorf("domain policy: %+v", p)
