@@ -158,7 +158,6 @@ const acme = `
     name: Acme Inc.
     hosts: [portal.acme.com]
     upstreams: { app: "http://10.1.2.3:3000" }
-    limits: { requests: 100, open: 50 }
     domains: [{ name: acme.com, verified: true }, { name: acme.au }]
     domain_policy: { methods: [sso], connection: okta, auto_join: true }
     organization_policy: { mfa: required, max_age: 8h }
@@ -166,6 +165,7 @@ const acme = `
     roles: { default: member, groups: [{ group: Admins, role: admin }] }
     connections:
       - { name: okta, type: oidc, issuer: "https://acme.okta.com", client_id: orgate, client_secret: hunter2, groups_claim: groups }
+    limits: { requests: 100, open: 50 }
 `
 
 func TestAnOrganizationOfTheYAMLIsInTheStore(t *testing.T) {
