@@ -35,7 +35,8 @@ var allowed = map[string][]string{
 	// Above: edges. None imports another.
 	"config":       {"policy", "audit", "audit/hook", "tenancy", "sso/saml"},
 	"config/apply": {"audit", "audit/hook", "config", "policy", "tenancy", "session", "store", "internal/id", "internal/seal"},
-	"proxy":        {"policy", "audit", "tenancy", "session", "store", "internal/cookie", "internal/endpoint", "internal/id", "internal/page", "internal/seal", "internal/text"},
+	"proxy/plain":  {},
+	"proxy":        {"proxy/plain", "policy", "audit", "tenancy", "session", "store", "internal/cookie", "internal/endpoint", "internal/id", "internal/page", "internal/seal", "internal/text"},
 	"sso":          {"policy", "audit", "tenancy", "session", "store", "sso/idp", "sso/oidc", "sso/saml", "internal/cookie", "internal/endpoint", "internal/id", "internal/mail", "internal/outbox", "internal/page", "internal/seal", "internal/signedin", "internal/text", "sso/factor", "sso/github", "sso/passkey"},
 	"sso/idp":      {"internal/egress", "internal/text"},
 	"sso/oauth":    {"sso/idp"},
