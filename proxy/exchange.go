@@ -17,6 +17,7 @@ import (
 	"github.com/orgate/orgate/internal/endpoint"
 	"github.com/orgate/orgate/internal/page"
 	"github.com/orgate/orgate/policy"
+	"github.com/orgate/orgate/proxy/upstream"
 	"github.com/orgate/orgate/session"
 	"github.com/orgate/orgate/tenancy"
 )
@@ -42,6 +43,8 @@ type Observation struct {
 	Took    time.Duration
 	// Stream: it was a WebSocket, an event stream or the like, and Took its life.
 	Stream bool
+	// Fast: it was served on the fast path.
+	Fast bool
 }
 
 // An Observer hears of every request. It must be quick.
@@ -74,6 +77,8 @@ type exchange struct {
 	clear bool
 
 	flight   flight
+	stop     upstream.Cancel // of what is under way, on the fast path
+	fast     bool
 	finished atomic.Bool
 
 	status   int
@@ -283,7 +288,7 @@ func (x *exchange) record(ctx context.Context, pattern string) {
 	}
 	stream := phase(x.flight.phase.Load()) == streaming
 	if x.p.observer != nil {
-		x.p.observer.Observe(Observation{Route: string(x.class), Verdict: verdict, Reason: reason, Status: x.status, Took: took, Stream: stream})
+		x.p.observer.Observe(Observation{Route: string(x.class), Verdict: verdict, Reason: reason, Status: x.status, Took: took, Stream: stream, Fast: x.fast})
 	}
 	if !x.p.log.Enabled(ctx, slog.LevelInfo) {
 		return
@@ -356,12 +361,17 @@ func (x *exchange) Write(b []byte) (int, error) {
 		x.status = http.StatusOK
 	}
 	x.extend()
-	if at := x.flight.until.Load(); at != 0 && x.p.now().UnixNano() > at && x.flight.until.CompareAndSwap(at, 0) {
-		x.p.docket.add(x.flight.grant.Load())
-	}
+	x.review()
 	n, err := x.w.Write(b)
 	x.bytes += int64(n)
 	return n, err
+}
+
+// review has what is under way judged anew if that is due.
+func (x *exchange) review() {
+	if at := x.flight.until.Load(); at != 0 && x.p.now().UnixNano() > at && x.flight.until.CompareAndSwap(at, 0) {
+		x.p.docket.add(x.flight.grant.Load())
+	}
 }
 
 // extend gives a client of HTTP/1 time to take what is written now. HTTP/2 has its own

@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"io"
+	"iter"
 	"log/slog"
-	"mime"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -32,22 +32,15 @@ func (x *exchange) forward(r *http.Request) {
 	}
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
-	// A grant may end between being got and being flown under; then it is asked for anew,
-	// and what it allows is decided anew.
-	for !x.p.takeOff(x, cancel) {
-		if err := x.authorize(r); err != nil {
-			x.fail(r, err)
-			return
-		}
-		if !allows(x.decision) {
-			x.challenge(r)
-			return
-		}
+	if err := x.takeOff(r.Context(), r.Header["Cookie"], cancel); err != nil {
+		x.fail(r, err)
+		return
+	}
+	if !allows(x.decision) {
+		x.challenge(r)
+		return
 	}
 	defer x.p.land(x)
-	if x.p.state.Load().generation != x.st.generation {
-		x.p.docket.hear(x.grant, time.Now().Add(judgement)) // settings changed before it could be found, and it may stay open for days
-	}
 	if r.Body != nil && r.Body != http.NoBody {
 		r.Body = &steadyBody{ReadCloser: r.Body, x: x}
 		if !x.http1 {
@@ -83,6 +76,7 @@ func (a *app) connect(old *gate) {
 	if a.transport == nil {
 		a.transport = newTransport(a)
 	}
+	a.client = a.transport.client
 	a.proxy = &httputil.ReverseProxy{
 		Rewrite:        a.rewrite,
 		Transport:      &guarded{a},
@@ -101,12 +95,9 @@ func (a *app) rewrite(pr *httputil.ProxyRequest) {
 	a.scrub(out.Header)
 
 	h := out.Header
-	if x.forwarded != "" {
-		h["X-Forwarded-For"] = []string{x.forwarded}
+	for name, value := range x.forwarding() {
+		h[name] = []string{value}
 	}
-	h["X-Forwarded-Host"] = []string{x.place.authority}
-	h["X-Forwarded-Proto"] = []string{x.st.public.Scheme}
-	h["X-Request-Id"] = []string{endpoint.RequestID(pr.In.Context())}
 	if x.decision.Identified {
 		// An error leaves the header out, and then guarded refuses to send.
 		token, _ := x.p.assertionOf(x.grant, x.st, &x.place, x.began)
@@ -196,12 +187,7 @@ func (g *guarded) check(x *exchange, r *http.Request) error {
 			managed++
 		}
 	}
-	want := 3
-	if x.forwarded != "" {
-		want++
-	}
 	if x.decision.Identified {
-		want += len(x.grant.headers) + len(x.grant.assertionIn)
 		for _, h := range x.grant.headers {
 			if v := r.Header[h.name]; len(v) != 1 || v[0] != h.value[0] {
 				return errUnguarded
@@ -213,10 +199,30 @@ func (g *guarded) check(x *exchange, r *http.Request) error {
 			}
 		}
 	}
-	if managed != want {
+	if managed != x.managed() {
 		return errUnguarded
 	}
 	return nil
+}
+
+// managed is how many managed headers the request to the app has.
+func (x *exchange) managed() int {
+	n := 3
+	if x.forwarded != "" {
+		n++
+	}
+	if x.decision.Identified {
+		n += len(x.grant.headers) + len(x.grant.assertionIn)
+	}
+	return n
+}
+
+// forwarding yields what the app is told of the request itself.
+func (x *exchange) forwarding() iter.Seq2[string, string] {
+	return func(yield func(string, string) bool) {
+		_ = (x.forwarded == "" || yield("X-Forwarded-For", x.forwarded)) && yield("X-Forwarded-Host", x.place.authority) &&
+			yield("X-Forwarded-Proto", x.st.public.Scheme) && yield("X-Request-Id", x.id)
+	}
 }
 
 // modifyResponse looks at an app's answer before anything of it is passed on.
@@ -238,30 +244,49 @@ func modifyResponse(res *http.Response) error {
 		jar.Clear(headerOnly{res.Header}, cookie.Session)
 		x.clear = false
 	}
-	if x.decision.Identified && !x.place.app.ShareAnswers && res.Header["Cache-Control"] == nil && res.Header["Expires"] == nil && res.Header["Pragma"] == nil {
+	if x.keepsPrivate() && res.Header["Cache-Control"] == nil && res.Header["Expires"] == nil && res.Header["Pragma"] == nil {
 		res.Header.Set("Cache-Control", "private")
 	}
+	x.answers(isStream(res))
+	return nil
+}
+
+// answers notes that the app's answer begins.
+func (x *exchange) answers(stream bool) {
 	next := answering
-	if isStream(res) {
+	if stream {
 		next = streaming
 	}
 	x.flight.phase.Store(int32(next))
 	x.p.arm(&x.flight, x.flight.grant.Load(), x.decision.ValidUntil)
-	return nil
 }
+
+// keepsPrivate reports whether an answer that says nothing of caching is for one person only.
+func (x *exchange) keepsPrivate() bool { return x.decision.Identified && !x.place.app.ShareAnswers }
 
 // isStream reports whether an answer goes on until somebody ends it.
 func isStream(res *http.Response) bool {
 	if res.StatusCode == http.StatusSwitchingProtocols {
 		return true
 	}
-	kind, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type"))
-	switch kind {
-	case "text/event-stream", "multipart/x-mixed-replace", "application/x-ndjson", "application/stream+json":
-		return true
+	return isStreamType(res.Header.Get("Content-Type"))
+}
+
+func isStreamType(kind string) bool {
+	kind, _, _ = strings.Cut(kind, ";")
+	kind = strings.TrimSpace(kind)
+	for _, s := range [...]string{"text/event-stream", "multipart/x-mixed-replace", "application/x-ndjson", "application/stream+json"} {
+		if strings.EqualFold(kind, s) {
+			return true
+		}
 	}
 	// gRPC, gRPC-Web and Connect, whatever their messages are written in.
-	return strings.HasPrefix(kind, "application/grpc") || strings.HasPrefix(kind, "application/connect+")
+	for _, s := range [...]string{"application/grpc", "application/connect+"} {
+		if len(kind) >= len(s) && strings.EqualFold(kind[:len(s)], s) {
+			return true
+		}
+	}
+	return false
 }
 
 // headerOnly is a ResponseWriter of which only the header counts.
@@ -273,14 +298,17 @@ func (w headerOnly) WriteHeader(int)             {}
 
 // failed answers for an app that did not, or says nothing to a client that is gone.
 func failed(_ http.ResponseWriter, r *http.Request, err error) {
-	x := exchangeOf(r.Context())
+	exchangeOf(r.Context()).unanswered(r, err, context.Cause(r.Context()))
+}
+
+// unanswered is failed. cause is why the request was given up; nil: it was not.
+func (x *exchange) unanswered(r *http.Request, err, cause error) {
 	name := x.place.org.name
-	cause := context.Cause(r.Context())
 	switch {
 	case errors.Is(cause, errGrantEnded):
 		x.fail(r, &endpoint.Error{Status: http.StatusUnauthorized, Code: "session_ended", Title: text.T("You were signed out"), Organization: name,
 			Text: text.T("Your session ended, or what you may do here changed, while this was under way."), ActionURL: x.signInURL("/"), ActionText: text.T("Sign in")})
-	case r.Context().Err() != nil:
+	case cause != nil:
 		x.code, x.cause = "client_gone", err
 		x.status = 499 // as nginx logs it; nobody is there to read an answer
 		panic(http.ErrAbortHandler)

@@ -207,8 +207,15 @@ func (g *grant) prepare(names []headerName) {
 		// What is empty is left out: absent is what an app tests for.
 		if v := g.value(n.field); v != "" {
 			g.headers = append(g.headers, prepared{n.name, []string{v}})
+			g.wire = appendField(g.wire, n.name, v)
 		}
 	}
+}
+
+// appendField appends a line of a head.
+func appendField(b []byte, name, value string) []byte {
+	b = append(append(b, name...), ": "...)
+	return append(append(b, value...), "\r\n"...)
 }
 
 // set puts the headers of g into h; assertion is empty if the app asks for none.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/orgate/orgate/internal/cookie"
 	"github.com/orgate/orgate/policy"
+	"github.com/orgate/orgate/proxy/upstream"
 	"github.com/orgate/orgate/session"
 	"github.com/orgate/orgate/tenancy"
 )
@@ -81,6 +82,7 @@ type gate struct {
 	offered     policy.Methods
 	jar         cookie.Jar
 	managed     *managedNames
+	fast        bool // plain requests are served by a [Listener] itself
 }
 
 // An app is the compiled form of [App].
@@ -93,6 +95,7 @@ type app struct {
 	// methodRules: a rule is about methods, so headers that change the method go.
 	methodRules bool
 	transport   *transport
+	client      *upstream.Client // for plain requests
 	proxy       *httputil.ReverseProxy
 }
 
@@ -105,7 +108,7 @@ func (s Settings) Check() error {
 // compile checks s and makes it ready. Transports of old are taken over where their
 // settings are the same. It reports every fault at once.
 func (s Settings) compile(old *gate) (*gate, error) {
-	g := &gate{public: s.PublicURL, limits: s.Limits, trusted: slices.Clone(s.TrustedProxies), forwardAuth: s.ForwardAuth, offered: s.Offered, jar: s.Jar}
+	g := &gate{public: s.PublicURL, limits: s.Limits, trusted: slices.Clone(s.TrustedProxies), forwardAuth: s.ForwardAuth, offered: s.Offered, jar: s.Jar, fast: !s.SlowPath}
 	if old != nil {
 		g.generation = old.generation + 1
 	}

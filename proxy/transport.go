@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"github.com/orgate/orgate/proxy/upstream"
 )
 
 // A transport is the connections to the upstreams of one app.
@@ -15,6 +17,7 @@ type transport struct {
 	tls      *tls.Config
 	timeouts Timeouts
 	http     *http.Transport
+	client   *upstream.Client
 	// upgrade is for WebSockets, which HTTP/2 without TLS does not carry here; nil: http.
 	upgrade *http.Transport
 }
@@ -25,7 +28,7 @@ func (t *transport) same(a *app) bool {
 }
 
 func newTransport(a *app) *transport {
-	t := &transport{protocol: a.Protocol, tls: a.TLS, timeouts: a.Timeouts, http: baseTransport(a)}
+	t := &transport{protocol: a.Protocol, tls: a.TLS, timeouts: a.Timeouts, http: baseTransport(a), client: upstream.New(upstream.Limits{IdleTime: a.Timeouts.Idle, Connect: a.Timeouts.Connect, Answer: a.Timeouts.Answer, Redial: retries()})}
 	var p http.Protocols
 	switch a.Protocol {
 	case H2C:
@@ -69,6 +72,7 @@ func baseTransport(a *app) *http.Transport {
 // close closes the connections that are not in use.
 func (t *transport) close() {
 	t.http.CloseIdleConnections()
+	t.client.Close()
 	if t.upgrade != nil {
 		t.upgrade.CloseIdleConnections()
 	}

@@ -220,8 +220,11 @@ type requestIDKey struct{}
 
 // WithRequestID gives the request's context an id: a fresh one, never the client's.
 func WithRequestID(ctx context.Context) context.Context {
-	return context.WithValue(ctx, requestIDKey{}, rand.Text())
+	return context.WithValue(ctx, requestIDKey{}, NewRequestID())
 }
+
+// NewRequestID returns an id for a request.
+func NewRequestID() string { return rand.Text() }
 
 // RequestID returns the id of the request, or "" outside of one.
 func RequestID(ctx context.Context) string {
