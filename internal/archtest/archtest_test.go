@@ -35,7 +35,7 @@ var allowed = map[string][]string{
 	// Above: edges. None imports another.
 	"config":       {"policy", "audit", "audit/hook", "tenancy", "sso/saml"},
 	"config/apply": {"audit", "audit/hook", "config", "policy", "tenancy", "session", "store", "internal/id", "internal/seal"},
-	"proxy":        {"policy", "audit", "tenancy", "session", "store", "internal/cookie", "internal/endpoint", "internal/id", "internal/page", "internal/seal", "internal/text"},
+	"proxy":        {"policy", "audit", "tenancy", "session", "store", "internal/cookie", "internal/endpoint", "internal/id", "internal/page", "internal/seal", "internal/text", "proxy/upstream"},
 	"sso":          {"policy", "audit", "tenancy", "session", "store", "sso/idp", "sso/oidc", "sso/saml", "internal/cookie", "internal/endpoint", "internal/id", "internal/mail", "internal/outbox", "internal/page", "internal/seal", "internal/signedin", "internal/text", "sso/factor", "sso/github", "sso/passkey"},
 	"sso/idp":      {"internal/egress", "internal/text"},
 	"sso/oauth":    {"sso/idp"},
@@ -49,6 +49,8 @@ var allowed = map[string][]string{
 	"domain":       {"audit", "tenancy", "store", "internal/dnsproof", "internal/worker"},
 
 	"audit/webhook": {"audit", "audit/hook", "tenancy", "store", "internal/egress", "internal/id", "internal/seal"},
+
+	"proxy/upstream": {},
 
 	// What edges share. None of these knows an edge.
 	"internal/cookie":    {},
