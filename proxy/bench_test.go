@@ -13,8 +13,6 @@ import (
 	"testing"
 
 	"github.com/orgate/orgate/audit"
-	"github.com/orgate/orgate/internal/cookie"
-	"github.com/orgate/orgate/session"
 	"github.com/orgate/orgate/store"
 	"github.com/orgate/orgate/tenancy"
 )
@@ -36,9 +34,7 @@ func BenchmarkGrantLookup(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		now := w.now()
-		value, _ := st.jar.Read(h, cookie.Session)
-		t, _ := session.ParseToken(value)
-		g, _, err := w.proxy.grant(ctx, st, &x.place, t.Hash(), now)
+		g, _, err := w.proxy.grant(ctx, st, &x.place, x.token(h["Cookie"]), now)
 		if err != nil || !allows(x.decide(g, now)) {
 			b.Fatal(err)
 		}

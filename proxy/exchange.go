@@ -55,6 +55,7 @@ type exchange struct {
 	p  *Proxy
 	st *state
 
+	id        string // of the request, in the log and for the app
 	began     time.Time
 	class     routeClass
 	target    target
@@ -107,8 +108,9 @@ func ClientIP(r *http.Request) netip.Addr {
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{w: w, rc: http.NewResponseController(w), p: p, st: p.state.Load(), began: p.now(), class: toNowhere, method: r.Method, http1: r.ProtoMajor == 1}
 	r = r.WithContext(context.WithValue(endpoint.WithRequestID(r.Context()), exchangeKey{}, x))
-	x.clientIP, x.forwarded, x.peerTrust = x.st.client(r)
-	defer x.record(r)
+	x.id = endpoint.RequestID(r.Context())
+	x.clientIP, x.forwarded, x.peerTrust = x.st.client(peerOf(r.RemoteAddr), r.Header["X-Forwarded-For"])
+	defer x.recovered(r)
 	if r.Body != nil && r.Body != http.NoBody {
 		// Also a body that nobody reads: Go waits for its end before it answers.
 		_ = x.rc.SetReadDeadline(time.Now().Add(stall)) // a writer without deadlines is a test's
@@ -211,8 +213,13 @@ func (x *exchange) ours() bool {
 // authorize finds the session of the request and what it is allowed. It returns the error
 // to answer with if the store can't say.
 func (x *exchange) authorize(r *http.Request) error {
-	token := x.token(r)
-	g, ended, err := x.p.grant(r.Context(), x.st, &x.place, token, x.began)
+	return x.admit(r.Context(), r.Header["Cookie"])
+}
+
+// admit is authorize by the Cookie lines of the request.
+func (x *exchange) admit(ctx context.Context, cookies []string) error {
+	token := x.token(cookies)
+	g, ended, err := x.p.grant(ctx, x.st, &x.place, token, x.began)
 	if err != nil {
 		return unavailable(err)
 	}
@@ -228,10 +235,10 @@ func (x *exchange) authorize(r *http.Request) error {
 
 // token returns the hash of the session token that came with the request. Two session
 // cookies are none: somebody tossed one in.
-func (x *exchange) token(r *http.Request) session.Hash {
-	value, ok := x.st.jar.Read(r.Header, cookie.Session)
-	if !ok {
-		x.clear = x.st.jar.Doubled(r.Header, cookie.Session)
+func (x *exchange) token(cookies []string) session.Hash {
+	value, n := x.st.jar.Find(cookies, cookie.Session)
+	if n != 1 {
+		x.clear = n > 1
 		return session.Hash{}
 	}
 	t, ok := session.ParseToken(value)
@@ -242,16 +249,26 @@ func (x *exchange) token(r *http.Request) session.Hash {
 	return t.Hash()
 }
 
-// record writes the line of the request to the log and counts it.
-func (x *exchange) record(r *http.Request) {
+// recovered records the request, also one whose handler panicked.
+func (x *exchange) recovered(r *http.Request) {
 	if fault := recover(); fault != nil {
 		if fault != http.ErrAbortHandler { //nolint:errorlint // net/http compares it so
-			x.p.log.LogAttrs(r.Context(), slog.LevelError, "request panicked", slog.String("request_id", endpoint.RequestID(r.Context())), slog.Any("panic", fault), slog.String("stack", string(debug.Stack())))
+			x.panicked(r.Context(), fault)
 		}
 		defer panic(http.ErrAbortHandler)
 	} else if x.status == 0 {
 		x.status = http.StatusOK // as net/http says when a handler says nothing
 	}
+	x.record(r.Context(), r.Pattern)
+}
+
+func (x *exchange) panicked(ctx context.Context, fault any) {
+	x.p.log.LogAttrs(ctx, slog.LevelError, "request panicked", slog.String("request_id", x.id), slog.Any("panic", fault), slog.String("stack", string(debug.Stack())))
+}
+
+// record writes the line of the request to the log and counts it. pattern is that of a route
+// of ours.
+func (x *exchange) record(ctx context.Context, pattern string) {
 	took := x.p.now().Sub(x.began)
 	reason := x.code
 	if x.flight.ended.Load() {
@@ -268,12 +285,12 @@ func (x *exchange) record(r *http.Request) {
 	if x.p.observer != nil {
 		x.p.observer.Observe(Observation{Route: string(x.class), Verdict: verdict, Reason: reason, Status: x.status, Took: took, Stream: stream})
 	}
-	if !x.p.log.Enabled(r.Context(), slog.LevelInfo) {
+	if !x.p.log.Enabled(ctx, slog.LevelInfo) {
 		return
 	}
 	attrs := make([]slog.Attr, 0, 16)
 	attrs = append(attrs,
-		slog.String("request_id", endpoint.RequestID(r.Context())), slog.String("method", clip(x.method, maxMethod)), slog.String("route", string(x.class)),
+		slog.String("request_id", x.id), slog.String("method", clip(x.method, maxMethod)), slog.String("route", string(x.class)),
 		slog.Int("status", x.status), slog.Int64("bytes", x.bytes), slog.Duration("duration", took), slog.String("client_ip", x.clientIP))
 	if x.place.org != nil {
 		attrs = append(attrs, slog.String("organization", string(x.place.org.slug)), slog.String("app", x.place.app.Name))
@@ -290,7 +307,7 @@ func (x *exchange) record(r *http.Request) {
 	level := slog.LevelInfo
 	if x.cause != nil {
 		attrs = append(attrs, slog.String("cause", x.cause.Error()))
-		if x.status >= 500 && r.Context().Err() == nil {
+		if x.status >= 500 && ctx.Err() == nil {
 			level = slog.LevelError
 		}
 	}
@@ -298,9 +315,9 @@ func (x *exchange) record(r *http.Request) {
 	case x.rule != nil:
 		attrs = append(attrs, slog.String("rule", x.rule.Name))
 	case x.class == toOurs || x.class == toLogin:
-		attrs = append(attrs, slog.String("pattern", r.Pattern))
+		attrs = append(attrs, slog.String("pattern", pattern))
 	}
-	x.p.log.LogAttrs(r.Context(), level, "request", attrs...)
+	x.p.log.LogAttrs(ctx, level, "request", attrs...)
 }
 
 // Header implements [http.ResponseWriter].

@@ -148,24 +148,27 @@ func (a *app) scrub(h http.Header) {
 // requests of many people.
 func forUs(authorization string) bool {
 	scheme, rest, _ := strings.Cut(strings.TrimSpace(authorization), " ")
-	switch strings.ToLower(scheme) {
-	case "ntlm", "negotiate":
+	switch {
+	case strings.EqualFold(scheme, "ntlm"), strings.EqualFold(scheme, "negotiate"):
 		return true
-	case "bearer":
+	case strings.EqualFold(scheme, "bearer"):
 		return strings.HasPrefix(strings.TrimSpace(rest), "sk_")
 	}
 	return strings.HasPrefix(scheme, "sk_")
 }
 
+// setsOurs reports whether a Set-Cookie line of an app is about a cookie of ours.
+func setsOurs(line string) bool {
+	// Of "=a=b", browsers keep the name empty, and send "a=b" back.
+	name, _, _ := strings.Cut(strings.TrimLeft(line, "= \t"), "=")
+	name, _, _ = strings.Cut(name, ";")
+	return cookie.Ours(strings.TrimSpace(name))
+}
+
 // scrubAnswer removes from an app's answer what only we may say to a browser.
 func scrubAnswer(h http.Header) {
 	if lines := h["Set-Cookie"]; lines != nil {
-		kept := slices.DeleteFunc(slices.Clone(lines), func(line string) bool {
-			// Of "=a=b", browsers keep the name empty, and send "a=b" back.
-			name, _, _ := strings.Cut(strings.TrimLeft(line, "= \t"), "=")
-			name, _, _ = strings.Cut(name, ";")
-			return cookie.Ours(strings.TrimSpace(name))
-		})
+		kept := slices.DeleteFunc(slices.Clone(lines), setsOurs)
 		if len(kept) == 0 {
 			delete(h, "Set-Cookie")
 		} else {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"net/http/httputil"
 	"net/netip"
 	"net/url"
@@ -287,21 +286,31 @@ func (g *gate) trusts(addr netip.Addr) bool {
 // maxProxies is how many addresses of X-Forwarded-For are looked at.
 const maxProxies = 32
 
+// A peer is the other end of a connection. It is zero for a Unix socket or a test: nobody.
+type peer struct {
+	addr netip.Addr
+	text string
+}
+
+func peerOf(remoteAddr string) peer {
+	ap, err := netip.ParseAddrPort(remoteAddr)
+	if err != nil {
+		return peer{}
+	}
+	addr := ap.Addr().Unmap().WithZone("")
+	return peer{addr, addr.String()}
+}
+
 // client returns the address of the client, and the list of addresses for
 // X-Forwarded-For. Only what a trusted proxy says is believed, from the right: what
 // stands left of the first address that is no proxy's was written by a stranger.
-func (g *gate) client(r *http.Request) (ip, chain string, trustedPeer bool) {
-	ap, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return "", "", false // a Unix socket or a test: nobody
-	}
-	peer := ap.Addr().Unmap().WithZone("")
-	ip = peer.String()
-	if len(g.trusted) == 0 || !g.trusts(peer) {
+func (g *gate) client(peer peer, forwardedFor []string) (ip, chain string, trustedPeer bool) {
+	ip = peer.text
+	if ip == "" || len(g.trusted) == 0 || !g.trusts(peer.addr) {
 		return ip, ip, false
 	}
 	var said []string
-	for _, line := range r.Header["X-Forwarded-For"] {
+	for _, line := range forwardedFor {
 		said = append(said, strings.Split(line, ",")...)
 	}
 	chain = ip

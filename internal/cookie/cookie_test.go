@@ -123,7 +123,7 @@ func FuzzStrip(f *testing.F) {
 	f.Fuzz(func(t *testing.T, line string) {
 		h := header(line)
 		Strip(h)
-		for name := range pairs(h) {
+		for name := range pairs(h["Cookie"]) {
 			if Ours(name) {
 				t.Errorf("%q is left of %q", name, line)
 			}
