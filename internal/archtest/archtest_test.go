@@ -52,8 +52,6 @@ var allowed = map[string][]string{
 
 	"audit/webhook": {"audit", "audit/hook", "tenancy", "store", "internal/egress", "internal/id", "internal/seal"},
 
-	"proxy/upstream": {},
-
 	// What edges share. None of these knows an edge.
 	"internal/cookie":    {},
 	"internal/dnsproof":  {},

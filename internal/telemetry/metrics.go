@@ -15,6 +15,7 @@ type Metrics struct {
 	registry *prometheus.Registry
 
 	requests  *prometheus.CounterVec
+	fast      prometheus.Counter
 	durations *prometheus.HistogramVec
 	signIns   *prometheus.CounterVec
 	mails     *prometheus.CounterVec
@@ -38,6 +39,8 @@ func NewMetrics(version, commit string) *Metrics {
 		registry: prometheus.NewRegistry(),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "orgate_requests_total",
 			Help: "Requests by where they went, what was decided and why, and the class of the status."}, []string{"route", "verdict", "reason", "status"}),
+		fast: prometheus.NewCounter(prometheus.CounterOpts{Name: "orgate_fast_path_requests_total",
+			Help: "Requests of orgate_requests_total that were carried on the fast path."}),
 		durations: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "orgate_request_duration_seconds",
 			Help: "From the request's headers to the end of the answer, the app's time included. Streams are left out.", Buckets: prometheus.ExponentialBuckets(0.0005, 2.5, 12)}, []string{"route"}),
 		signIns: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "orgate_sign_in_steps_total",
@@ -60,7 +63,7 @@ func NewMetrics(version, commit string) *Metrics {
 	build := prometheus.NewGauge(prometheus.GaugeOpts{Name: "orgate_build_info", Help: "1, with the version as labels.",
 		ConstLabels: prometheus.Labels{"version": version, "commit": commit}})
 	build.Set(1)
-	m.registry.MustRegister(m.requests, m.durations, m.signIns, m.mails, m.webhooks, m.looks, m.domains, m.saml, m.reloads, m.reloaded, build,
+	m.registry.MustRegister(m.requests, m.fast, m.durations, m.signIns, m.mails, m.webhooks, m.looks, m.domains, m.saml, m.reloads, m.reloaded, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -78,7 +81,10 @@ func (m *Metrics) Handler() http.Handler {
 }
 
 // Request counts a request. route is one of the proxy's few kinds, never a path.
-func (m *Metrics) Request(route, verdict, reason string, status int, took time.Duration, stream bool) {
+func (m *Metrics) Request(route, verdict, reason string, status int, took time.Duration, stream, fast bool) {
+	if fast {
+		m.fast.Inc()
+	}
 	m.requests.WithLabelValues(route, verdict, reason, strconv.Itoa(status/100)+"xx").Inc()
 	if !stream {
 		m.durations.WithLabelValues(route).Observe(took.Seconds())

@@ -32,8 +32,8 @@ func TestTheLoggerRefusesWhatItDoesNotKnow(t *testing.T) {
 
 func TestMetricsAreWhatTheManualSays(t *testing.T) {
 	m := telemetry.NewMetrics("1.2.3", "abc")
-	m.Request("app", "allow", "granted", 204, time.Millisecond, false)
-	m.Request("app", "allow", "granted", 101, time.Hour, true)
+	m.Request("app", "allow", "granted", 204, time.Millisecond, false, false)
+	m.Request("app", "allow", "granted", 101, time.Hour, true, false)
 	m.SignIn("signed_in")
 	m.Mail("sent")
 	m.Reload(true, time.Unix(1000, 0))
