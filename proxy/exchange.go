@@ -17,6 +17,7 @@ import (
 	"github.com/orgate/orgate/internal/endpoint"
 	"github.com/orgate/orgate/internal/page"
 	"github.com/orgate/orgate/policy"
+	"github.com/orgate/orgate/proxy/upstream"
 	"github.com/orgate/orgate/session"
 	"github.com/orgate/orgate/tenancy"
 )
@@ -74,6 +75,7 @@ type exchange struct {
 	clear bool
 
 	flight   flight
+	cancel   upstream.Cancel // of the call to the app
 	finished atomic.Bool
 
 	status   int

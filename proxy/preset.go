@@ -207,6 +207,7 @@ func (g *grant) prepare(names []headerName) {
 		// What is empty is left out: absent is what an app tests for.
 		if v := g.value(n.field); v != "" {
 			g.headers = append(g.headers, prepared{n.name, []string{v}})
+			g.wire = appendField(g.wire, n.name, v)
 		}
 	}
 }
