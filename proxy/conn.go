@@ -16,9 +16,6 @@ import (
 	"github.com/orgate/orgate/proxy/upstream"
 )
 
-// errClientGone is the cause of the end of what nobody waits for any more.
-var errClientGone = errors.New("client has gone")
-
 // doing is what a connection is at.
 type doing uint8
 
@@ -280,7 +277,7 @@ func (c *conn) sweep(now time.Time) {
 		c.late = true
 		c.wake()
 	case c.doing == serving && waited > slow && c.x != nil && c.gone():
-		c.x.stop.End(errClientGone)
+		c.x.cancel.End(errClientGone)
 	}
 }
 

@@ -77,8 +77,8 @@ type exchange struct {
 	clear bool
 
 	flight   flight
-	stop     upstream.Cancel // of what is under way, on the fast path
-	fast     bool
+	cancel   upstream.Cancel // of the call to the app
+	fast     bool            // a Listener serves it
 	finished atomic.Bool
 
 	status   int

@@ -8,12 +8,9 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
-
-	"golang.org/x/net/http/httpguts"
 
 	"github.com/orgate/orgate/internal/endpoint"
 	"github.com/orgate/orgate/internal/page"
@@ -36,6 +33,10 @@ func (c *conn) serve() (o outcome) {
 	b, p := c.buf, c.l.p
 	x := &exchange{p: p, st: p.state.Load(), began: p.now(), class: toApp, method: b.head.Method, fast: true}
 	cookies, ok := x.plainly(c.peer, b)
+	if !ok {
+		return notOurs
+	}
+	address, ok := x.plainAddress()
 	if !ok {
 		return notOurs
 	}
@@ -62,7 +63,7 @@ func (c *conn) serve() (o outcome) {
 		c.finish()
 		x.record(ctx, "")
 	}()
-	return c.forward(x)
+	return c.forward(x, address)
 }
 
 // plainly finds out where the request goes, and returns its Cookie lines. It is false for
@@ -83,8 +84,7 @@ func (x *exchange) plainly(peer peer, b *buffer) (cookies []string, ok bool) {
 	if x.ours() || x.target.path == jwksPath || strings.HasPrefix(x.target.path, page.StaticPath) {
 		return nil, false
 	}
-	a := x.place.app
-	if u, ok := x.place.org.upstream(a); !ok || u.Scheme != "http" || a.Protocol == H2C || a.MaxBody > 0 && h.Length > a.MaxBody {
+	if a := x.place.app; a.MaxBody > 0 && h.Length > a.MaxBody {
 		return nil, false
 	}
 	cookies, chain := b.cookies[:0], b.chain[:0]
@@ -105,14 +105,14 @@ func (x *exchange) plainly(peer peer, b *buffer) (cookies []string, ok bool) {
 
 // giveUp ends x from elsewhere.
 func (c *conn) giveUp(x *exchange, cause error) {
-	x.stop.End(cause)
+	x.cancel.End(cause)
 	if phase(x.flight.phase.Load()) != waiting {
 		c.cut(x)
 	}
 }
 
 // forward is [exchange.forward]: the one place of this path where a request is sent to its app.
-func (c *conn) forward(x *exchange) outcome {
+func (c *conn) forward(x *exchange, address string) outcome {
 	b := c.buf
 	h := &b.head
 	x.id = endpoint.NewRequestID()
@@ -120,33 +120,21 @@ func (c *conn) forward(x *exchange) outcome {
 
 	call := upstream.NewCall()
 	defer call.Close()
-	var err error
-	if call.Head, err = x.appendRequest(call.Head[:0], h); err != nil {
-		return c.explain(x, errors.Join(errUnguarded, err))
-	}
-	u, _ := x.place.org.upstream(x.place.app)
-	call.Address, call.Method, call.Cancel, call.Interim = addressOf(u), h.Method, &x.stop, c.interim
+	call.Address, call.Method, call.Cancel, call.Interim = address, h.Method, &x.cancel, c.interim
+	call.Head = x.appendPlain(call.Head, h)
 	call.Empty = h.Length == 0 && (h.Method == "POST" || h.Method == "PUT" || h.Method == "PATCH")
 	if h.Length > 0 {
 		n := int(min(int64(b.w-b.r), h.Length))
 		call.Body, call.Length, call.Duplex = &connBody{c: c, here: b.in[b.r : b.r+n : b.r+n]}, h.Length, true
 		b.r += n
 	}
-	if err := x.depart(call.Head); err != nil {
+	if err := x.guardHead(call.Head); err != nil {
 		return c.explain(x, err)
 	}
-	if err := x.place.app.client.Do(call); err != nil {
+	if err := x.place.app.transport.plain.Do(call); err != nil {
 		return c.explain(x, err)
 	}
 	return c.answer(x, call)
-}
-
-// addressOf is where the upstream listens.
-func addressOf(u *url.URL) string {
-	if u.Port() != "" {
-		return u.Host
-	}
-	return net.JoinHostPort(u.Hostname(), "80")
 }
 
 // A connBody is the body of a request.
@@ -188,7 +176,7 @@ func (c *conn) hint(a *upstream.Answer) {
 	case http.StatusEarlyHints:
 		out = append(out, "HTTP/1.1 103 Early Hints\r\n"...)
 		for _, f := range a.Fields {
-			if nameIs(f.Name, "link") {
+			if canonical(f.Name) == "Link" {
 				out = appendField(out, "Link", string(f.Value))
 			}
 		}
@@ -206,7 +194,7 @@ func (c *conn) answer(x *exchange, call *upstream.Call) outcome {
 	last := b.head.Close || c.isRetired() || !call.Taken()
 	x.status = a.Status
 	x.answers(isStreamType(string(a.Get("content-type"))))
-	out, chunks := x.appendAnswer(b.out[:0], call, b.head.Method, last)
+	out, chunks := x.appendAnswer(b.out[:0], call, last)
 
 	var err error
 	if !call.Over() && !call.Buffered() {
@@ -298,9 +286,10 @@ func (c *conn) linger() {
 
 // explain answers for an app that did not. The page is the other path's.
 func (c *conn) explain(x *exchange, err error) outcome {
-	cause := x.stop.Cause()
-	if _, ok := errors.AsType[*upstream.BodyError](err); ok && cause == nil {
-		cause = errClientGone // or it sends nothing any more
+	if cause := x.cancel.Cause(); cause != nil {
+		err = cause
+	} else if _, ok := errors.AsType[*upstream.BodyError](err); ok {
+		err = errClientGone // or it sends nothing any more
 	}
 	b := c.buf
 	r, bad := http.ReadRequest(bufio.NewReader(strings.NewReader(b.text)))
@@ -309,7 +298,7 @@ func (c *conn) explain(x *exchange, err error) outcome {
 	}
 	w := &page1{header: http.Header{}}
 	x.w = w
-	x.unanswered(r, err, cause)
+	x.appFailed(r, err)
 	unread := b.head.Length > 0
 	last := b.head.Close || c.isRetired() || unread
 	err = c.send(w.bytes(b.head.Method, last))
@@ -353,9 +342,4 @@ func (w *page1) bytes(method string, last bool) []byte {
 		b.Write(w.body.Bytes())
 	}
 	return b.Bytes()
-}
-
-// trailerAllowed reports whether a trailer of that name may be passed on.
-func trailerAllowed(name []byte) bool {
-	return httpguts.ValidTrailerHeader(string(appendCanonical(nil, name)))
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"iter"
 	"log/slog"
 	"net"
 	"net/http"
@@ -18,6 +17,7 @@ import (
 	"github.com/orgate/orgate/internal/cookie"
 	"github.com/orgate/orgate/internal/endpoint"
 	"github.com/orgate/orgate/internal/text"
+	"github.com/orgate/orgate/proxy/upstream"
 )
 
 // forward sends an allowed request to its app. It is the one place where that is done.
@@ -30,8 +30,12 @@ func (x *exchange) forward(r *http.Request) {
 		}
 		r.Body = http.MaxBytesReader(x.w, r.Body, a.MaxBody)
 	}
-	ctx, cancel := context.WithCancelCause(r.Context())
-	defer cancel(nil)
+	ctx, cancel := r.Context(), context.CancelCauseFunc(x.cancel.End)
+	address, plain := x.plain(r)
+	if !plain {
+		ctx, cancel = context.WithCancelCause(ctx)
+		defer cancel(nil)
+	}
 	if err := x.takeOff(r.Context(), r.Header["Cookie"], cancel); err != nil {
 		x.fail(r, err)
 		return
@@ -48,9 +52,13 @@ func (x *exchange) forward(r *http.Request) {
 		}
 		// By itself, Go's HTTP/1 server reads a body to its end before it lets an answer
 		// begin: an app could not say no to an upload, nor talk while it listens.
-		if r.ContentLength < 0 || r.ContentLength > 256<<10 {
+		if duplex(r) {
 			_ = x.rc.EnableFullDuplex() // HTTP/2 always is, and says so by an error
 		}
+	}
+	if plain {
+		x.relay(r, address)
+		return
 	}
 	if !a.Trailers {
 		r.Header.Del("Te")
@@ -76,7 +84,6 @@ func (a *app) connect(old *gate) {
 	if a.transport == nil {
 		a.transport = newTransport(a)
 	}
-	a.client = a.transport.client
 	a.proxy = &httputil.ReverseProxy{
 		Rewrite:        a.rewrite,
 		Transport:      &guarded{a},
@@ -95,9 +102,12 @@ func (a *app) rewrite(pr *httputil.ProxyRequest) {
 	a.scrub(out.Header)
 
 	h := out.Header
-	for name, value := range x.forwarding() {
-		h[name] = []string{value}
+	if x.forwarded != "" {
+		h["X-Forwarded-For"] = []string{x.forwarded}
 	}
+	h["X-Forwarded-Host"] = []string{x.place.authority}
+	h["X-Forwarded-Proto"] = []string{x.st.public.Scheme}
+	h["X-Request-Id"] = []string{endpoint.RequestID(pr.In.Context())}
 	if x.decision.Identified {
 		// An error leaves the header out, and then guarded refuses to send.
 		token, _ := x.p.assertionOf(x.grant, x.st, &x.place, x.began)
@@ -187,7 +197,12 @@ func (g *guarded) check(x *exchange, r *http.Request) error {
 			managed++
 		}
 	}
+	want := 3
+	if x.forwarded != "" {
+		want++
+	}
 	if x.decision.Identified {
+		want += len(x.grant.headers) + len(x.grant.assertionIn)
 		for _, h := range x.grant.headers {
 			if v := r.Header[h.name]; len(v) != 1 || v[0] != h.value[0] {
 				return errUnguarded
@@ -199,36 +214,14 @@ func (g *guarded) check(x *exchange, r *http.Request) error {
 			}
 		}
 	}
-	if managed != x.managed() {
+	if managed != want {
 		return errUnguarded
 	}
 	return nil
 }
 
-// managed is how many managed headers the request to the app has.
-func (x *exchange) managed() int {
-	n := 3
-	if x.forwarded != "" {
-		n++
-	}
-	if x.decision.Identified {
-		n += len(x.grant.headers) + len(x.grant.assertionIn)
-	}
-	return n
-}
-
-// forwarding yields what the app is told of the request itself.
-func (x *exchange) forwarding() iter.Seq2[string, string] {
-	return func(yield func(string, string) bool) {
-		_ = (x.forwarded == "" || yield("X-Forwarded-For", x.forwarded)) && yield("X-Forwarded-Host", x.place.authority) &&
-			yield("X-Forwarded-Proto", x.st.public.Scheme) && yield("X-Request-Id", x.id)
-	}
-}
-
 // modifyResponse looks at an app's answer before anything of it is passed on.
 func modifyResponse(res *http.Response) error {
-	x := exchangeOf(res.Request.Context())
-	scrubAnswer(res.Header)
 	if res.StatusCode == http.StatusSwitchingProtocols {
 		// These come through a 101 as they are; anything but the handshake is not meant
 		// to be there.
@@ -239,17 +232,26 @@ func modifyResponse(res *http.Response) error {
 			return errors.New("app switched to a protocol that was not asked for")
 		}
 	}
-	if x.clear {
-		jar := x.st.jar
-		jar.Clear(headerOnly{res.Header}, cookie.Session)
-		x.clear = false
-	}
-	if x.keepsPrivate() && res.Header["Cache-Control"] == nil && res.Header["Expires"] == nil && res.Header["Pragma"] == nil {
-		res.Header.Set("Cache-Control", "private")
-	}
-	x.answers(isStream(res))
+	exchangeOf(res.Request.Context()).answered(res.Header, res.StatusCode)
 	return nil
 }
+
+// answered looks at the head of an app's answer before anything of it is passed on: it
+// is cleaned of what only we may say, and gets what we have to say.
+func (x *exchange) answered(h http.Header, status int) {
+	scrubAnswer(h)
+	if x.clear {
+		x.st.jar.Clear(headerOnly{h}, cookie.Session)
+		x.clear = false
+	}
+	if x.keepsPrivate() && h["Cache-Control"] == nil && h["Expires"] == nil && h["Pragma"] == nil {
+		h["Cache-Control"] = []string{"private"}
+	}
+	x.answers(isStream(h, status))
+}
+
+// keepsPrivate reports whether an answer that says nothing of caching is for one person only.
+func (x *exchange) keepsPrivate() bool { return x.decision.Identified && !x.place.app.ShareAnswers }
 
 // answers notes that the app's answer begins.
 func (x *exchange) answers(stream bool) {
@@ -261,15 +263,12 @@ func (x *exchange) answers(stream bool) {
 	x.p.arm(&x.flight, x.flight.grant.Load(), x.decision.ValidUntil)
 }
 
-// keepsPrivate reports whether an answer that says nothing of caching is for one person only.
-func (x *exchange) keepsPrivate() bool { return x.decision.Identified && !x.place.app.ShareAnswers }
-
 // isStream reports whether an answer goes on until somebody ends it.
-func isStream(res *http.Response) bool {
-	if res.StatusCode == http.StatusSwitchingProtocols {
+func isStream(h http.Header, status int) bool {
+	if status == http.StatusSwitchingProtocols {
 		return true
 	}
-	return isStreamType(res.Header.Get("Content-Type"))
+	return isStreamType(h.Get("Content-Type"))
 }
 
 func isStreamType(kind string) bool {
@@ -298,17 +297,20 @@ func (w headerOnly) WriteHeader(int)             {}
 
 // failed answers for an app that did not, or says nothing to a client that is gone.
 func failed(_ http.ResponseWriter, r *http.Request, err error) {
-	exchangeOf(r.Context()).unanswered(r, err, context.Cause(r.Context()))
+	if cause := context.Cause(r.Context()); errors.Is(cause, errGrantEnded) {
+		err = cause
+	}
+	exchangeOf(r.Context()).appFailed(r, err)
 }
 
-// unanswered is failed. cause is why the request was given up; nil: it was not.
-func (x *exchange) unanswered(r *http.Request, err, cause error) {
+// appFailed answers for an app that did not, or says nothing to a client that is gone.
+func (x *exchange) appFailed(r *http.Request, err error) {
 	name := x.place.org.name
 	switch {
-	case errors.Is(cause, errGrantEnded):
+	case errors.Is(err, errGrantEnded):
 		x.fail(r, &endpoint.Error{Status: http.StatusUnauthorized, Code: "session_ended", Title: text.T("You were signed out"), Organization: name,
 			Text: text.T("Your session ended, or what you may do here changed, while this was under way."), ActionURL: x.signInURL("/"), ActionText: text.T("Sign in")})
-	case cause != nil:
+	case r.Context().Err() != nil || errors.Is(err, errClientGone):
 		x.code, x.cause = "client_gone", err
 		x.status = 499 // as nginx logs it; nobody is there to read an answer
 		panic(http.ErrAbortHandler)
@@ -317,6 +319,9 @@ func (x *exchange) unanswered(r *http.Request, err, cause error) {
 	case errors.Is(err, errUnguarded):
 		x.fail(r, &endpoint.Error{Status: http.StatusInternalServerError, Code: "not_forwarded", Title: text.T("Something went wrong on our side"),
 			Text: text.T("Your request was not passed on."), Hint: text.T("Tell the people who run this service the id below."), Err: err})
+	case errors.Is(err, upstream.ErrBusy):
+		x.fail(r, &endpoint.Error{Status: http.StatusServiceUnavailable, Code: "upstream_busy", Title: text.T("The app is busy"), Organization: name,
+			Text: text.T("More people use the app right now than it can serve."), Hint: text.T("Try again in a moment."), Header: http.Header{"Retry-After": {"5"}}, Err: err})
 	case isTimeout(err):
 		x.fail(r, &endpoint.Error{Status: http.StatusGatewayTimeout, Code: "upstream_timeout", Title: text.T("The app takes too long"), Organization: name,
 			Text: text.T("The app did not answer in time."), Hint: text.T("Try again in a moment."), Err: err})

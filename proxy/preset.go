@@ -212,12 +212,6 @@ func (g *grant) prepare(names []headerName) {
 	}
 }
 
-// appendField appends a line of a head.
-func appendField(b []byte, name, value string) []byte {
-	b = append(append(b, name...), ": "...)
-	return append(append(b, value...), "\r\n"...)
-}
-
 // set puts the headers of g into h; assertion is empty if the app asks for none.
 func (g *grant) set(h http.Header, assertion []string) {
 	for _, p := range g.headers {

@@ -15,7 +15,6 @@ import (
 
 	"github.com/orgate/orgate/internal/cookie"
 	"github.com/orgate/orgate/policy"
-	"github.com/orgate/orgate/proxy/upstream"
 	"github.com/orgate/orgate/session"
 	"github.com/orgate/orgate/tenancy"
 )
@@ -95,7 +94,6 @@ type app struct {
 	// methodRules: a rule is about methods, so headers that change the method go.
 	methodRules bool
 	transport   *transport
-	client      *upstream.Client // for plain requests
 	proxy       *httputil.ReverseProxy
 }
 

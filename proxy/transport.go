@@ -17,7 +17,7 @@ type transport struct {
 	tls      *tls.Config
 	timeouts Timeouts
 	http     *http.Transport
-	client   *upstream.Client
+	plain    *upstream.Client // for plain requests; nil: none are
 	// upgrade is for WebSockets, which HTTP/2 without TLS does not carry here; nil: http.
 	upgrade *http.Transport
 }
@@ -28,7 +28,7 @@ func (t *transport) same(a *app) bool {
 }
 
 func newTransport(a *app) *transport {
-	t := &transport{protocol: a.Protocol, tls: a.TLS, timeouts: a.Timeouts, http: baseTransport(a), client: upstream.New(upstream.Limits{IdleTime: a.Timeouts.Idle, Connect: a.Timeouts.Connect, Answer: a.Timeouts.Answer, Redial: retries()})}
+	t := &transport{protocol: a.Protocol, tls: a.TLS, timeouts: a.Timeouts, http: baseTransport(a)}
 	var p http.Protocols
 	switch a.Protocol {
 	case H2C:
@@ -41,7 +41,16 @@ func newTransport(a *app) *transport {
 		p.SetHTTP2(true)
 	}
 	t.http.Protocols = &p
+	if a.Protocol != H2C {
+		t.plain = upstream.New(plainLimits(a))
+	}
 	return t
+}
+
+// plainLimits are those of the connections for plain requests. An app may be quiet in the
+// middle of an answer for as long as it likes, as a stream is.
+func plainLimits(a *app) upstream.Limits {
+	return upstream.Limits{IdleTime: a.Timeouts.Idle, Connect: a.Timeouts.Connect, Redial: retries(), Answer: a.Timeouts.Answer, Stall: stall}
 }
 
 // baseTransport is tuned for many requests to few hosts. Go's default keeps two idle
@@ -72,9 +81,11 @@ func baseTransport(a *app) *http.Transport {
 // close closes the connections that are not in use.
 func (t *transport) close() {
 	t.http.CloseIdleConnections()
-	t.client.Close()
 	if t.upgrade != nil {
 		t.upgrade.CloseIdleConnections()
+	}
+	if t.plain != nil {
+		t.plain.Close()
 	}
 }
 

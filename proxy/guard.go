@@ -1,0 +1,147 @@
+package proxy
+
+import (
+	"bytes"
+	"strings"
+)
+
+// guardHead is the last look at a head before it leaves. It reads what was written, as an
+// app would, and asserts what the package doc promises: there is an Allow; the request line
+// is the judged one; each line is a field and no more than one; none of them frames the
+// message, which is for package upstream; and of the managed headers there are those that
+// were to be set, each once, with its value and in order, and no other.
+func (x *exchange) guardHead(head []byte) error {
+	t := &x.target
+	if !allows(x.decision) || !checkMethod(x.method) || !strings.HasPrefix(t.raw, "/") || !printing(t.raw) || !printing(t.query) || x.place.authority == "" {
+		return errUnguarded
+	}
+	rest, ok := cutPieces(head, x.method, " ", t.raw, t.query, " HTTP/1.1\r\nHost: ", x.place.authority, "\r\n")
+	if !ok {
+		return errUnguarded
+	}
+	said := 0
+	for len(rest) > 0 {
+		if after, ok := x.cutOurs(rest, said); ok {
+			rest = after
+			said++
+			continue
+		}
+		i := bytes.IndexByte(rest, '\n')
+		if i < 1 || rest[i-1] != '\r' {
+			return errUnguarded
+		}
+		line := rest[:i-1]
+		rest = rest[i+1:]
+		if !x.mayBeSaid(line) {
+			return errUnguarded
+		}
+	}
+	if said != x.oursCount() {
+		return errUnguarded
+	}
+	return nil
+}
+
+// mayBeSaid reports whether a line of a head is a field that a client may say.
+func (x *exchange) mayBeSaid(line []byte) bool {
+	a := x.place.app
+	colon := bytes.IndexByte(line, ':')
+	if colon < 1 || unsayableTo(a, line[:colon]) {
+		return false
+	}
+	for _, c := range line[:colon] {
+		if c <= ' ' || c >= 0x7f {
+			return false
+		}
+	}
+	for _, c := range line[colon:] {
+		if c < ' ' && c != '\t' || c == 0x7f {
+			return false
+		}
+	}
+	if a.Trailers && string(line) == "Te: trailers" {
+		return true
+	}
+	for _, name := range [...]string{"Connection", "Content-Length", "Transfer-Encoding", "Host", "Te", "Trailer", "Upgrade", "Expect", "Keep-Alive", "Proxy-Connection"} {
+		if len(name) == colon && strings.EqualFold(name, string(line[:colon])) {
+			return false
+		}
+	}
+	return true
+}
+
+// oursCount is how many lines we have to say.
+func (x *exchange) oursCount() int {
+	n := 3
+	if x.forwarded != "" {
+		n++
+	}
+	if x.decision.Identified {
+		n += len(x.grant.headers) + len(x.grant.assertionIn)
+	}
+	return n
+}
+
+// cutOurs cuts the i-th of the lines that we have to say off b.
+func (x *exchange) cutOurs(b []byte, i int) (rest []byte, ok bool) {
+	if x.forwarded != "" {
+		if i == 0 {
+			return cutPieces(b, "X-Forwarded-For: ", x.forwarded, "\r\n")
+		}
+		i--
+	}
+	switch i {
+	case 0:
+		return cutPieces(b, "X-Forwarded-Host: ", x.place.authority, "\r\n")
+	case 1:
+		return cutPieces(b, "X-Forwarded-Proto: ", x.st.public.Scheme, "\r\n")
+	case 2:
+		if x.id == "" {
+			return nil, false
+		}
+		return cutPieces(b, "X-Request-Id: ", x.id, "\r\n")
+	}
+	if i -= 3; !x.decision.Identified {
+		return nil, false
+	}
+	g := x.grant
+	if i < len(g.headers) {
+		return cutPieces(b, g.headers[i].name, ": ", g.headers[i].value[0], "\r\n")
+	}
+	if i -= len(g.headers); i >= len(g.assertionIn) {
+		return nil, false
+	}
+	// It may have been signed anew since, so that its value is not compared: it must be
+	// one, and made of what one is made of.
+	rest, ok = cutPieces(b, g.assertionIn[i], ": ")
+	n := 0
+	for n < len(rest) && (rest[n] == '.' || rest[n] == '-' || rest[n] == '_' || '0' <= rest[n] && rest[n] <= '9' || 'A' <= rest[n] && rest[n] <= 'Z' || 'a' <= rest[n] && rest[n] <= 'z') {
+		n++
+	}
+	if !ok || n == 0 {
+		return nil, false
+	}
+	return cutPieces(rest[n:], "\r\n")
+}
+
+// cutPieces cuts the pieces off the beginning of b.
+func cutPieces(b []byte, pieces ...string) (rest []byte, ok bool) {
+	for _, p := range pieces {
+		if len(b) < len(p) || string(b[:len(p)]) != p {
+			return nil, false
+		}
+		b = b[len(p):]
+	}
+	return b, true
+}
+
+// printing reports whether s has no white space or control bytes in it, which would end a
+// part of the request line.
+func printing(s string) bool {
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] == 0x7f {
+			return false
+		}
+	}
+	return true
+}
