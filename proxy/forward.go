@@ -247,6 +247,9 @@ func (x *exchange) answered(h http.Header, status int) {
 	if x.keepsPrivate() && h["Cache-Control"] == nil && h["Expires"] == nil && h["Pragma"] == nil {
 		h["Cache-Control"] = []string{"private"}
 	}
+	if h["Content-Type"] == nil {
+		x.w.Header()["Content-Type"] = nil // or net/http says what it takes it for
+	}
 	x.answers(isStream(h, status))
 }
 
