@@ -85,6 +85,7 @@ type exchange struct {
 	bytes    int64
 	deadline time.Time // of the last write
 	http1    bool
+	last     bool // the connection is closed after the answer
 }
 
 type exchangeKey struct{}
@@ -115,6 +116,9 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r = r.WithContext(context.WithValue(endpoint.WithRequestID(r.Context()), exchangeKey{}, x))
 	x.id = endpoint.RequestID(r.Context())
 	x.clientIP, x.forwarded, x.peerTrust = x.st.client(peerOf(r.RemoteAddr), r.Header["X-Forwarded-For"])
+	// Chunks may have come with a length beside them, which net/http has removed: a request in which
+	// somebody before us may have seen two. What follows it is not believed (RFC 9112, 6.3).
+	x.last = x.http1 && len(r.TransferEncoding) > 0
 	defer x.recovered(r)
 	if r.Body != nil && r.Body != http.NoBody {
 		// Also a body that nobody reads: Go waits for its end before it answers.
@@ -344,11 +348,20 @@ func (x *exchange) WriteHeader(status int) {
 		x.w.WriteHeader(status)
 		return
 	}
-	if x.status == 0 {
-		x.status = status
-	}
+	x.open(status)
 	x.extend()
 	x.w.WriteHeader(status)
+}
+
+// open notes that the answer begins.
+func (x *exchange) open(status int) {
+	if x.status != 0 {
+		return
+	}
+	x.status = status
+	if x.last && status != http.StatusSwitchingProtocols {
+		x.w.Header()["Connection"] = []string{"close"}
+	}
 }
 
 // stall is how long a body may stand still, either way, before its connection is given
@@ -357,9 +370,7 @@ const stall = time.Minute
 
 // Write implements [http.ResponseWriter].
 func (x *exchange) Write(b []byte) (int, error) {
-	if x.status == 0 {
-		x.status = http.StatusOK
-	}
+	x.open(http.StatusOK)
 	x.extend()
 	x.review()
 	n, err := x.w.Write(b)
