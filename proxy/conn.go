@@ -41,7 +41,6 @@ type conn struct {
 	buf     *buffer                // nil: nothing was read that is not taken yet
 	err     error                  // of try
 	interim func(*upstream.Answer) // passes one on; made once
-	fresh   bool                   // no request has come yet
 	writeBy time.Time
 	// While net/http serves it: how much of the request that it was handed it has not read. With
 	// exact it gets that and no byte more, so that it is known where the next one begins.
@@ -49,6 +48,7 @@ type conn struct {
 	owed  int64
 	early [1]byte // of the next one, read to see whether the client is still there
 	ahead bool    // there is one
+	kept  bool    // net/http has not taken all that it was handed
 
 	// state is what net/http says of it, an [http.ConnState].
 	state atomic.Int32
@@ -58,6 +58,8 @@ type conn struct {
 	doing   doing
 	since   time.Time // by the listener's clock
 	x       *exchange // that is served
+	fresh   bool      // no request has come yet
+	handed  bool      // to net/http, which has not taken what was read yet
 	retired bool      // nothing may begin on it any more
 	late    bool      // sweep has lost patience
 	woken   bool      // by a deadline that is over
@@ -112,17 +114,16 @@ func (c *conn) run() (handOn bool) {
 		case plain.Plain:
 		case plain.NotPlain:
 			c.exact = false // nobody here knows where it ends
-			c.enter(elsewhere)
+			c.handOn()
 			return true
 		case plain.More:
 			return false
 		}
-		c.fresh = false
 		switch c.serve() {
 		case served:
 		case notOurs:
 			c.exact, c.owed = true, int64(len(c.buf.text))+c.buf.head.Length
-			c.enter(elsewhere)
+			c.handOn()
 			return true
 		case over:
 			return false
@@ -236,6 +237,28 @@ func (c *conn) enter(d doing) bool {
 	return true
 }
 
+// handOn notes that net/http is to serve what was read.
+func (c *conn) handOn() {
+	c.enter(elsewhere)
+	c.kept = true
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.fresh, c.handed = false, true
+}
+
+// noticed hears from net/http what it makes of the connection.
+func (c *conn) noticed(s http.ConnState) {
+	c.state.Store(int32(s))
+	if s == http.StateClosed {
+		_ = c.shut() // it is closed by now, unless it was to be later
+	}
+	if s != http.StateNew && s != http.StateIdle {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.handed = false
+	}
+}
+
 // wake ends a wait for bytes. mu is held.
 func (c *conn) wake() {
 	c.woken = true
@@ -264,7 +287,7 @@ func (c *conn) retire() {
 func (c *conn) undecided() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.doing == resting || c.doing == reading
+	return c.doing == resting || c.doing == reading || c.handed
 }
 
 // sweep ends what has waited for too long.
@@ -285,7 +308,7 @@ func (c *conn) sweep(now time.Time) {
 func (c *conn) begin(x *exchange) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.doing, c.since, c.x = serving, c.l.clock(), x
+	c.doing, c.since, c.x, c.fresh = serving, c.l.clock(), x, false
 	c.calm()
 }
 
@@ -393,6 +416,12 @@ func (c *conn) take(p []byte) (int, error) {
 	}
 	b := c.buf
 	if b == nil {
+		if c.kept { // of HTTP/2 on it nothing else is heard
+			c.kept = false
+			c.mu.Lock()
+			c.handed = false
+			c.mu.Unlock()
+		}
 		return c.Conn.Read(p)
 	}
 	n := copy(p, b.in[b.r:b.w])
@@ -442,10 +471,11 @@ func (c *conn) notice(t time.Time) {
 	}
 }
 
-// Close implements [net.Conn]. What is under way here, net/http does not know of: it ends first.
+// Close implements [net.Conn]. What is under way here, net/http does not know of, nor of what it was
+// handed and has not read: it takes the connection for an idle one. That ends first.
 func (c *conn) Close() error {
 	c.mu.Lock()
-	here := c.doing != elsewhere && c.doing != ended
+	here := c.doing != elsewhere && c.doing != ended || c.handed
 	c.mu.Unlock()
 	if here {
 		c.retire()

@@ -58,7 +58,7 @@ func Listen(ln net.Listener, config *tls.Config, p *Proxy, server *http.Server) 
 	hook := server.ConnState
 	server.ConnState = func(nc net.Conn, s http.ConnState) {
 		if c := ours(nc); c != nil {
-			c.state.Store(int32(s))
+			c.noticed(s)
 		}
 		if hook != nil {
 			hook(nc, s)
@@ -83,8 +83,10 @@ func (l *Listener) accept() {
 			error
 			Temporary() bool
 		}](err); !ok || !t.Temporary() {
-			l.err = err
-			close(l.broken)
+			if !l.draining.Load() { // else what is here is still handed on
+				l.err = err
+				close(l.broken)
+			}
 			return
 		}
 		// Out of file descriptors, most likely: as net/http, wait for some to come free.
