@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"mime"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -253,7 +252,8 @@ func (x *exchange) answered(h http.Header, status int) {
 		x.clear = false
 	}
 	if x.decision.Identified && !x.place.app.ShareAnswers && h["Cache-Control"] == nil && h["Expires"] == nil && h["Pragma"] == nil {
-		h["Cache-Control"] = []string{"private"}
+		x.private[0] = "private"
+		h["Cache-Control"] = x.private[:]
 	}
 	next := answering
 	if isStream(h, status) {
@@ -268,7 +268,9 @@ func isStream(h http.Header, status int) bool {
 	if status == http.StatusSwitchingProtocols {
 		return true
 	}
-	kind, _, _ := mime.ParseMediaType(h.Get("Content-Type"))
+	// Also of a type with parameters that are none: what may stream is taken for it.
+	kind, _, _ := strings.Cut(h.Get("Content-Type"), ";")
+	kind = strings.ToLower(strings.TrimSpace(kind))
 	switch kind {
 	case "text/event-stream", "multipart/x-mixed-replace", "application/x-ndjson", "application/stream+json":
 		return true
