@@ -298,6 +298,9 @@ type Limits struct {
 	MaxBody Size `yaml:"max_body" default:"1MiB" min:"16KiB" max:"64MiB" example:"1MiB"`
 	// How many sessions are kept ready in memory.
 	Grants int `yaml:"grants" default:"65536" min:"1024" max:"16777216" example:"65536"`
+	// How long orgate still takes new requests after it was told to stop, while /readyz fails: the time in which
+	// a balancer notices.
+	DrainDelay time.Duration `yaml:"drain_delay" default:"0s" min:"0s" max:"10m" example:"5s"`
 	// How long open requests may take to end when orgate is told to stop.
 	DrainTimeout time.Duration `yaml:"drain_timeout" default:"30s" min:"0s" max:"1h" example:"30s"`
 }

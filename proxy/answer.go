@@ -33,6 +33,7 @@ func (x *exchange) appendAnswer(b []byte, call *upstream.Call, last bool) (_ []b
 	a := &call.Answer
 	b = appendStatus(b, a.Status)
 	var dated, cached, announced bool
+	names := namesFields(a)
 	bare := a.Status == http.StatusNoContent || a.Status == http.StatusNotModified
 	for i := range a.Fields {
 		name, value := canonical(a.Fields[i].Name), a.Fields[i].Value
@@ -56,7 +57,7 @@ func (x *exchange) appendAnswer(b []byte, call *upstream.Call, last bool) (_ []b
 				continue
 			}
 		}
-		if hopByHop(name) || namedIn(a, name) {
+		if hopByHop(name) || names && namedIn(a, name) {
 			continue
 		}
 		b = append(append(b, name...), ": "...)
@@ -85,11 +86,26 @@ func (x *exchange) appendAnswer(b []byte, call *upstream.Call, last bool) (_ []b
 	return append(b, "\r\n"...), chunks
 }
 
+// isConnection reports whether a field is Connection.
+func isConnection(f *upstream.Field) bool {
+	return len(f.Name) == len("Connection") && canonical(f.Name) == "Connection"
+}
+
+// namesFields reports whether the answer's Connection may name a field.
+func namesFields(a *upstream.Answer) bool {
+	for i := range a.Fields {
+		if f := &a.Fields[i]; isConnection(f) && string(f.Value) != "keep-alive" && string(f.Value) != "close" {
+			return true
+		}
+	}
+	return false
+}
+
 // namedIn reports whether the answer's Connection names the field.
 func namedIn(a *upstream.Answer, name string) bool {
 	for i := range a.Fields {
 		f := &a.Fields[i]
-		if len(f.Name) != len("Connection") || canonical(f.Name) != "Connection" || len(f.Value) < len(name) {
+		if !isConnection(f) || len(f.Value) < len(name) {
 			continue
 		}
 		for token := range strings.SplitSeq(string(f.Value), ",") {

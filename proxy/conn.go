@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/orgate/orgate/proxy/plain"
-	"github.com/orgate/orgate/proxy/upstream"
 )
 
 // doing is what a connection is at.
@@ -38,9 +37,8 @@ type conn struct {
 	try  func(fd uintptr) bool
 
 	// Of the goroutine that reads. (net/http has several, and orders them.)
-	buf     *buffer                // nil: nothing was read that is not taken yet
-	err     error                  // of try
-	interim func(*upstream.Answer) // passes one on; made once
+	buf     *buffer // nil: nothing was read that is not taken yet
+	err     error   // of try
 	writeBy time.Time
 	// While net/http serves it: how much of the request that it was handed it has not read. With
 	// exact it gets that and no byte more, so that it is known where the next one begins.
@@ -92,7 +90,6 @@ func newConn(l *Listener, nc net.Conn) *conn {
 		c.peer = peerOf(a.String())
 	}
 	c.turn.L = &c.mu
-	c.interim = c.hint
 	if s, ok := nc.(syscall.Conn); ok && rawReads {
 		if raw, err := s.SyscallConn(); err == nil {
 			c.raw, c.try = raw, c.tryRead

@@ -79,8 +79,10 @@ type exchange struct {
 	flight   flight
 	cancel   upstream.Cancel // of the call to the app
 	fast     bool            // a Listener serves it
+	private  [1]string       // the value of a Cache-Control of ours
 	finished atomic.Bool
 
+	scratch  [64]byte
 	status   int
 	bytes    int64
 	deadline time.Time // of the last write
@@ -255,7 +257,7 @@ func (x *exchange) token(cookies []string) session.Hash {
 		x.clear = true
 		return session.Hash{}
 	}
-	return t.Hash()
+	return t.HashBy(&x.scratch)
 }
 
 // recovered records the request, also one whose handler panicked.

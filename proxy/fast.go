@@ -120,7 +120,7 @@ func (c *conn) forward(x *exchange, address string) outcome {
 
 	call := upstream.NewCall()
 	defer call.Close()
-	call.Address, call.Method, call.Cancel, call.Interim = address, h.Method, &x.cancel, c.interim
+	call.Address, call.Method, call.Cancel, call.Caller = address, h.Method, &x.cancel, c
 	call.Head = x.appendPlain(call.Head, h)
 	call.Empty = h.Length == 0 && (h.Method == "POST" || h.Method == "PUT" || h.Method == "PATCH")
 	if h.Length > 0 {
@@ -167,8 +167,11 @@ func (r *connBody) rested() {
 	}
 }
 
-// hint passes an interim answer on, as [exchange.WriteHeader] does.
-func (c *conn) hint(a *upstream.Answer) {
+// Waiting implements [upstream.Caller]. The sweep looks whether the client is still there.
+func (c *conn) Waiting() {}
+
+// Interim implements [upstream.Caller]: it passes an interim answer on, as [exchange.WriteHeader] does.
+func (c *conn) Interim(a *upstream.Answer) {
 	out := c.buf.out[:0]
 	switch a.Status {
 	case http.StatusContinue:
@@ -215,7 +218,7 @@ func (c *conn) answer(x *exchange, call *upstream.Call) outcome {
 			out = append(strconv.AppendInt(out, int64(len(data)), 16), "\r\n"...)
 		}
 		if len(out)+len(data) > len(b.out)-endRoom {
-			err = c.send(out, data)
+			err = c.sendBoth(out, data)
 			out = out[:0]
 		} else {
 			out = append(out, data...)
@@ -256,20 +259,33 @@ func (c *conn) answer(x *exchange, call *upstream.Call) outcome {
 const endRoom = 64
 
 // send writes to the client, which must go on reading.
-func (c *conn) send(parts ...[]byte) error {
+func (c *conn) send(b []byte) error {
+	if err := c.patience(); err != nil {
+		return err
+	}
+	_, err := c.Conn.Write(b)
+	return err
+}
+
+// sendBoth is send for two parts, at once.
+func (c *conn) sendBoth(a, b []byte) error {
+	if err := c.patience(); err != nil {
+		return err
+	}
+	buffers := net.Buffers{a, b}
+	_, err := buffers.WriteTo(c.Conn)
+	return err
+}
+
+// patience sets how long the client may take to read on.
+func (c *conn) patience() error {
 	if now := time.Now(); c.writeBy.Sub(now) < stall*3/4 {
 		c.writeBy = now.Add(stall)
 		if err := c.Conn.SetWriteDeadline(c.writeBy); err != nil {
 			return err
 		}
 	}
-	if len(parts) == 1 {
-		_, err := c.Conn.Write(parts[0])
-		return err
-	}
-	buffers := net.Buffers(parts)
-	_, err := buffers.WriteTo(c.Conn)
-	return err
+	return nil
 }
 
 // linger lets the client read the answer before the connection is closed on what it sends still: the

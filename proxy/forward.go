@@ -245,7 +245,8 @@ func (x *exchange) answered(h http.Header, status int) {
 		x.clear = false
 	}
 	if x.keepsPrivate() && h["Cache-Control"] == nil && h["Expires"] == nil && h["Pragma"] == nil {
-		h["Cache-Control"] = []string{"private"}
+		x.private[0] = "private"
+		h["Cache-Control"] = x.private[:]
 	}
 	if h["Content-Type"] == nil {
 		x.w.Header()["Content-Type"] = nil // or net/http says what it takes it for
@@ -274,6 +275,8 @@ func isStream(h http.Header, status int) bool {
 	return isStreamType(h.Get("Content-Type"))
 }
 
+// isStreamType reports whether a Content-Type is that of a stream; also one with parameters that are
+// none: what may stream is taken for it.
 func isStreamType(kind string) bool {
 	kind, _, _ = strings.Cut(kind, ";")
 	kind = strings.TrimSpace(kind)

@@ -21,9 +21,9 @@ func (x *exchange) guardHead(head []byte) error {
 	}
 	said := 0
 	for len(rest) > 0 {
-		if after, ok := x.cutOurs(rest, said); ok {
+		if after, n := x.cutOurs(rest, said); n > 0 {
 			rest = after
-			said++
+			said += n
 			continue
 		}
 		i := bytes.IndexByte(rest, '\n')
@@ -82,46 +82,56 @@ func (x *exchange) oursCount() int {
 	return n
 }
 
-// cutOurs cuts the i-th of the lines that we have to say off b.
-func (x *exchange) cutOurs(b []byte, i int) (rest []byte, ok bool) {
+// cutOurs cuts the i-th of the lines that we have to say off b, with those after it that are
+// always said together. n is how many they are; 0: b does not begin with it.
+func (x *exchange) cutOurs(b []byte, i int) (rest []byte, n int) {
+	var ok bool
 	if x.forwarded != "" {
-		if i == 0 {
-			return cutPieces(b, "X-Forwarded-For: ", x.forwarded, "\r\n")
-		}
 		i--
 	}
 	switch i {
+	case -1:
+		rest, ok = cutPieces(b, "X-Forwarded-For: ", x.forwarded, "\r\n")
 	case 0:
-		return cutPieces(b, "X-Forwarded-Host: ", x.place.authority, "\r\n")
+		rest, ok = cutPieces(b, "X-Forwarded-Host: ", x.place.authority, "\r\n")
 	case 1:
-		return cutPieces(b, "X-Forwarded-Proto: ", x.st.public.Scheme, "\r\n")
+		rest, ok = cutPieces(b, "X-Forwarded-Proto: ", x.st.public.Scheme, "\r\n")
 	case 2:
-		if x.id == "" {
-			return nil, false
+		rest, ok = cutPieces(b, "X-Request-Id: ", x.id, "\r\n")
+		ok = ok && x.id != ""
+	default:
+		if x.decision.Identified {
+			return x.grant.cutWire(b, i-3)
 		}
-		return cutPieces(b, "X-Request-Id: ", x.id, "\r\n")
 	}
-	if i -= 3; !x.decision.Identified {
-		return nil, false
+	if !ok {
+		return nil, 0
 	}
-	g := x.grant
-	if i < len(g.headers) {
-		return cutPieces(b, g.headers[i].name, ": ", g.headers[i].value[0], "\r\n")
+	return rest, 1
+}
+
+// cutWire is cutOurs for what is said of a person.
+func (g *grant) cutWire(b []byte, i int) (rest []byte, n int) {
+	if i == 0 && len(g.headers) > 0 {
+		if len(g.wire) == 0 || !bytes.HasPrefix(b, g.wire) {
+			return nil, 0
+		}
+		return b[len(g.wire):], len(g.headers)
 	}
-	if i -= len(g.headers); i >= len(g.assertionIn) {
-		return nil, false
+	if i -= len(g.headers); i < 0 || i >= len(g.assertionIn) {
+		return nil, 0
 	}
 	// It may have been signed anew since, so that its value is not compared: it must be
 	// one, and made of what one is made of.
-	rest, ok = cutPieces(b, g.assertionIn[i], ": ")
-	n := 0
-	for n < len(rest) && (rest[n] == '.' || rest[n] == '-' || rest[n] == '_' || '0' <= rest[n] && rest[n] <= '9' || 'A' <= rest[n] && rest[n] <= 'Z' || 'a' <= rest[n] && rest[n] <= 'z') {
+	rest, ok := cutPieces(b, g.assertionIn[i], ": ")
+	for ok && len(rest) > 0 && (rest[0] == '.' || rest[0] == '-' || rest[0] == '_' || '0' <= rest[0] && rest[0] <= '9' || 'A' <= rest[0] && rest[0] <= 'Z' || 'a' <= rest[0] && rest[0] <= 'z') {
+		rest = rest[1:]
 		n++
 	}
-	if !ok || n == 0 {
-		return nil, false
+	if rest, ok = cutPieces(rest, "\r\n"); !ok || n == 0 {
+		return nil, 0
 	}
-	return cutPieces(rest[n:], "\r\n")
+	return rest, 1
 }
 
 // cutPieces cuts the pieces off the beginning of b.

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"maps"
@@ -209,6 +210,9 @@ func (g *grant) prepare(names []headerName) {
 			g.headers = append(g.headers, prepared{n.name, []string{v}})
 			g.wire = appendField(g.wire, n.name, v)
 		}
+	}
+	if bytes.Count(g.wire, []byte{'\n'}) != len(g.headers) {
+		g.wire = nil // a value has a line end in it: guardHead lets nothing through without it
 	}
 }
 

@@ -56,8 +56,8 @@ func (x *exchange) relay(r *http.Request, address string) {
 	c := upstream.NewCall()
 	defer c.Close()
 	c.Address, c.Method, c.Cancel = address, x.method, &x.cancel
-	// Nobody is told of a client that goes away but by its context.
-	defer context.AfterFunc(r.Context(), func() { x.cancel.End(errClientGone) })()
+	watch := &watch{x: x, ctx: r.Context()}
+	defer watch.stop()
 	switch {
 	case r.ContentLength != 0:
 		c.Body, c.Length = r.Body, r.ContentLength
@@ -65,7 +65,7 @@ func (x *exchange) relay(r *http.Request, address string) {
 	case r.Method == http.MethodPost || r.Method == http.MethodPut || r.Method == http.MethodPatch:
 		c.Empty = true
 	}
-	c.Interim = x.interim
+	c.Caller = watch
 	c.Head = x.appendHead(c.Head, r)
 	if err := x.guardHead(c.Head); err != nil {
 		x.appFailed(r, err)
@@ -97,8 +97,29 @@ func (x *exchange) closeUnread(c *upstream.Call) {
 	}
 }
 
-// interim passes on what an app says before its answer; see [exchange.WriteHeader].
-func (x *exchange) interim(a *upstream.Answer) {
+// A watch is what x hears of its call to the app while that is under way.
+type watch struct {
+	x    *exchange
+	ctx  context.Context // of the request: it ends when the client goes away
+	over func() bool     // nil: nobody watches
+}
+
+// Waiting implements [upstream.Caller]. To watch a context costs as much as all else that is decided
+// of a request, and most answers are here before a client could lose patience.
+func (w *watch) Waiting() {
+	w.over = context.AfterFunc(w.ctx, func() { w.x.cancel.End(errClientGone) })
+}
+
+func (w *watch) stop() {
+	if w.over != nil {
+		w.over()
+	}
+}
+
+// Interim implements [upstream.Caller]. It passes on what an app says before its answer; see
+// [exchange.WriteHeader].
+func (w *watch) Interim(a *upstream.Answer) {
+	x := w.x
 	h := x.w.Header()
 	ours := maps.Clone(h)
 	clear(h)
@@ -118,17 +139,21 @@ func (x *exchange) takeHead(a *upstream.Answer) (stream bool) {
 	h := x.w.Header()
 	text, values := allOf(a)
 	var connection, trailer []string
-	for i, f := range a.Fields {
+	for i := range a.Fields {
+		f := &a.Fields[i]
 		values[i], text = text[:len(f.Value)], text[len(f.Value):]
-		switch canonical(f.Name) {
-		case "Connection":
-			connection = append(connection, values[i])
-		case "Trailer":
-			trailer = append(trailer, values[i])
+		switch len(f.Name) {
+		case len("Connection"), len("Trailer"):
+			switch canonical(f.Name) {
+			case "Connection":
+				connection = append(connection, values[i])
+			case "Trailer":
+				trailer = append(trailer, values[i])
+			}
 		}
 	}
-	for i, f := range a.Fields {
-		name := canonical(f.Name)
+	for i := range a.Fields {
+		name := canonical(a.Fields[i].Name)
 		if hopByHop(name) && name != "Content-Length" || named(connection, name) {
 			continue
 		}

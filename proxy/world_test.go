@@ -222,7 +222,14 @@ func (w *world) replica() store.Engine {
 		w.t.Fatal(err)
 	}
 	w.t.Cleanup(func() { e.Close() })
-	err = w.engine.View(w.t.Context(), func(from store.KV) error {
+	w.copyTo(e)
+	return e
+}
+
+// copyTo fills an empty engine with all that there is, feed and all.
+func (w *world) copyTo(e store.Engine) {
+	w.t.Helper()
+	err := w.engine.View(w.t.Context(), func(from store.KV) error {
 		return e.Update(w.t.Context(), func(to store.KV) error {
 			for row, err := range from.Scan(nil, nil, false) {
 				if err == nil {
@@ -242,7 +249,6 @@ func (w *world) replica() store.Engine {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return e
 }
 
 // rules of the app in tests.

@@ -108,7 +108,8 @@ func withID(h http.Handler) http.Handler {
 }
 
 // onlyHost refuses requests to a loopback listener that name another host: a page in the
-// operator's browser whose name was made to resolve to 127.0.0.1 (DNS rebinding).
+// operator's browser whose name was made to resolve to 127.0.0.1 (DNS rebinding). Who names none is no browser, but
+// maybe a balancer that looks by HTTP/1.0.
 func onlyHost(listen string) endpoint.Guard {
 	host, _, err := net.SplitHostPort(listen)
 	loopback := err == nil && isLoopback(host)
@@ -117,7 +118,7 @@ func onlyHost(listen string) endpoint.Guard {
 		if err != nil {
 			name = r.Host
 		}
-		if loopback && !isLoopback(strings.Trim(name, "[]")) {
+		if loopback && name != "" && !isLoopback(strings.Trim(name, "[]")) {
 			return nil, &endpoint.Error{Status: http.StatusMisdirectedRequest, Code: "unknown_host", Title: text.T("Not here"), Text: text.T("The management listener is asked by address or as localhost.")}
 		}
 		return r, nil

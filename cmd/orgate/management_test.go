@@ -48,6 +48,9 @@ apps: [{ name: app, host: "{org}.localhost", upstream: "http://127.0.0.1:3000" }
 					t.Errorf("pprof: %v: %s%s: %d, want %d", pprof, host, path, got, want)
 				}
 			}
+			if got := get(s.Handler, "", path); got != want { // a balancer's, by HTTP/1.0
+				t.Errorf("%s by no name: %d, want %d", path, got, want)
+			}
 			if got := get(s.Handler, "rebound.evil.test:9090", path); want != 404 && got != http.StatusMisdirectedRequest {
 				t.Errorf("%s by another name: %d", path, got)
 			}

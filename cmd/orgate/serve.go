@@ -136,6 +136,7 @@ func serve(ctx context.Context, s serving) (err error) {
 	if err == nil {
 		select {
 		case <-ctx.Done():
+			err = g.leave(failed)
 		case err = <-failed:
 		}
 	}
@@ -154,6 +155,23 @@ type fastServer struct{ *proxy.Listener }
 
 // Close closes all connections at once.
 func (s fastServer) Close() error { return s.Abort() }
+
+// leave says that no more requests should come, and still serves those that do until whoever sends them may have
+// noticed.
+func (g *gateway) leave(failed <-chan error) error {
+	g.ready.Store(false)
+	delay := g.config().Limits.DrainDelay
+	if delay == 0 {
+		return nil
+	}
+	g.log.Info("not ready any more; new requests are still served", "for", delay.String())
+	select {
+	case <-time.After(delay):
+		return nil
+	case err := <-failed:
+		return err
+	}
+}
 
 // drain lets open requests end, for as long as the configuration gives them.
 func (g *gateway) drain(servers ...drainer) error {

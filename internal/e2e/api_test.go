@@ -23,12 +23,7 @@ func TestAnAppMovesOverByChangingTheBaseURL(t *testing.T) {
 	s := siteAt(t, "http://127.0.0.1:1", freePort(t))
 	s.write(s.head(s.badger()) + s.globex())
 	s.start()
-	out, stderr, code := run(t, nil, "api-key", "create", "--config", s.file, "--name", "backend")
-	if code != 0 {
-		t.Fatalf("orgate api-key create: %d\n%s", code, stderr)
-	}
-	key := strings.Fields(out)[1]
-	s.secrets.add(key)
+	key := s.apiKey()
 
 	said := s.node(t, "workos.mjs", key)
 	var got struct {
@@ -52,26 +47,31 @@ func TestAnAppMovesOverByChangingTheBaseURL(t *testing.T) {
 // node runs a script beside the packages that `make tools` puts at internal/e2e/node, and returns what it printed last.
 func (s *site) node(t *testing.T, script, key string) string {
 	t.Helper()
-	node := need.Tool(t, "install Node.js 20 or later", "node")
-	if _, err := os.Stat(filepath.Join("node", "node_modules", "@workos-inc", "node")); err != nil {
-		need.Missing(t, "npm's @workos-inc/node", "make tools")
-	}
-	env, err := json.Marshal(map[string]any{"key": key, "port": s.Management})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !filepath.IsAbs(script) {
-		script = filepath.Join("node", script)
-	}
-	cmd := exec.CommandContext(t.Context(), node, script)
-	cmd.Env = append(os.Environ(), "ORGATE_TEST_CLIENT="+string(env), "KEY="+key, "NODE_NO_WARNINGS=1")
-	cmd.Stderr = t.Output()
-	out, err := cmd.Output()
+	out, err := s.nodeCommand(script, key).Output()
 	if err != nil {
 		t.Fatalf("%s: %v", script, err)
 	}
 	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
 	return lines[len(lines)-1]
+}
+
+func (s *site) nodeCommand(script, key string) *exec.Cmd {
+	s.t.Helper()
+	node := need.Tool(s.t, "install Node.js 20 or later", "node")
+	if _, err := os.Stat(filepath.Join("node", "node_modules", "@workos-inc", "node")); err != nil {
+		need.Missing(s.t, "npm's @workos-inc/node", "make tools")
+	}
+	env, err := json.Marshal(map[string]any{"key": key, "port": s.Management})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if !filepath.IsAbs(script) {
+		script = filepath.Join("node", script)
+	}
+	cmd := exec.CommandContext(s.t.Context(), node, script)
+	cmd.Env = append(os.Environ(), "ORGATE_TEST_CLIENT="+string(env), "KEY="+key, "NODE_NO_WARNINGS=1")
+	cmd.Stderr = s.t.Output()
+	return cmd
 }
 
 // TestTheExamplesOfTheAPIPageWork runs them as they are on the page, but for the port.
@@ -85,12 +85,7 @@ func TestTheExamplesOfTheAPIPageWork(t *testing.T) {
 	s := siteAt(t, "http://127.0.0.1:1", freePort(t))
 	s.write(s.head(s.badger()) + s.globex())
 	s.start()
-	out, stderr, code := run(t, nil, "api-key", "create", "--config", s.file, "--name", "backend")
-	if code != 0 {
-		t.Fatalf("orgate api-key create: %d\n%s", code, stderr)
-	}
-	key := strings.Fields(out)[1]
-	s.secrets.add(key)
+	key := s.apiKey()
 	here := strings.NewReplacer("127.0.0.1:9090", fmt.Sprintf("127.0.0.1:%d", s.Management), "port: 9090", fmt.Sprintf("port: %d", s.Management))
 
 	var answers []string
@@ -136,12 +131,7 @@ func TestTheExamplesOfTheAPIPageWork(t *testing.T) {
 func TestWhatTheAPIChangesHoldsFromTheNextRequest(t *testing.T) {
 	t.Parallel()
 	s := standard(t)
-	out, stderr, code := run(t, nil, "api-key", "create", "--config", s.file, "--name", "backend")
-	if code != 0 {
-		t.Fatalf("orgate api-key create: %d\n%s", code, stderr)
-	}
-	key := strings.Fields(out)[1]
-	s.secrets.add(key)
+	key := s.apiKey()
 	call := func(method, path, body string) map[string]any {
 		t.Helper()
 		r, err := http.NewRequestWithContext(t.Context(), method, fmt.Sprintf("http://127.0.0.1:%d%s", s.Management, path), strings.NewReader(body))

@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/coder/websocket"
 
@@ -44,6 +45,17 @@ func newApp(t *testing.T) *app {
 			}
 		}
 	})
+	mux.HandleFunc("/work", func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case <-time.After(10 * time.Millisecond): // as an app that does something
+			fmt.Fprint(w, r.Header.Get("X-User-Email"))
+		case <-r.Context().Done():
+		}
+	})
+	mux.HandleFunc("/live", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		fmt.Fprint(w, livePage)
+	})
 	mux.HandleFunc("/public/held", func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, "begun, ")
 		_ = http.NewResponseController(w).Flush()
@@ -70,6 +82,15 @@ func newApp(t *testing.T) *app {
 	t.Cleanup(a.Close)
 	return a
 }
+
+// livePage holds a WebSocket open and says how it is.
+const livePage = `<!doctype html><html lang="en"><title>Live</title><link rel="icon" href="data:,"><p id="socket">new</p><script>
+const say = (what) => { document.getElementById("socket").textContent = what; };
+const socket = new WebSocket("ws://" + location.host + "/ws");
+socket.onopen = () => socket.send("hello");
+socket.onmessage = () => say("the socket is open");
+socket.onclose = () => say("the socket is closed");
+</script></html>`
 
 // got returns how many requests have come.
 func (a *app) got() int {

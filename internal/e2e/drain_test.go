@@ -64,6 +64,20 @@ func TestWhatIsUnderWayIsFinishedWhenItIsToldToStop(t *testing.T) {
 	s.stop()
 }
 
+// TestWhoIsToldToStopStillServesWhileTheBalancerLooks: not ready any more, and open to requests for as long as was asked.
+func TestWhoIsToldToStopStillServesWhileTheBalancerLooks(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.write("limits: { drain_delay: 3s }\n" + s.head(s.badger()) + s.acme() + s.globex())
+	s.start()
+	s.signal(syscall.SIGTERM)
+	until(t, "not ready", 2*time.Second, func() bool { return !s.ready() })
+	if pg, err := ssotest.NewBrowser().Get(t.Context(), s.at("acme", "/public")); err != nil || pg.Status != http.StatusOK {
+		t.Errorf("a request that comes meanwhile: %v %v", pg, err)
+	}
+	s.stop()
+}
+
 // TestWhatDoesNotEndIsCutOffAtTheEndOfTheDrain, so that a forgotten stream keeps nothing from ending.
 func TestWhatDoesNotEndIsCutOffAtTheEndOfTheDrain(t *testing.T) {
 	t.Parallel()

@@ -187,7 +187,7 @@ func (c *Call) fill() error {
 
 // more reads once, after what is here.
 func (c *Call) more() error {
-	n, err := c.conn.read(c.in[c.w:])
+	n, err := c.read(c.in[c.w:])
 	c.w += n
 	if n > 0 {
 		return nil

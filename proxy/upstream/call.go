@@ -30,15 +30,17 @@ type Call struct {
 	Duplex bool
 	// Cancel ends the call from elsewhere; nil: nobody can.
 	Cancel *Cancel
-	// Interim hears of interim answers (1xx), but not of 101, which is an error; nil: nobody.
-	Interim func(*Answer)
+	// Caller hears of the call while it is under way; nil: nobody does.
+	Caller Caller
 
 	Answer Answer
 
 	client *Client
 	conn   *conn // nil: not any more
 	sender *sender
-	heard  bool // a byte of an answer came
+	heard  bool      // a byte of an answer came
+	told   bool      // the caller was told that it waits
+	by     time.Time // when the head of the answer must be here; zero: any time
 
 	small    *[smallBuffer]byte
 	large    *[largeBuffer]byte // nil: not needed yet
@@ -49,6 +51,15 @@ type Call struct {
 	none     Cancel // for a nil Cancel
 	trailing []byte
 	Trailers []Field // of the answer, when its body was read to the end
+}
+
+// A Caller is told of what comes before an answer. It is called on the goroutine of the call.
+type Caller interface {
+	// Interim is told of interim answers (1xx), but not of 101, which is an error.
+	Interim(*Answer)
+	// Waiting is told, once at most, when the call has to wait longer than most do: from then on
+	// it pays to watch whether there still is somebody to be answered.
+	Waiting()
 }
 
 const (
@@ -116,7 +127,7 @@ func (cl *Client) Do(c *Call) error {
 		return errors.New("upstream: a call is done once")
 	}
 	for repeated := false; ; {
-		n, err := cl.get(c.Address, c.Cancel, repeated)
+		n, err := cl.get(c, repeated)
 		if err != nil {
 			return err
 		}
@@ -199,14 +210,28 @@ func (c *Call) frame() error {
 func (c *Call) try() error {
 	n, l := c.conn, &c.client.limits
 	c.in, c.r, c.w = c.small[:], 0, 0
-	var err error
 	if c.Body == nil || c.Length >= 0 && c.Length <= primed {
-		c.w, err = n.exchange(c.Head, c.in, l)
+		now := time.Now()
+		if l.Answer > 0 {
+			c.by = now.Add(l.Answer)
+		}
+		var err error
+		if c.told {
+			err = n.limit(c.by)
+		} else {
+			err = n.expect(now, c.by, l)
+		}
+		if err == nil {
+			c.w, err = n.exchange(c.Head, c.in, l)
+		}
+		if errors.Is(err, errLate) && c.patient(err) {
+			c.w, err = n.exchange(c.Head, c.in, l)
+		}
+		if err != nil && !c.patient(err) {
+			return err
+		}
 		c.heard = c.w > 0
-	} else {
-		err = c.trySending()
-	}
-	if err != nil {
+	} else if err := c.trySending(); err != nil {
 		return err
 	}
 	if err := c.readHead(); err != nil {
@@ -215,18 +240,46 @@ func (c *Call) try() error {
 	if c.sender != nil {
 		c.sender.heard()
 	}
-	if err := n.patient(); err != nil {
+	c.by = time.Time{}
+	if err := n.relax(); err != nil {
 		return err
 	}
 	return c.begin()
 }
 
+// patient reports whether the call goes on waiting after err: it was but time to tell the caller.
+func (c *Call) patient(err error) bool {
+	if !isTimeout(err) || !c.conn.alarmed {
+		return false
+	}
+	c.tell()
+	return c.conn.limit(c.by) == nil
+}
+
+// tell tells the caller that the call waits.
+func (c *Call) tell() {
+	if !c.told && c.Caller != nil {
+		c.Caller.Waiting()
+	}
+	c.told = true
+}
+
+// read reads once from the connection.
+func (c *Call) read(b []byte) (int, error) {
+	n, err := c.conn.net.Read(b)
+	if n == 0 && err != nil && c.patient(err) {
+		n, err = c.conn.net.Read(b)
+	}
+	return n, err
+}
+
 // trySending is try for a body that is sent piece by piece.
 func (c *Call) trySending() error {
 	n, l := c.conn, &c.client.limits
-	if n.used && !n.probe() {
+	if err := n.limit(time.Time{}); err != nil || n.used && !n.probe() {
 		return errStale
 	}
+	c.tell()
 	if err := n.write(c.Head, l); err != nil {
 		return err
 	}
@@ -237,8 +290,7 @@ func (c *Call) trySending() error {
 		return c.sender.failure()
 	} else if !c.sender.sent.Load() {
 		// The app stopped listening. It may have said why.
-		n.late = true
-		return n.net.SetReadDeadline(time.Now().Add(lastWord))
+		return n.limit(time.Now().Add(lastWord))
 	}
 	return nil
 }
@@ -263,8 +315,8 @@ func (c *Call) readHead() error {
 		case s >= 200:
 			c.base = end
 			return nil
-		case c.Interim != nil:
-			c.Interim(&c.Answer)
+		case c.Caller != nil:
+			c.Caller.Interim(&c.Answer)
 		}
 		// What an interim answer took is free again.
 		c.w = copy(c.in, c.in[c.r:c.w])
@@ -304,7 +356,7 @@ func (c *Call) findHead() (end int, err error) {
 			seen -= c.r
 			c.in, c.r = more, 0
 		}
-		n, err := c.conn.read(c.in[c.w:])
+		n, err := c.read(c.in[c.w:])
 		c.w += n
 		if n > 0 {
 			c.heard = true

@@ -22,6 +22,8 @@ type Limits struct {
 	Redial []time.Duration
 	// Answer is how long the head of an answer may take from the end of the request; 0: any time.
 	Answer time.Duration
+	// Notice is after how long a call that waits tells its [Caller]; 0: 250 ms.
+	Notice time.Duration
 	// Stall is how long the app may take nothing of a request; 0: 1 min.
 	Stall time.Duration
 	// Dial connects; nil: over TCP.
@@ -68,6 +70,7 @@ func New(l Limits) *Client {
 	set(&l.Wait, 10*time.Second)
 	set(&l.Connect, 5*time.Second)
 	set(&l.Stall, time.Minute)
+	set(&l.Notice, 250*time.Millisecond)
 	if l.Dial == nil {
 		l.Dial = (&net.Dialer{KeepAlive: 30 * time.Second}).DialContext
 	}
@@ -95,14 +98,14 @@ func (c *Client) Close() {
 	}
 }
 
-// get returns a connection to the address: an idle one unless fresh, else a new one, else
+// get returns a connection for the call: an idle one unless fresh, else a new one, else
 // the next that is given back.
-func (c *Client) get(address string, cancel *Cancel, fresh bool) (*conn, error) {
+func (c *Client) get(call *Call, fresh bool) (*conn, error) {
 	c.mu.Lock()
-	p := c.pools[address]
+	p := c.pools[call.Address]
 	if p == nil {
-		p = &pool{address: address}
-		c.pools[address] = p
+		p = &pool{address: call.Address}
+		c.pools[call.Address] = p
 	}
 	if last := len(p.idle) - 1; last >= 0 && !fresh {
 		n := p.idle[last]
@@ -117,7 +120,8 @@ func (c *Client) get(address string, cancel *Cancel, fresh bool) (*conn, error) 
 	if p.open < c.limits.Connections {
 		p.open++
 		c.mu.Unlock()
-		return c.dial(p, cancel)
+		call.tell()
+		return c.dial(p, call.Cancel)
 	}
 	if len(p.waiting) >= c.limits.Queue {
 		c.mu.Unlock()
@@ -126,7 +130,8 @@ func (c *Client) get(address string, cancel *Cancel, fresh bool) (*conn, error) 
 	w := &waiter{served: make(chan struct{}), gone: make(chan struct{})}
 	p.waiting = append(p.waiting, w)
 	c.mu.Unlock()
-	return c.wait(p, w, cancel)
+	call.tell()
+	return c.wait(p, w, call.Cancel)
 }
 
 // wait waits in the queue.

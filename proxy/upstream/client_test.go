@@ -372,6 +372,87 @@ func TestTheTimeForTheHeadIsNoLimitForTheBody(t *testing.T) {
 	}
 }
 
+// Whoever calls watches for the end of whom it calls for, but only where that pays.
+func TestTheCallerIsToldOnceWhenTheCallHasToWait(t *testing.T) {
+	for name, tt := range map[string]struct {
+		limits Limits
+		answer []string // with a pause of two notices between
+		body   int64
+		want   int32
+	}{
+		"at once":            {answer: []string{hello}},
+		"late":               {answer: []string{"", hello}, want: 1},
+		"late in the head":   {answer: []string{hello[:20], hello[20:]}, want: 1},
+		"late in the body":   {answer: []string{hello[:len(hello)-2], "lo"}, want: 1},
+		"late again":         {answer: []string{"", hello[:20], hello[20 : len(hello)-2], "lo"}, want: 1},
+		"late, with a limit": {limits: Limits{Answer: time.Minute}, answer: []string{"", hello}, want: 1},
+		"with a body":        {answer: []string{hello}, body: primed + 1, want: 1},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			tt.limits.Notice = time.Second
+			tt.limits.Dial = pipes(func(c net.Conn) {
+				for r := bufio.NewReader(c); ; {
+					req, err := http.ReadRequest(r)
+					if err != nil {
+						return
+					}
+					io.Copy(io.Discard, req.Body)
+					for i, piece := range tt.answer {
+						if i > 0 {
+							time.Sleep(2 * time.Second)
+						}
+						if piece != "" {
+							io.WriteString(c, piece)
+						}
+					}
+				}
+			})
+			cl := New(tt.limits)
+			defer cl.Close()
+			for i := range 5 {
+				c, n := newCall("app", "POST"), &noting{}
+				c.Caller = n
+				if tt.body > 0 {
+					c.Body, c.Length = io.LimitReader(xs{}, tt.body), tt.body
+				}
+				err := cl.Do(c)
+				var b string
+				if err == nil {
+					b, err = body(c)
+				}
+				if err != nil || b != "hello" {
+					t.Errorf("%s: %q, %v", name, b, err)
+				}
+				want := tt.want
+				if i == 0 {
+					want = 1 // as it had to connect
+				}
+				if n.waits.Load() != want {
+					t.Errorf("%s, %d: told %d times, want %d", name, i, n.waits.Load(), want)
+				}
+				c.Close()
+				time.Sleep(time.Duration(i) * 300 * time.Millisecond)
+			}
+			cl.Close()
+			synctest.Wait()
+		})
+	}
+}
+
+// The time to tell the caller may come before anything was sent: then it must still be sent.
+func TestACallThatIsLateFromTheBeginningIsMade(t *testing.T) {
+	a := newApp(t, saying(hello))
+	cl := client(t, Limits{Notice: 1})
+	for range 20 {
+		if got, err := get(cl, a.address); got != "200 hello" || err != nil {
+			t.Fatal(got, err)
+		}
+	}
+	if n := a.accepted.Load(); n != 1 {
+		t.Errorf("%d connections", n)
+	}
+}
+
 // pipes is a network of pipes, on which time may be turned.
 func pipes(serve func(net.Conn)) func(context.Context, string, string) (net.Conn, error) {
 	return func(context.Context, string, string) (net.Conn, error) {

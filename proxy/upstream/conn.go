@@ -14,9 +14,13 @@ type conn struct {
 	raw   syscall.RawConn // nil: it has none
 	pool  *pool
 	used  bool      // it has carried a request
-	late  bool      // a deadline is set for reading
 	till  time.Time // the deadline for writing
 	since time.Time // when it became idle
+
+	// The deadline for reading. One that is but an alarm, at which the caller is told that it waits,
+	// is left where it is while it is far enough away: to move it costs more than to look at it.
+	at      time.Time // zero: there is none
+	alarmed bool      // it is an alarm
 
 	// What step works on; step is made once, so that it is not allocated for each request.
 	step      func(fd uintptr) bool
@@ -38,6 +42,15 @@ const (
 // sent on it. Nothing of the request was sent.
 var errStale = errors.New("connection was closed while it was idle")
 
+// errLate: the deadline for reading passed before anything was sent.
+var errLate error = lateError{}
+
+type lateError struct{}
+
+func (lateError) Error() string   { return "no time was left to send the request" }
+func (lateError) Timeout() bool   { return true }
+func (lateError) Temporary() bool { return true }
+
 func newConn(nc net.Conn, p *pool) *conn {
 	n := &conn{net: nc, pool: p}
 	if s, ok := nc.(syscall.Conn); ok && rawIO {
@@ -53,30 +66,26 @@ func (n *conn) close() { _ = n.net.Close() } // it may be closed by now, and not
 // abort implements [aborter].
 func (n *conn) abort() { n.close() }
 
-// exchange sends out, and waits for the first bytes of an answer. With errStale, nothing was
-// sent; got is 0 with any error.
+// exchange sends out, and waits for the first bytes of an answer. With errStale or errLate,
+// nothing was sent; got is 0 with any error.
 //
 // A look at whether the connection is still good would cost a system call. But a read that
 // finds nothing is made anyway, as the answer is never there at once: here it is made before
 // the request is sent, and tells both. It must find nothing: an end makes the
 // connection useless, and bytes that nobody asked for would be read as the answer.
 func (n *conn) exchange(out, in []byte, l *Limits) (got int, err error) {
-	if l.Answer > 0 {
-		if err := n.net.SetReadDeadline(time.Now().Add(l.Answer)); err != nil {
-			return 0, errStale
-		}
-		n.late = true
-	}
 	if n.raw == nil {
 		if err := n.write(out, l); err != nil {
 			return 0, err
 		}
-		return n.read(in)
+		return n.net.Read(in)
 	}
 	n.phase, n.out, n.in, n.sent, n.got, n.err = probing, out, in, 0, 0, nil
 	err = n.raw.Read(n.step)
 	n.out, n.in = nil, nil
 	switch {
+	case err != nil && n.sent == 0 && isTimeout(err):
+		return 0, errLate
 	case err != nil:
 		return 0, err
 	case n.err != nil:
@@ -88,7 +97,7 @@ func (n *conn) exchange(out, in []byte, l *Limits) (got int, err error) {
 	if err := n.write(out[n.sent:], l); err != nil {
 		return 0, err
 	}
-	return n.read(in)
+	return n.net.Read(in)
 }
 
 // probe reports whether the connection is good for a request, as far as can be known.
@@ -123,13 +132,38 @@ func (n *conn) write(b []byte, l *Limits) error {
 	return nil
 }
 
-func (n *conn) read(b []byte) (int, error) { return n.net.Read(b) }
-
-// patient ends the time that the head of an answer may take.
-func (n *conn) patient() error {
-	if !n.late {
+// expect sets the deadline for an answer that is to begin by then; zero: at any time.
+func (n *conn) expect(now, by time.Time, l *Limits) error {
+	if !by.IsZero() && by.Sub(now) <= l.Notice {
+		return n.limit(by)
+	}
+	if left := n.at.Sub(now); n.alarmed && left > l.Notice/2 && left <= l.Notice {
 		return nil
 	}
-	n.late = false
-	return n.net.SetReadDeadline(time.Time{})
+	n.at, n.alarmed = now.Add(l.Notice), true
+	return n.set()
+}
+
+// limit sets the deadline for reading; zero: none.
+func (n *conn) limit(at time.Time) error {
+	if n.at.Equal(at) && !n.alarmed {
+		return nil
+	}
+	n.at, n.alarmed = at, false
+	return n.set()
+}
+
+// relax takes a deadline away that is no alarm.
+func (n *conn) relax() error {
+	if n.alarmed {
+		return nil
+	}
+	return n.limit(time.Time{})
+}
+
+func (n *conn) set() error {
+	if n.net.SetReadDeadline(n.at) != nil {
+		return errStale // it was closed
+	}
+	return nil
 }

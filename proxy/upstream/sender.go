@@ -90,7 +90,9 @@ func (s *sender) heard() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.quiet = true
-	s.conn.late = s.conn.late || s.hasten
+	if s.hasten {
+		s.conn.at = time.Now() // whenever it is: relax takes it away
+	}
 }
 
 func isTimeout(err error) bool {

@@ -295,18 +295,14 @@ func TestAnAnswerMayComeInPiecesOfAnySize(t *testing.T) {
 		cl := client(t, Limits{})
 		for range 2 {
 			c := newCall(a.address, "GET")
-			hints := 0
-			c.Interim = func(i *Answer) {
-				if i.Status == 103 && string(i.Get("link")) == "</a>" {
-					hints++
-				}
-			}
+			n := &noting{}
+			c.Caller = n
 			if err := cl.Do(c); err != nil {
 				t.Fatal(size, err)
 			}
 			b, err := body(c)
-			if err != nil || b != "hello"+strings.Repeat("b", 5000) || hints != 1 || len(c.Answer.Get("x-long")) != 6000 || len(c.Trailers) != 1 || string(c.Trailers[0].Name) != "X-Sum" {
-				t.Errorf("in pieces of %d: %d bytes, %v, %d hints, trailers %q", size, len(b), err, hints, c.Trailers)
+			if err != nil || b != "hello"+strings.Repeat("b", 5000) || strings.Join(n.interim, " ") != "103 </a>" || len(c.Answer.Get("x-long")) != 6000 || len(c.Trailers) != 1 || string(c.Trailers[0].Name) != "X-Sum" {
+				t.Errorf("in pieces of %d: %d bytes, %v, interim %q, trailers %q", size, len(b), err, n.interim, c.Trailers)
 			}
 			c.Close()
 		}
@@ -508,3 +504,14 @@ func TestAnAppThatTakesNoMoreOfABodyIsHeard(t *testing.T) {
 		c.Close()
 	}
 }
+
+// A noting caller notes what it is told.
+type noting struct {
+	interim []string
+	waits   atomic.Int32
+}
+
+func (n *noting) Interim(a *Answer) {
+	n.interim = append(n.interim, fmt.Sprint(a.Status, " ", string(a.Get("link"))))
+}
+func (n *noting) Waiting() { n.waits.Add(1) }
