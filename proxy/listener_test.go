@@ -542,3 +542,38 @@ func TestAStreamOfTheFastPathEndsWithItsSession(t *testing.T) {
 	}
 	s.expectFast(1)
 }
+
+// What is decided of a request, and written to the app, is made of what is there already.
+func TestADecisionAndTheHeadersAllocateNothing(t *testing.T) {
+	s := newStage(t)
+	_, c := s.jo("admin")
+	b := &buffer{text: request("GET", "/admin/x?y=z", "theme=dark; "+c, "User-Agent: Mozilla/5.0", "Accept: text/html,*/*;q=0.8", "Accept-Encoding: gzip", "Authorization: Basic dTpw", "X-Org-Role: forged")}
+	if !b.head.Parse(b.text) {
+		t.Fatal("not plain")
+	}
+	head, id := make([]byte, 0, 8<<10), "ID"
+	ctx := t.Context()
+	from := peerOf("192.0.2.1:1234")
+	x := &exchange{} // one for each request: it is counted there
+	n := testing.AllocsPerRun(100, func() {
+		*x = exchange{p: s.proxy, st: s.proxy.state.Load(), began: s.now(), class: toApp, method: b.head.Method, id: id} //nolint:govet // nobody has used it
+		cookies, ok := x.plainly(from, b)
+		if !ok || x.admit(ctx, cookies) != nil || !allows(x.decision) || !x.decision.Identified {
+			t.Fatal("not allowed")
+		}
+		if err := x.takeOff(ctx, cookies, nil); err != nil {
+			t.Fatal(err)
+		}
+		if _, ok := x.plainAddress(); !ok {
+			t.Fatal("no address")
+		}
+		head = x.appendPlain(head[:0], &b.head)
+		if err := x.guardHead(head); err != nil {
+			t.Fatal(err)
+		}
+		s.proxy.land(x)
+	})
+	if n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
