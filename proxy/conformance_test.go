@@ -28,6 +28,7 @@ type stage struct {
 	mu     sync.Mutex
 	script map[string]string // by path
 	sent   map[string][]byte // by path, what came last
+	told   []string          // all that came, in short
 }
 
 // sightings are what the observer saw.
@@ -106,6 +107,7 @@ func (s *stage) play(c net.Conn) {
 		body, _ := io.ReadAll(r.Body)
 		s.mu.Lock()
 		s.sent[r.URL.Path] = bytes.Clone(raw.Bytes())
+		s.told = append(s.told, r.Method+" "+r.RequestURI+" "+string(body))
 		answer, ok := s.script[r.URL.Path]
 		s.mu.Unlock()
 		if !ok {

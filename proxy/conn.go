@@ -182,7 +182,8 @@ func (c *conn) receive() error {
 func (c *conn) release() {
 	if b := c.buf; b != nil {
 		c.buf = nil
-		b.text, b.head, b.cookies, b.chain = "", plain.Head{}, [maxLines]string{}, [maxLines]string{} // they would keep what they are parts of
+		b.text, b.cookies, b.chain = "", [maxLines]string{}, [maxLines]string{} // they would keep what they are parts of
+		b.head.Clear()
 		c.l.buffers.Put(b)
 	}
 }

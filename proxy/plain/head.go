@@ -31,10 +31,16 @@ type Head struct {
 // and Connection, of which all that there is to know is said already.
 func (h *Head) Fields() []Field { return h.fields[:h.count] }
 
+// Clear forgets what was parsed last, and with it the text that it is parts of.
+func (h *Head) Clear() {
+	clear(h.fields[:h.count])
+	h.Method, h.Target, h.Host, h.Length, h.Close, h.count = "", "", "", 0, false, 0
+}
+
 // Parse reads text, which [Scan] found to be a whole head, and reports whether it is plain. If it is
 // not, nothing in h means anything.
 func (h *Head) Parse(text string) bool {
-	h.Host, h.Length, h.Close, h.count = "", 0, false, 0
+	h.Clear()
 	line, rest, ok := cutLine(text)
 	if !ok {
 		return false
