@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -120,8 +121,14 @@ func (l *Listener) hand(nc net.Conn) bool {
 	}
 }
 
-// take serves a new connection.
+// take serves a new connection. Nobody else would catch a panic here, and it would end the process.
 func (l *Listener) take(nc net.Conn) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			l.p.log.Error("connection panicked", "panic", fault, "stack", string(debug.Stack()))
+			_ = nc.Close() // it may be closed by now
+		}
+	}()
 	if l.tls != nil {
 		secure := tls.Server(nc, l.tls)
 		if !l.handshake(secure) || secure.ConnectionState().NegotiatedProtocol == "h2" {

@@ -297,6 +297,32 @@ func TestASlowSenderIsServedAndASilentOneGivenUp(t *testing.T) {
 	}
 }
 
+// The switch is the configuration's, and is looked at for each request.
+func TestTheFastPathIsTurnedOffByAReload(t *testing.T) {
+	s := newStage(t)
+	_, c := s.jo()
+	conn := s.call(s.fast)
+	for i, slow := range []bool{false, true, false, true} {
+		settings := s.options.Settings
+		settings.SlowPath = slow
+		if err := s.proxy.Reload(settings); err != nil {
+			t.Fatal(err)
+		}
+		if i == 2 { // where the switch was off, it is not known where a request ends
+			conn = s.call(s.fast)
+		}
+		conn.say(request("GET", "/a", c))
+		if res, body := conn.hear("GET"); res.StatusCode != 200 || body != "/a" {
+			t.Errorf("%d: %d %q", i, res.StatusCode, body)
+		}
+		if !slow {
+			s.expectFast(i/2 + 1)
+		}
+	}
+	s.eventually("all are recorded", func() bool { return s.seen.len() == 4 })
+	s.expectFast(2)
+}
+
 // An app is told of a client that has gone, on either way.
 func TestAClientThatGoesAwayIsMissed(t *testing.T) {
 	s := newStage(t, func(o *Options) { o.Apps[0].AmbiguousPaths = true })
@@ -327,6 +353,44 @@ func TestAClientThatGoesAwayIsMissed(t *testing.T) {
 				t.Errorf("%s: one who %s: the app goes on for nobody", name, how)
 			}
 		}
+	}
+	dial := s.secure()
+	conn := dial("http/1.1")
+	conn.say(request("GET", "/x", c))
+	<-begun
+	conn.Close()
+	select {
+	case <-gone:
+	case <-time.After(5 * time.Second):
+		t.Error("over TLS: the app goes on for nobody")
+	}
+}
+
+// secure serves the world over TLS, and returns what connects to it.
+func (s *stage) secure() (dial func(protos ...string) *caller) {
+	t := s.t
+	t.Helper()
+	cert := httptest.NewUnstartedServer(nil)
+	cert.StartTLS()
+	defer cert.Close()
+	config := cert.TLS.Clone()
+	config.NextProtos = []string{"h2", "http/1.1"}
+	ln, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := Server(s.proxy, ServerLimits{}, s.options.Logger)
+	server.TLSConfig = config
+	l := Listen(ln, config, s.proxy, server)
+	go server.Serve(l) //nolint:errcheck // it ends with the test
+	t.Cleanup(func() { l.Abort() })
+	return func(protos ...string) *caller {
+		conn, err := (&tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true, NextProtos: protos}}).DialContext(t.Context(), "tcp", ln.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		return &caller{conn, t, bufio.NewReader(conn)}
 	}
 }
 
@@ -448,31 +512,7 @@ func TestWhatTakesTooLongToDrainIsCutOff(t *testing.T) {
 func TestTheFastPathIsTakenOverTLSToo(t *testing.T) {
 	s := newStage(t)
 	_, c := s.jo()
-	cert := httptest.NewUnstartedServer(nil)
-	cert.StartTLS()
-	defer cert.Close()
-	config := cert.TLS.Clone()
-	config.NextProtos = []string{"h2", "http/1.1"}
-
-	ln, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := Server(s.proxy, ServerLimits{}, s.options.Logger)
-	server.TLSConfig = config
-	l := Listen(ln, config, s.proxy, server)
-	go server.Serve(l) //nolint:errcheck // it ends with the test
-	t.Cleanup(func() { l.Abort() })
-	addr := ln.Addr().String()
-
-	dial := func(protos ...string) *caller {
-		conn, err := (&tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true, NextProtos: protos}}).DialContext(t.Context(), "tcp", addr)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { conn.Close() })
-		return &caller{conn, t, bufio.NewReader(conn)}
-	}
+	dial := s.secure()
 	conn := dial("http/1.1")
 	for range 10 {
 		conn.say(request("GET", "/a", c) + request("POST", "/b", c, "Content-Length: 20000") + strings.Repeat("x", 20_000))
@@ -488,6 +528,7 @@ func TestTheFastPathIsTakenOverTLSToo(t *testing.T) {
 		}
 	}
 	s.expectFast(20)
+	addr := conn.RemoteAddr().String()
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: true}}
 	defer client.CloseIdleConnections()
 	r, _ := http.NewRequestWithContext(t.Context(), "GET", "https://"+addr+"/h2", nil)
