@@ -76,7 +76,8 @@ type exchange struct {
 
 	flight   flight
 	cancel   upstream.Cancel // of the call to the app
-	private  [1]string       // the value of a Cache-Control of ours
+	watch    watch
+	private  [1]string // the value of a Cache-Control of ours
 	finished atomic.Bool
 
 	status int
