@@ -239,6 +239,10 @@ func (c *conn) enter(d doing) bool {
 func (c *conn) handOn() {
 	c.enter(elsewhere)
 	c.kept = true
+	if !c.writeBy.IsZero() { // net/http sets its own, and forgets it after each request
+		c.writeBy = time.Time{}
+		_ = c.Conn.SetWriteDeadline(time.Time{}) // if it fails so does the next write
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.fresh, c.handed = false, true

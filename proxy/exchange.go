@@ -79,13 +79,14 @@ type exchange struct {
 	flight   flight
 	cancel   upstream.Cancel // of the call to the app
 	fast     bool            // a Listener serves it
-	private  [1]string       // the value of a Cache-Control of ours
+	watch    watch
+	private  [1]string // the value of a Cache-Control of ours
 	finished atomic.Bool
 
 	scratch  [64]byte
 	status   int
 	bytes    int64
-	deadline time.Time // of the last write
+	deadline time.Time // of the last write; net/http forgets it after each request
 	http1    bool
 	last     bool // the connection is closed after the answer
 }

@@ -124,15 +124,22 @@ func (g *grant) cutWire(b []byte, i int) (rest []byte, n int) {
 	// It may have been signed anew since, so that its value is not compared: it must be
 	// one, and made of what one is made of.
 	rest, ok := cutPieces(b, g.assertionIn[i], ": ")
-	for ok && len(rest) > 0 && (rest[0] == '.' || rest[0] == '-' || rest[0] == '_' || '0' <= rest[0] && rest[0] <= '9' || 'A' <= rest[0] && rest[0] <= 'Z' || 'a' <= rest[0] && rest[0] <= 'z') {
-		rest = rest[1:]
+	for ok && n < len(rest) && inJWT[rest[n]] {
 		n++
 	}
-	if rest, ok = cutPieces(rest, "\r\n"); !ok || n == 0 {
+	if rest, ok = cutPieces(rest[n:], "\r\n"); !ok || n == 0 {
 		return nil, 0
 	}
 	return rest, 1
 }
+
+// inJWT are the bytes that a JWT is made of.
+var inJWT = func() (t [256]bool) {
+	for _, c := range []byte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.") {
+		t[c] = true
+	}
+	return t
+}()
 
 // cutPieces cuts the pieces off the beginning of b.
 func cutPieces(b []byte, pieces ...string) (rest []byte, ok bool) {

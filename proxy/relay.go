@@ -56,8 +56,8 @@ func (x *exchange) relay(r *http.Request, address string) {
 	c := upstream.NewCall()
 	defer c.Close()
 	c.Address, c.Method, c.Cancel = address, x.method, &x.cancel
-	watch := &watch{x: x, ctx: r.Context()}
-	defer watch.stop()
+	x.watch.x, x.watch.ctx = x, r.Context()
+	defer x.watch.stop()
 	switch {
 	case r.ContentLength != 0:
 		c.Body, c.Length = r.Body, r.ContentLength
@@ -65,7 +65,7 @@ func (x *exchange) relay(r *http.Request, address string) {
 	case r.Method == http.MethodPost || r.Method == http.MethodPut || r.Method == http.MethodPatch:
 		c.Empty = true
 	}
-	c.Caller = watch
+	c.Caller = &x.watch
 	c.Head = x.appendHead(c.Head, r)
 	if err := x.guardHead(c.Head); err != nil {
 		x.appFailed(r, err)

@@ -3,6 +3,7 @@ package telemetry
 import (
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -13,6 +14,9 @@ import (
 // Metrics are what /metrics shows. docs/operations.md explains each.
 type Metrics struct {
 	registry *prometheus.Registry
+
+	mu    sync.RWMutex
+	kinds map[kind]counted // of requests, as far as there were any
 
 	requests  *prometheus.CounterVec
 	fast      prometheus.Counter
@@ -37,6 +41,7 @@ type Gauge struct {
 func NewMetrics(version, commit string) *Metrics {
 	m := &Metrics{
 		registry: prometheus.NewRegistry(),
+		kinds:    map[kind]counted{},
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "orgate_requests_total",
 			Help: "Requests by where they went, what was decided and why, and the class of the status."}, []string{"route", "verdict", "reason", "status"}),
 		fast: prometheus.NewCounter(prometheus.CounterOpts{Name: "orgate_fast_path_requests_total",
@@ -85,10 +90,33 @@ func (m *Metrics) Request(route, verdict, reason string, status int, took time.D
 	if fast {
 		m.fast.Inc()
 	}
-	m.requests.WithLabelValues(route, verdict, reason, strconv.Itoa(status/100)+"xx").Inc()
-	if !stream {
-		m.durations.WithLabelValues(route).Observe(took.Seconds())
+	k := kind{route, verdict, reason, status / 100}
+	m.mu.RLock()
+	c, ok := m.kinds[k]
+	m.mu.RUnlock()
+	if !ok {
+		c = counted{m.requests.WithLabelValues(route, verdict, reason, strconv.Itoa(k.class)+"xx"), m.durations.WithLabelValues(route)}
+		m.mu.Lock()
+		m.kinds[k] = c
+		m.mu.Unlock()
 	}
+	c.requests.Inc()
+	if !stream {
+		c.durations.Observe(took.Seconds())
+	}
+}
+
+// A kind is the labels of a request. There are few: to look one up is cheaper than to have
+// its counters found by the labels.
+type kind struct {
+	route, verdict, reason string
+	class                  int
+}
+
+// counted is what counts the requests of a kind.
+type counted struct {
+	requests  prometheus.Counter
+	durations prometheus.Observer
 }
 
 // SignIn counts a step of a sign-in.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"time"
 )
 
 // A bodyReader is how far the body of an answer was read.
@@ -101,7 +102,11 @@ func (c *Call) finish() {
 		c.client.discard(n) // it was closed by whoever ended the call
 		return
 	}
-	c.client.put(n)
+	since := c.began
+	if c.told { // that was long ago
+		since = time.Now()
+	}
+	c.client.put(n, since)
 }
 
 // next returns bytes of the body, or nil and that it is over, or an error.

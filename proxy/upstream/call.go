@@ -40,6 +40,7 @@ type Call struct {
 	sender *sender
 	heard  bool      // a byte of an answer came
 	told   bool      // the caller was told that it waits
+	began  time.Time // when it was sent, unless its caller was told that it waits
 	by     time.Time // when the head of the answer must be here; zero: any time
 
 	small    *[smallBuffer]byte
@@ -211,15 +212,15 @@ func (c *Call) try() error {
 	n, l := c.conn, &c.client.limits
 	c.in, c.r, c.w = c.small[:], 0, 0
 	if c.Body == nil || c.Length >= 0 && c.Length <= primed {
-		now := time.Now()
+		c.began = time.Now()
 		if l.Answer > 0 {
-			c.by = now.Add(l.Answer)
+			c.by = c.began.Add(l.Answer)
 		}
 		var err error
 		if c.told {
 			err = n.limit(c.by)
 		} else {
-			err = n.expect(now, c.by, l)
+			err = n.expect(c.began, c.by, l)
 		}
 		if err == nil {
 			c.w, err = n.exchange(c.Head, c.in, l)

@@ -150,7 +150,7 @@ func (c *Client) wait(p *pool, w *waiter, cancel *Cancel) (*conn, error) {
 	served := c.leave(p, w)
 	switch {
 	case err != nil && served && w.conn != nil:
-		c.put(w.conn)
+		c.put(w.conn, time.Now())
 	case err != nil && served:
 		c.free(p)
 	case err != nil:
@@ -233,8 +233,8 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// put takes n back, for the next call.
-func (c *Client) put(n *conn) {
+// put takes n back, for the next call. It has been idle since then, or a little later.
+func (c *Client) put(n *conn, since time.Time) {
 	p := n.pool
 	n.used = true
 	c.mu.Lock()
@@ -251,7 +251,7 @@ func (c *Client) put(n *conn) {
 		n.close()
 		return
 	}
-	n.since = time.Now()
+	n.since = since
 	p.idle = append(p.idle, n)
 	if c.sweep == nil {
 		c.sweep = time.AfterFunc(c.limits.IdleTime, c.expire)
