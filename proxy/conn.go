@@ -241,7 +241,7 @@ func (c *conn) handOn() {
 	c.kept = true
 	if !c.writeBy.IsZero() { // net/http sets its own, and forgets it after each request
 		c.writeBy = time.Time{}
-		_ = c.Conn.SetWriteDeadline(time.Time{}) // if it fails so does the next write
+		_ = c.SetWriteDeadline(time.Time{}) // if it fails so does the next write
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -333,7 +333,7 @@ func (c *conn) cut(x *exchange) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.x == x {
-		_ = c.Conn.SetWriteDeadline(time.Unix(1, 0)) // if it fails nobody writes any more
+		_ = c.SetWriteDeadline(time.Unix(1, 0)) // if it fails nobody writes any more
 	}
 }
 

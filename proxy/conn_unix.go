@@ -16,14 +16,14 @@ func (c *conn) tryRead(fd uintptr) bool {
 	for {
 		n, err := syscall.Read(int(fd), b.in[:])
 		switch {
-		case err == syscall.EINTR: //nolint:errorlint // a system call's own error
+		case err == syscall.EINTR:
 			continue
 		case n > 0:
 			b.r, b.w, c.buf = 0, n, b
 			return true
 		}
 		c.l.buffers.Put(b)
-		if err == syscall.EAGAIN { //nolint:errorlint // a system call's own error
+		if err == syscall.EAGAIN {
 			return false
 		}
 		if c.err = err; err == nil {

@@ -263,7 +263,7 @@ func (c *conn) send(b []byte) error {
 	if err := c.patience(); err != nil {
 		return err
 	}
-	_, err := c.Conn.Write(b)
+	_, err := c.Write(b)
 	return err
 }
 
@@ -281,7 +281,7 @@ func (c *conn) sendBoth(a, b []byte) error {
 func (c *conn) patience() error {
 	if now := time.Now(); c.writeBy.Sub(now) < stall*3/4 {
 		c.writeBy = now.Add(stall)
-		if err := c.Conn.SetWriteDeadline(c.writeBy); err != nil {
+		if err := c.SetWriteDeadline(c.writeBy); err != nil {
 			return err
 		}
 	}
@@ -312,7 +312,7 @@ func (c *conn) explain(x *exchange, err error) outcome {
 	if bad != nil {
 		return over // it is plain, so this does not happen
 	}
-	w := &page1{header: http.Header{}}
+	w := &ownPage{header: http.Header{}}
 	x.w = w
 	x.appFailed(r, err)
 	unread := b.head.Length > 0
@@ -328,19 +328,19 @@ func (c *conn) explain(x *exchange, err error) outcome {
 	return served
 }
 
-// A page1 is an answer of ours.
-type page1 struct {
+// An ownPage is an answer of ours.
+type ownPage struct {
 	header http.Header
 	status int
 	body   bytes.Buffer
 }
 
-func (w *page1) Header() http.Header         { return w.header }
-func (w *page1) Write(b []byte) (int, error) { return w.body.Write(b) }
-func (w *page1) WriteHeader(status int)      { w.status = status }
+func (w *ownPage) Header() http.Header         { return w.header }
+func (w *ownPage) Write(b []byte) (int, error) { return w.body.Write(b) }
+func (w *ownPage) WriteHeader(status int)      { w.status = status }
 
 // bytes returns the answer as it is sent.
-func (w *page1) bytes(method string, last bool) []byte {
+func (w *ownPage) bytes(method string, last bool) []byte {
 	var b bytes.Buffer
 	b.Write(appendStatus(nil, w.status))
 	if w.header["Content-Length"] == nil {

@@ -66,7 +66,7 @@ func (s *stage) replay(t *testing.T, addr string, b []byte) (answers, sent []str
 		t.Fatal(err)
 	}
 	defer c.Close()
-	go c.Write(b) //nolint:errcheck // it may be refused in the middle of it
+	go c.Write(b) // it may be refused in the middle of it
 	var all bytes.Buffer
 	for buf := make([]byte, 64<<10); err == nil; {
 		c.SetReadDeadline(time.Now().Add(300 * time.Millisecond))

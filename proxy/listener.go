@@ -135,7 +135,7 @@ func (l *Listener) take(nc net.Conn) {
 			// HTTP/2, and whatever went wrong, is net/http's. It asks for the handshake too,
 			// and hears how it ended.
 			if !l.hand(secure) {
-				secure.Close()
+				_ = secure.Close() // nobody is there to be told
 			}
 			return
 		}
@@ -149,11 +149,11 @@ func (l *Listener) take(nc net.Conn) {
 		c.retire()
 	}
 	if !c.run() {
-		c.shut()
+		_ = c.shut() // nobody is there to be told
 		return
 	}
 	if !l.hand(c.forServer()) {
-		c.shut()
+		_ = c.shut() // nobody is there to be told
 	}
 }
 
@@ -206,7 +206,7 @@ func (l *Listener) Shutdown(ctx context.Context) error {
 func (l *Listener) Abort() error {
 	err := errors.Join(l.Close(), l.server.Close())
 	for _, c := range l.all() {
-		c.shut()
+		_ = c.shut() // nobody is there to be told
 	}
 	return err
 }

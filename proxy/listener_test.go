@@ -239,7 +239,7 @@ func TestEverybodyGetsTheirOwnAnswer(t *testing.T) {
 				if err != nil {
 					t.Errorf("%s: %v", a.want, err)
 					conn.Close()
-					for range pending { //nolint:revive // nobody is answered any more
+					for range pending { // nobody is answered any more
 					}
 					return
 				}
@@ -382,7 +382,7 @@ func (s *stage) secure() (dial func(protos ...string) *caller) {
 	server := Server(s.proxy, ServerLimits{}, s.options.Logger)
 	server.TLSConfig = config
 	l := Listen(ln, config, s.proxy, server)
-	go server.Serve(l) //nolint:errcheck // it ends with the test
+	go server.Serve(l) // it ends with the test
 	t.Cleanup(func() { l.Abort() })
 	return func(protos ...string) *caller {
 		conn, err := (&tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true, NextProtos: protos}}).DialContext(t.Context(), "tcp", ln.Addr().String())
@@ -494,7 +494,7 @@ func TestWhatTakesTooLongToDrainIsCutOff(t *testing.T) {
 	}
 	server := Server(s.proxy, ServerLimits{}, s.options.Logger)
 	l := Listen(ln, nil, s.proxy, server)
-	go server.Serve(l) //nolint:errcheck // it ends with the test
+	go server.Serve(l) // it ends with the test
 	conn := s.call(ln.Addr().String())
 	conn.say(request("GET", "/a", c))
 	<-arrived
@@ -597,7 +597,7 @@ func TestADecisionAndTheHeadersAllocateNothing(t *testing.T) {
 	from := peerOf("192.0.2.1:1234")
 	x := &exchange{} // one for each request: it is counted there
 	n := testing.AllocsPerRun(100, func() {
-		*x = exchange{p: s.proxy, st: s.proxy.state.Load(), began: s.now(), class: toApp, method: b.head.Method, id: id} //nolint:govet // nobody has used it
+		*x = exchange{p: s.proxy, st: s.proxy.state.Load(), began: s.now(), class: toApp, method: b.head.Method, id: id}
 		cookies, ok := x.plainly(from, b)
 		if !ok || x.admit(ctx, cookies) != nil || !allows(x.decision) || !x.decision.Identified {
 			t.Fatal("not allowed")

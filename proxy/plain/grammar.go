@@ -58,14 +58,11 @@ func cutLine(s string) (line, rest string, ok bool) {
 
 // requestLine reads "GET /path?query HTTP/1.1".
 func requestLine(line string) (m, t string, ok bool) {
-	i := strings.IndexByte(line, ' ')
-	if i < 0 {
+	first, rest, ok := strings.Cut(line, " ")
+	if m = method(first); !ok || m == "" {
 		return "", "", false
 	}
-	if m = method(line[:i]); m == "" {
-		return "", "", false
-	}
-	t, ok = strings.CutSuffix(line[i+1:], " HTTP/1.1")
+	t, ok = strings.CutSuffix(rest, " HTTP/1.1")
 	return m, t, ok && isTarget(t)
 }
 
