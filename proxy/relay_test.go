@@ -306,3 +306,40 @@ func TestUsualNamesAreCanonical(t *testing.T) {
 		}
 	}
 }
+
+func TestHTTP2InAndPlainHTTP1Out(t *testing.T) {
+	w := newWorld(t)
+	_, c := w.jo()
+	app := http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		b, _ := io.ReadAll(r.Body)
+		rw.Header().Set("Trailer", "X-Sum")
+		fmt.Fprint(rw, r.Proto, " ", r.Header.Get("X-Org-Slug"), " ", len(b), " ", r.ContentLength)
+		rw.Header().Set("X-Sum", "1")
+	})
+	w.app.Store(&app)
+	var p http.Protocols
+	p.SetUnencryptedHTTP2(true)
+	cl := &http.Client{Transport: &http.Transport{Protocols: &p}}
+	defer cl.CloseIdleConnections()
+	for name, body := range map[string]io.Reader{
+		"none":          nil,
+		"a length":      strings.NewReader(strings.Repeat("x", 5)),
+		"a long length": strings.NewReader(strings.Repeat("x", 400_000)),
+		"no length":     io.MultiReader(strings.NewReader(strings.Repeat("x", 400_000))),
+	} {
+		r, _ := http.NewRequestWithContext(t.Context(), "POST", w.server.URL+"/x", body)
+		r.Host = acmeHost
+		r.Header.Set("Cookie", c)
+		res, err := cl.Do(r)
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		b, err := io.ReadAll(res.Body)
+		res.Body.Close()
+		want := map[string]string{"none": "0 0", "a length": "5 5", "a long length": "400000 400000", "no length": "400000 -1"}[name]
+		if res.ProtoMajor != 2 || string(b) != "HTTP/1.1 acme "+want || err != nil || res.Trailer.Get("X-Sum") != "1" {
+			t.Errorf("%s: %s %q %v %v", name, res.Proto, b, err, res.Trailer)
+		}
+	}
+	w.eventually("nothing is under way", func() bool { return w.proxy.grants.flying() == 0 })
+}
