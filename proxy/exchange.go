@@ -77,7 +77,8 @@ type exchange struct {
 	flight   flight
 	cancel   upstream.Cancel // of the call to the app
 	watch    watch
-	private  [1]string // the value of a Cache-Control of ours
+	unread   *steadyBody // a body of which an answer does not wait for the end; or nil
+	private  [1]string   // the value of a Cache-Control of ours
 	finished atomic.Bool
 
 	status int
@@ -346,9 +347,19 @@ func (x *exchange) WriteHeader(status int) {
 	}
 	if x.status == 0 {
 		x.status = status
+		x.closeUnread()
 	}
 	x.extend()
 	x.w.WriteHeader(status)
+}
+
+// closeUnread has the connection closed after an answer that begins before the end of the
+// request. net/http reads on for a while then, and if the client is slow, takes what comes
+// after that for the next request, though it is in the middle of the body.
+func (x *exchange) closeUnread() {
+	if x.http1 && x.unread != nil && !x.unread.over.Load() {
+		x.w.Header()["Connection"] = []string{"close"}
+	}
 }
 
 // stall is how long a body may stand still, either way, before its connection is given
@@ -359,6 +370,7 @@ const stall = time.Minute
 func (x *exchange) Write(b []byte) (int, error) {
 	if x.status == 0 {
 		x.status = http.StatusOK
+		x.closeUnread()
 	}
 	x.extend()
 	if at := x.flight.until.Load(); at != 0 && x.p.now().UnixNano() > at && x.flight.until.CompareAndSwap(at, 0) {

@@ -53,7 +53,8 @@ func (x *exchange) forward(r *http.Request) {
 		x.p.docket.hear(x.grant, time.Now().Add(judgement)) // settings changed before it could be found, and it may stay open for days
 	}
 	if r.Body != nil && r.Body != http.NoBody {
-		r.Body = &steadyBody{ReadCloser: r.Body, x: x}
+		body := &steadyBody{ReadCloser: r.Body, x: x}
+		r.Body = body
 		if !x.http1 {
 			_ = x.rc.SetReadDeadline(time.Time{}) // a stream may be quiet; see Server
 		}
@@ -61,6 +62,7 @@ func (x *exchange) forward(r *http.Request) {
 		// begin: an app could not say no to an upload, nor talk while it listens.
 		if duplex(r) {
 			_ = x.rc.EnableFullDuplex() // HTTP/2 always is, and says so by an error
+			x.unread = body
 		}
 	}
 	if plain {
@@ -337,6 +339,7 @@ type steadyBody struct {
 	io.ReadCloser
 	x        *exchange
 	deadline time.Time
+	over     atomic.Bool // it was read to its end
 }
 
 // Read implements [io.Reader].
@@ -346,6 +349,9 @@ func (b *steadyBody) Read(p []byte) (int, error) {
 		_ = b.x.rc.SetReadDeadline(b.deadline) // a writer without deadlines is a test's
 	}
 	n, err := b.ReadCloser.Read(p)
+	if errors.Is(err, io.EOF) {
+		b.over.Store(true)
+	}
 	if err != nil && b.deadlines() && !b.deadline.IsZero() {
 		_ = b.x.rc.SetReadDeadline(time.Time{})
 	}

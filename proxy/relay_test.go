@@ -226,27 +226,29 @@ func TestTheRestOfARefusedBodyIsNoRequest(t *testing.T) {
 		rw.WriteHeader(http.StatusRequestEntityTooLarge)
 	})
 	w.app.Store(&app)
-	for name, framing := range map[string]string{"a length": "Content-Length: 300000\r\n\r\n", "chunks": "Transfer-Encoding: chunked\r\n\r\n40000\r\n"} {
-		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", w.server.Listener.Addr().String())
-		if err != nil {
-			t.Fatal(err)
+	w.ways(func(way string) {
+		for name, framing := range map[string]string{"a length": "Content-Length: 300000\r\n\r\n", "chunks": "Transfer-Encoding: chunked\r\n\r\n40000\r\n"} {
+			conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", w.server.Listener.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			conn.SetDeadline(time.Now().Add(5 * time.Second))
+			io.WriteString(conn, "POST /x HTTP/1.1\r\nHost: "+acmeHost+"\r\nCookie: "+c+"\r\n"+framing)
+			r := bufio.NewReader(conn)
+			res, err := http.ReadResponse(r, nil)
+			if err != nil {
+				t.Fatal(way, name, err)
+			}
+			if b, _ := io.ReadAll(res.Body); res.StatusCode != 413 || !res.Close {
+				t.Errorf("%s, %s: %d, closes: %v, %q", way, name, res.StatusCode, res.Close, b)
+			}
+			io.WriteString(conn, "GET /smuggled HTTP/1.1\r\nHost: "+acmeHost+"\r\nCookie: "+c+"\r\n\r\n")
+			if more, err := io.ReadAll(r); len(more) > 0 && !errors.Is(err, net.ErrClosed) {
+				t.Errorf("%s, %s: another answer: %.100q", way, name, more)
+			}
+			conn.Close()
 		}
-		conn.SetDeadline(time.Now().Add(5 * time.Second))
-		io.WriteString(conn, "POST /x HTTP/1.1\r\nHost: "+acmeHost+"\r\nCookie: "+c+"\r\n"+framing)
-		r := bufio.NewReader(conn)
-		res, err := http.ReadResponse(r, nil)
-		if err != nil {
-			t.Fatal(name, err)
-		}
-		if b, _ := io.ReadAll(res.Body); res.StatusCode != 413 || !res.Close {
-			t.Errorf("%s: %d, closes: %v, %q", name, res.StatusCode, res.Close, b)
-		}
-		io.WriteString(conn, "GET /smuggled HTTP/1.1\r\nHost: "+acmeHost+"\r\nCookie: "+c+"\r\n\r\n")
-		if more, err := io.ReadAll(r); len(more) > 0 && !errors.Is(err, net.ErrClosed) {
-			t.Errorf("%s: another answer: %.100q", name, more)
-		}
-		conn.Close()
-	}
+	})
 }
 
 func TestAClientThatGoesAwayInTheMiddleOfAQuietAnswerTakesItAlong(t *testing.T) {
