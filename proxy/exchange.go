@@ -80,7 +80,8 @@ type exchange struct {
 	cancel   upstream.Cancel // of the call to the app
 	fast     bool            // a Listener serves it
 	watch    watch
-	private  [1]string // the value of a Cache-Control of ours
+	unread   *steadyBody // a body of which an answer does not wait for the end; or nil
+	private  [1]string   // the value of a Cache-Control of ours
 	finished atomic.Bool
 
 	scratch  [64]byte
@@ -356,13 +357,15 @@ func (x *exchange) WriteHeader(status int) {
 	x.w.WriteHeader(status)
 }
 
-// open notes that the answer begins.
+// open notes that the answer begins. If it does before the end of the request, the connection is
+// closed after it: net/http reads on for a while then, and if the client is slow, takes what comes
+// after that for the next request, though it is in the middle of the body.
 func (x *exchange) open(status int) {
 	if x.status != 0 {
 		return
 	}
 	x.status = status
-	if x.last && status != http.StatusSwitchingProtocols {
+	if unread := x.http1 && x.unread != nil && !x.unread.over.Load(); status != http.StatusSwitchingProtocols && (x.last || unread) {
 		x.w.Header()["Connection"] = []string{"close"}
 	}
 }

@@ -46,7 +46,8 @@ func (x *exchange) forward(r *http.Request) {
 	}
 	defer x.p.land(x)
 	if r.Body != nil && r.Body != http.NoBody {
-		r.Body = &steadyBody{ReadCloser: r.Body, x: x}
+		body := &steadyBody{ReadCloser: r.Body, x: x}
+		r.Body = body
 		if !x.http1 {
 			_ = x.rc.SetReadDeadline(time.Time{}) // a stream may be quiet; see Server
 		}
@@ -54,6 +55,7 @@ func (x *exchange) forward(r *http.Request) {
 		// begin: an app could not say no to an upload, nor talk while it listens.
 		if duplex(r) {
 			_ = x.rc.EnableFullDuplex() // HTTP/2 always is, and says so by an error
+			x.unread = body
 		}
 	}
 	if plain {
@@ -352,6 +354,7 @@ type steadyBody struct {
 	io.ReadCloser
 	x        *exchange
 	deadline time.Time
+	over     atomic.Bool // it was read to its end
 }
 
 // Read implements [io.Reader].
@@ -361,6 +364,9 @@ func (b *steadyBody) Read(p []byte) (int, error) {
 		_ = b.x.rc.SetReadDeadline(b.deadline) // a writer without deadlines is a test's
 	}
 	n, err := b.ReadCloser.Read(p)
+	if errors.Is(err, io.EOF) {
+		b.over.Store(true)
+	}
 	if err != nil && b.deadlines() && !b.deadline.IsZero() {
 		_ = b.x.rc.SetReadDeadline(time.Time{})
 	}

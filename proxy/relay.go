@@ -72,12 +72,10 @@ func (x *exchange) relay(r *http.Request, address string) {
 		return
 	}
 	if err := x.place.app.transport.plain.Do(c); err != nil {
-		x.closeUnread(c)
 		x.appFailed(r, err)
 		return
 	}
 	stream := x.takeHead(&c.Answer)
-	x.closeUnread(c)
 	x.WriteHeader(c.Answer.Status)
 	if err := x.copyBody(c, stream); err != nil {
 		// Part of it is on its way: all that can be said is that it is not whole.
@@ -88,14 +86,6 @@ func (x *exchange) relay(r *http.Request, address string) {
 
 // duplex reports whether an answer to r may begin before r has ended.
 func duplex(r *http.Request) bool { return r.ContentLength < 0 || r.ContentLength > 256<<10 }
-
-// closeUnread has the connection of the client closed after an answer that comes before the
-// end of the request: what is left of the body would be read as the next request.
-func (x *exchange) closeUnread(c *upstream.Call) {
-	if x.http1 && !c.Taken() {
-		x.w.Header()["Connection"] = []string{"close"}
-	}
-}
 
 // A watch is what x hears of its call to the app while that is under way.
 type watch struct {

@@ -226,27 +226,29 @@ func TestTheRestOfARefusedBodyIsNoRequest(t *testing.T) {
 		rw.WriteHeader(http.StatusRequestEntityTooLarge)
 	})
 	w.app.Store(&app)
-	for name, framing := range map[string]string{"a length": "Content-Length: 300000\r\n\r\n", "chunks": "Transfer-Encoding: chunked\r\n\r\n40000\r\n"} {
-		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", w.server.Listener.Addr().String())
-		if err != nil {
-			t.Fatal(err)
+	w.ways(func(way string) {
+		for name, framing := range map[string]string{"a length": "Content-Length: 300000\r\n\r\n", "chunks": "Transfer-Encoding: chunked\r\n\r\n40000\r\n"} {
+			conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", w.server.Listener.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			conn.SetDeadline(time.Now().Add(5 * time.Second))
+			io.WriteString(conn, "POST /x HTTP/1.1\r\nHost: "+acmeHost+"\r\nCookie: "+c+"\r\n"+framing)
+			r := bufio.NewReader(conn)
+			res, err := http.ReadResponse(r, nil)
+			if err != nil {
+				t.Fatal(way, name, err)
+			}
+			if b, _ := io.ReadAll(res.Body); res.StatusCode != 413 || !res.Close {
+				t.Errorf("%s, %s: %d, closes: %v, %q", way, name, res.StatusCode, res.Close, b)
+			}
+			io.WriteString(conn, "GET /smuggled HTTP/1.1\r\nHost: "+acmeHost+"\r\nCookie: "+c+"\r\n\r\n")
+			if more, err := io.ReadAll(r); len(more) > 0 && !errors.Is(err, net.ErrClosed) {
+				t.Errorf("%s, %s: another answer: %.100q", way, name, more)
+			}
+			conn.Close()
 		}
-		conn.SetDeadline(time.Now().Add(5 * time.Second))
-		io.WriteString(conn, "POST /x HTTP/1.1\r\nHost: "+acmeHost+"\r\nCookie: "+c+"\r\n"+framing)
-		r := bufio.NewReader(conn)
-		res, err := http.ReadResponse(r, nil)
-		if err != nil {
-			t.Fatal(name, err)
-		}
-		if b, _ := io.ReadAll(res.Body); res.StatusCode != 413 || !res.Close {
-			t.Errorf("%s: %d, closes: %v, %q", name, res.StatusCode, res.Close, b)
-		}
-		io.WriteString(conn, "GET /smuggled HTTP/1.1\r\nHost: "+acmeHost+"\r\nCookie: "+c+"\r\n\r\n")
-		if more, err := io.ReadAll(r); len(more) > 0 && !errors.Is(err, net.ErrClosed) {
-			t.Errorf("%s: another answer: %.100q", name, more)
-		}
-		conn.Close()
-	}
+	})
 }
 
 func TestAClientThatGoesAwayInTheMiddleOfAQuietAnswerTakesItAlong(t *testing.T) {
@@ -305,4 +307,41 @@ func TestUsualNamesAreCanonical(t *testing.T) {
 			t.Errorf("%s: %s, want %s", name, usual[name], want)
 		}
 	}
+}
+
+func TestHTTP2InAndPlainHTTP1Out(t *testing.T) {
+	w := newWorld(t)
+	_, c := w.jo()
+	app := http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		b, _ := io.ReadAll(r.Body)
+		rw.Header().Set("Trailer", "X-Sum")
+		fmt.Fprint(rw, r.Proto, " ", r.Header.Get("X-Org-Slug"), " ", len(b), " ", r.ContentLength)
+		rw.Header().Set("X-Sum", "1")
+	})
+	w.app.Store(&app)
+	var p http.Protocols
+	p.SetUnencryptedHTTP2(true)
+	cl := &http.Client{Transport: &http.Transport{Protocols: &p}}
+	defer cl.CloseIdleConnections()
+	for name, body := range map[string]io.Reader{
+		"none":          nil,
+		"a length":      strings.NewReader(strings.Repeat("x", 5)),
+		"a long length": strings.NewReader(strings.Repeat("x", 400_000)),
+		"no length":     io.MultiReader(strings.NewReader(strings.Repeat("x", 400_000))),
+	} {
+		r, _ := http.NewRequestWithContext(t.Context(), "POST", w.server.URL+"/x", body)
+		r.Host = acmeHost
+		r.Header.Set("Cookie", c)
+		res, err := cl.Do(r)
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		b, err := io.ReadAll(res.Body)
+		res.Body.Close()
+		want := map[string]string{"none": "0 0", "a length": "5 5", "a long length": "400000 400000", "no length": "400000 -1"}[name]
+		if res.ProtoMajor != 2 || string(b) != "HTTP/1.1 acme "+want || err != nil || res.Trailer.Get("X-Sum") != "1" {
+			t.Errorf("%s: %s %q %v %v", name, res.Proto, b, err, res.Trailer)
+		}
+	}
+	w.eventually("nothing is under way", func() bool { return w.proxy.grants.flying() == 0 })
 }

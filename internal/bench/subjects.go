@@ -128,8 +128,8 @@ func (y *yard) routes(ctx context.Context, o options, v variant, upstream string
 		if route.signedIn {
 			s.headers = []string{""} // its cookie, once there is one
 		}
-		// Of a variant, what differs is measured once.
-		if wanted.MatchString(s.name) && (v.binary == o.before || !v.log && !v.tls || route.path == "") {
+		// Of a variant, what differs is measured once; and nobody signs in where the certificate is made up.
+		if wanted.MatchString(s.name) && (!v.log && !v.tls || v.log && route.path == "" || v.tls && !route.signedIn) {
 			subjects = append(subjects, s)
 		}
 	}
@@ -144,9 +144,11 @@ func (y *yard) routes(ctx context.Context, o options, v variant, upstream string
 	if err != nil {
 		return nil, err
 	}
-	cookie, err := signIn(ctx, g.scheme+"://acme.localhost:"+g.port+"/1k")
-	if err != nil {
-		return nil, err
+	var cookie string
+	if !v.tls {
+		if cookie, err = signIn(ctx, "http://acme.localhost:"+g.port+"/1k"); err != nil {
+			return nil, err
+		}
 	}
 	for _, s := range subjects {
 		s.url, s.process, s.management = g.scheme+"://127.0.0.1:"+g.port, g.process, g.management

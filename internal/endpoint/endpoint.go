@@ -241,7 +241,7 @@ func NewRequestID() string {
 	d := draws.Get().(*draw)
 	defer draws.Put(d)
 	if d.left == 0 {
-		rand.Read(d.random[:]) //nolint:errcheck // it can't fail
+		rand.Read(d.random[:]) // it can't fail
 		d.left = len(d.random)
 	}
 	id := d.random[d.left-idLength : d.left]

@@ -126,6 +126,7 @@ func (c *Call) next() ([]byte, error) {
 		b := c.in[c.r:c.w]
 		c.r = c.w
 		return b, nil
+	case bodiless:
 	case chunked:
 		for {
 			if err := c.control(true); err != nil || c.body.over {

@@ -111,43 +111,43 @@ func (c *Call) drop() {
 	}
 }
 
-// Do sends the request and reads the head of the answer, into c.Answer. After an error the
+// Do sends the request and reads the head of the answer, into call.Answer. After an error the
 // call can only be closed.
 //
 // A request is sent a second time only if it was sent on a connection that had been used
 // before, not a byte of an answer came, it has no body, and its method may be repeated.
-func (cl *Client) Do(c *Call) error {
-	c.client = cl
-	if c.Cancel == nil {
-		c.Cancel = &c.none
+func (c *Client) Do(call *Call) error {
+	call.client = c
+	if call.Cancel == nil {
+		call.Cancel = &call.none
 	}
-	if err := c.frame(); err != nil {
+	if err := call.frame(); err != nil {
 		return err
 	}
-	if c.conn != nil || c.in != nil {
+	if call.conn != nil || call.in != nil {
 		return errors.New("upstream: a call is done once")
 	}
 	for repeated := false; ; {
-		n, err := cl.get(c, repeated)
+		n, err := c.get(call, repeated)
 		if err != nil {
 			return err
 		}
-		if err := c.Cancel.hold(n); err != nil {
-			cl.discard(n)
+		if err := call.Cancel.hold(n); err != nil {
+			c.discard(n)
 			return err
 		}
-		c.conn = n
+		call.conn = n
 		used := n.used
-		err = c.try()
+		err = call.try()
 		if err == nil {
 			return nil
 		}
-		c.drop()
-		if cause := c.Cancel.Cause(); cause != nil {
+		call.drop()
+		if cause := call.Cancel.Cause(); cause != nil {
 			return cause
 		}
-		if c.sender != nil {
-			if cause := c.sender.failure(); cause != nil {
+		if call.sender != nil {
+			if cause := call.sender.failure(); cause != nil {
 				return cause
 			}
 		}
@@ -155,7 +155,7 @@ func (cl *Client) Do(c *Call) error {
 		case used && (errors.Is(err, errStale) || errors.Is(err, errUnasked)):
 			// Nothing was sent, and there may be a better one. (Some servers say 408 before
 			// they close what is idle.)
-		case used && !repeated && !c.heard && isGone(err) && c.Body == nil && repeatable(c.Method):
+		case used && !repeated && !call.heard && isGone(err) && call.Body == nil && repeatable(call.Method):
 			repeated = true
 		default:
 			return err

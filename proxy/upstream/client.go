@@ -194,7 +194,7 @@ func (c *Client) dial(p *pool, cancel *Cancel) (*conn, error) {
 	}
 	if cause := cancel.release(); cause != nil {
 		if err == nil {
-			nc.Close()
+			_ = nc.Close() // nothing was sent on it
 		}
 		err = cause
 	}

@@ -90,10 +90,10 @@ func client(t testing.TB, l Limits) *Client {
 	return cl
 }
 
-func (cl *Client) counts(address string) (open, idle, waiting int) {
-	cl.mu.Lock()
-	defer cl.mu.Unlock()
-	if p := cl.pools[address]; p != nil {
+func (c *Client) counts(address string) (open, idle, waiting int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if p := c.pools[address]; p != nil {
 		return p.open, len(p.idle), len(p.waiting)
 	}
 	return 0, 0, 0
