@@ -81,10 +81,10 @@ type exchange struct {
 	private  [1]string   // the value of a Cache-Control of ours
 	finished atomic.Bool
 
-	status int
-	bytes  int64
-	conn   *connection // of HTTP/1; nil: it is not known
-	http1  bool
+	status   int
+	bytes    int64
+	deadline time.Time // of the last write; net/http forgets it after each request
+	http1    bool
 }
 
 type exchangeKey struct{}
@@ -114,7 +114,6 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{w: w, rc: http.NewResponseController(w), p: p, st: p.state.Load(), began: p.now(), class: toNowhere, method: r.Method, http1: r.ProtoMajor == 1}
 	r = r.WithContext(context.WithValue(endpoint.WithRequestID(r.Context()), exchangeKey{}, x))
 	x.id = endpoint.RequestID(r.Context())
-	x.conn, _ = r.Context().Value(connectionKey{}).(*connection)
 	x.clientIP, x.forwarded, x.peerTrust = x.st.client(peerOf(r.RemoteAddr), r.Header["X-Forwarded-For"])
 	defer x.recovered(r)
 	if r.Body != nil && r.Body != http.NoBody {
@@ -387,15 +386,12 @@ func (x *exchange) extend() {
 	if !x.http1 {
 		return
 	}
-	if x.conn == nil {
-		x.conn = &connection{}
-	}
 	now := time.Now() // of the network, not of sessions
-	if now.Before(x.conn.deadline.Add(-stall * 3 / 4)) {
+	if now.Before(x.deadline.Add(-stall * 3 / 4)) {
 		return
 	}
-	x.conn.deadline = now.Add(stall)
-	_ = x.rc.SetWriteDeadline(x.conn.deadline) // a writer without deadlines is a test's
+	x.deadline = now.Add(stall)
+	_ = x.rc.SetWriteDeadline(x.deadline) // a writer without deadlines is a test's
 }
 
 // Unwrap lets an [http.ResponseController] reach the connection.

@@ -2,9 +2,7 @@ package proxy
 
 import (
 	"cmp"
-	"context"
 	"log/slog"
-	"net"
 	"net/http"
 	"time"
 )
@@ -34,9 +32,6 @@ func Server(h http.Handler, l ServerLimits, log *slog.Logger) *http.Server {
 		// Go adds 4 KiB of its own to this.
 		MaxHeaderBytes: cmp.Or(l.MaxHeader, 48<<10),
 		Protocols:      &p,
-		ConnContext: func(ctx context.Context, _ net.Conn) context.Context {
-			return context.WithValue(ctx, connectionKey{}, &connection{})
-		},
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams: 250,
 			// A client that takes nothing for so long is gone.
@@ -49,10 +44,3 @@ func Server(h http.Handler, l ServerLimits, log *slog.Logger) *http.Server {
 		ErrorLog:                     slog.NewLogLogger(log.Handler(), slog.LevelDebug), // TLS scans and the like
 	}
 }
-
-// A connection is what is known of a client's from one request to the next.
-type connection struct {
-	deadline time.Time // of the last write
-}
-
-type connectionKey struct{}
