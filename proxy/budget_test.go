@@ -45,19 +45,22 @@ func still(t testing.TB, answer string) (address string) {
 }
 
 // A sink is a ResponseWriter that costs nothing.
-type sink struct{ h http.Header }
+type sink struct {
+	h         http.Header
+	deadlines int // for writing, that were set
+}
 
 func (s *sink) Header() http.Header              { return s.h }
 func (s *sink) Write(b []byte) (int, error)      { return len(b), nil }
 func (s *sink) WriteHeader(int)                  {}
-func (s *sink) SetWriteDeadline(time.Time) error { return nil }
+func (s *sink) SetWriteDeadline(time.Time) error { s.deadlines++; return nil }
 func (s *sink) FlushError() error                { return nil }
 
 const stillAnswer = "HTTP/1.1 200 OK\r\nServer: app\r\nDate: Thu, 26 Nov 2026 14:00:00 GMT\r\nContent-Type: text/plain\r\nContent-Length: 5\r\nEtag: \"x\"\r\n\r\nhello"
 
 // measured is a request of a signed-in person that can be made again and again, and what makes it.
-func measured(t testing.TB) (w *world, x *exchange, r *http.Request, serve func()) {
-	w = newWorld(t, quiet)
+func measured(t testing.TB) (s *sink, x *exchange, r *http.Request, serve func()) {
+	w := newWorld(t, quiet)
 	_, c := w.jo("admin")
 	o := w.acme
 	o.Upstreams = map[string]string{"app": "http://" + still(t, stillAnswer)}
@@ -65,7 +68,7 @@ func measured(t testing.TB) (w *world, x *exchange, r *http.Request, serve func(
 	r, _ = http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+acmeHost+"/admin/x?q=1", http.NoBody)
 	r.RequestURI, r.RemoteAddr = "/admin/x?q=1", "192.0.2.1:1234"
 	r.Header = http.Header{"Cookie": {"theme=dark; " + c}, "Accept": {"*/*"}, "Accept-Encoding": {"gzip"}, "User-Agent": {"Mozilla/5.0"}, "Sec-Fetch-Mode": {"navigate"}}
-	s := &sink{h: http.Header{}}
+	s = &sink{h: http.Header{}}
 	serve = func() {
 		clear(s.h)
 		w.proxy.ServeHTTP(s, r)
@@ -77,7 +80,7 @@ func measured(t testing.TB) (w *world, x *exchange, r *http.Request, serve func(
 	st := w.proxy.state.Load()
 	x = &exchange{st: st, p: w.proxy, method: "GET", id: "id", forwarded: "192.0.2.1", target: target{path: "/admin/x", raw: "/admin/x", query: "?q=1"}, began: w.now()}
 	x.place, _ = st.place(acmeHost)
-	return w, x, r, serve
+	return s, x, r, serve
 }
 
 func TestWhatARequestAllocates(t *testing.T) {
@@ -107,6 +110,17 @@ func TestWhatARequestAllocates(t *testing.T) {
 			t.Errorf("%s: %v allocations, at most %v are allowed", what, got, tt.most)
 		} else {
 			t.Logf("%s: %v allocations", what, got)
+		}
+	}
+}
+
+// net/http takes the deadline for writing away after each request of a connection.
+func TestEachAnswerHasATimeToBeTakenIn(t *testing.T) {
+	s, _, _, serve := measured(t)
+	for range 3 {
+		before := s.deadlines
+		if serve(); s.deadlines == before {
+			t.Error("a client that takes nothing of it is waited for for ever")
 		}
 	}
 }

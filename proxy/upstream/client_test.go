@@ -81,17 +81,21 @@ func TestARequestIsRepeatedOnceAndOnlyWhereThatCanDoNoHarm(t *testing.T) {
 	for _, tt := range []struct {
 		method, body string
 		answer       string // to the second request of a connection, before it is closed
+		reset        bool   // rather than closed
 		want         int32  // requests seen, with the first one
 	}{
-		{"GET", "", "", 3},
-		{"HEAD", "", "", 3},
-		{"DELETE", "", "", 3},
-		{"POST", "", "", 2},
-		{"PATCH", "", "", 2},
-		{"PUT", "body", "", 2},
-		{"GET", "body", "", 2},
-		{"GET", "", "H", 2},
-		{"GET", "", "HTTP/1.1 100 Continue\r\n\r\n", 2},
+		{"GET", "", "", false, 3},
+		{"GET", "", "", true, 3},
+		{"HEAD", "", "", false, 3},
+		{"DELETE", "", "", false, 3},
+		{"POST", "", "", false, 2},
+		{"PATCH", "", "", false, 2},
+		{"PUT", "body", "", false, 2},
+		{"GET", "body", "", false, 2},
+		{"GET", "", "H", false, 2},
+		{"GET", "", "H", true, 2},
+		{"GET", "", "HTTP/1.1 100 Continue\r\n\r\n", false, 2},
+		{"GET", "", "HTTP/1.1 100 Continue\r\n\r\n", true, 2},
 	} {
 		var seen atomic.Int32
 		a := newApp(t, func(n int, c net.Conn, r *bufio.Reader) {
@@ -99,6 +103,9 @@ func TestARequestIsRepeatedOnceAndOnlyWhereThatCanDoNoHarm(t *testing.T) {
 				seen.Add(1)
 				if n > 1 || i > 0 {
 					io.WriteString(c, tt.answer)
+					if tt.reset {
+						c.(*net.TCPConn).SetLinger(0)
+					}
 					return
 				}
 				io.WriteString(c, hello)
