@@ -131,7 +131,7 @@ func (l *Listener) take(nc net.Conn) {
 	}()
 	if l.tls != nil {
 		secure := tls.Server(nc, l.tls)
-		if !l.handshake(secure) || secure.ConnectionState().NegotiatedProtocol == "h2" {
+		if !l.handshake(secure) {
 			// HTTP/2, and whatever went wrong, is net/http's. It asks for the handshake too,
 			// and hears how it ended.
 			if !l.hand(secure) {
@@ -157,11 +157,14 @@ func (l *Listener) take(nc net.Conn) {
 	}
 }
 
-// handshake reports whether there is TLS on the connection now.
+// handshake reports whether there is TLS on the connection now, and HTTP/1 within. (It is not a part of
+// take, whose stack all connections have while they rest.)
+//
+//go:noinline
 func (l *Listener) handshake(c *tls.Conn) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), l.header)
 	defer cancel()
-	return c.HandshakeContext(ctx) == nil
+	return c.HandshakeContext(ctx) == nil && c.ConnectionState().NegotiatedProtocol != "h2"
 }
 
 // Close has no more connections come, as [http.Server.Shutdown] does first. Those that wait for a
