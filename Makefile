@@ -25,6 +25,9 @@ lint: ## golangci-lint, pinned in its own module
 fuzz: ## every fuzz target for FUZZTIME (10s)
 	./scripts/fuzz
 
+bench-proxy: ## the data plane alone, against nginx, HAProxy and a tuned ReverseProxy; ARGS="-rounds 5 -seconds 10"
+	./scripts/bench proxy $(ARGS)
+
 bench: ## Go benchmarks, and the proxy against its peers when wrk and nginx are there
 	./scripts/bench
 

@@ -91,6 +91,8 @@ type Config struct {
 	Apps []*App `yaml:"apps,required"`
 	// Limits that protect orgate itself.
 	Limits Limits `yaml:"limits"`
+	// How requests are carried to the apps.
+	DataPlane DataPlane `yaml:"data_plane"`
 	// The log, on standard error.
 	Log Log `yaml:"log"`
 	// Files with more organizations: patterns as of the shell (*, ?, [a-z]), relative to the directory of this
@@ -377,6 +379,13 @@ type Quota struct {
 	Burst int `yaml:"burst" default:"0" min:"0" max:"10000000" example:"1000"`
 	// How many open at a time, WebSockets and streams included.
 	Open int `yaml:"open" default:"0" min:"0" max:"10000000" example:"2000"`
+}
+
+// DataPlane is how requests are carried to the apps.
+type DataPlane struct {
+	// Whether plain requests to apps (HTTP/1.1, nothing unusual in them) are carried by code of orgate's own, which costs a
+	// fraction of what the general way does and decides by the same functions. The general way carries all others.
+	FastPath string `yaml:"fast_path" default:"on" enum:"on off"`
 }
 
 // Log is what is logged, and how.

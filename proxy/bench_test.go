@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -13,8 +14,6 @@ import (
 	"testing"
 
 	"github.com/orgate/orgate/audit"
-	"github.com/orgate/orgate/internal/cookie"
-	"github.com/orgate/orgate/session"
 	"github.com/orgate/orgate/store"
 	"github.com/orgate/orgate/tenancy"
 )
@@ -36,9 +35,7 @@ func BenchmarkGrantLookup(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		now := w.now()
-		value, _ := st.jar.Read(h, cookie.Session)
-		t, _ := session.ParseToken(value)
-		g, _, err := w.proxy.grant(ctx, st, &x.place, t.Hash(), now)
+		g, _, err := w.proxy.grant(ctx, st, &x.place, x.token(h["Cookie"]), now)
 		if err != nil || !allows(x.decide(g, now)) {
 			b.Fatal(err)
 		}
@@ -88,6 +85,78 @@ func (w *world) organizations(n int) {
 				}
 			}
 			return nil
+		})
+	}
+}
+
+// BenchmarkFastPath is a whole request of a signed-in person and its answer, on one connection that is kept,
+// by a client and to an app that do next to nothing: what is allocated is allocated here.
+func BenchmarkFastPath(b *testing.B) {
+	up, err := (&net.ListenConfig{}).Listen(b.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer up.Close()
+	answer := []byte("HTTP/1.1 200 OK\r\nServer: nginx\r\nDate: Mon, 01 Jan 2024 00:00:00 GMT\r\nContent-Type: text/plain\r\nContent-Length: 1024\r\nConnection: keep-alive\r\nEtag: x\r\n\r\n" + strings.Repeat("x", 1024))
+	go func() {
+		for {
+			c, err := up.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				buf := make([]byte, 16<<10)
+				for {
+					if _, err := c.Read(buf); err != nil {
+						return
+					}
+					if _, err := c.Write(answer); err != nil {
+						return
+					}
+				}
+			}()
+		}
+	}()
+	for name, path := range map[string]string{"member": "/x", "role": "/admin/x", "public": "/public/x"} {
+		b.Run(name, func(b *testing.B) {
+			seen := &sightings{}
+			w := newWorld(b, quiet, func(o *Options) {
+				o.Apps[0].Upstream, o.SlowPath = &url.URL{Scheme: "http", Host: up.Addr().String()}, *slowPath
+				o.Observer = seen
+			})
+			_, c := w.jo("admin")
+			if name == "public" {
+				c = "a=b"
+			}
+			conn, err := (&net.Dialer{}).DialContext(b.Context(), "tcp", w.server.Listener.Addr().String())
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer conn.Close()
+			ask := []byte("GET " + path + " HTTP/1.1\r\nHost: " + acmeHost + "\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0\r\nAccept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8\r\n" +
+				"Accept-Language: en-US,en;q=0.5\r\nAccept-Encoding: gzip, deflate, br\r\nCookie: theme=dark; " + c + "\r\n\r\n")
+			buf := make([]byte, 16<<10)
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := conn.Write(ask); err != nil {
+					b.Fatal(err)
+				}
+				for n := 0; n < 1024 || buf[n-1] != 'x'; {
+					m, err := conn.Read(buf[n:])
+					if err != nil {
+						b.Fatal(err)
+					}
+					n += m
+					if n > 1200 {
+						break
+					}
+				}
+			}
+			b.StopTimer()
+			if n := seen.fast(); n < b.N && !*slowPath {
+				b.Errorf("%d of %d on the fast path", n, b.N)
+			}
 		})
 	}
 }

@@ -81,6 +81,11 @@ func readTarget(r *http.Request) (target, refusal) {
 			return target{}, badTarget
 		}
 	}
+	return parseTarget(uri)
+}
+
+// parseTarget reads a target in origin form.
+func parseTarget(uri string) (target, refusal) {
 	path, err := policy.CanonicalPath(uri)
 	raw, query := uri, ""
 	if i := strings.IndexByte(uri, '?'); i >= 0 {

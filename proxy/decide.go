@@ -304,7 +304,7 @@ func (x *exchange) fail(r *http.Request, err error) {
 	}
 	x.clearSession()
 	maps.Copy(x.Header(), e.Header)
-	x.p.renderer.RenderError(x, r, e, endpoint.RequestID(r.Context()))
+	x.p.renderer.RenderError(x, r, e, x.id)
 }
 
 // clearSession has the browser forget a session cookie that is none.

@@ -17,6 +17,7 @@ import (
 	"github.com/orgate/orgate/internal/endpoint"
 	"github.com/orgate/orgate/internal/page"
 	"github.com/orgate/orgate/policy"
+	"github.com/orgate/orgate/proxy/upstream"
 	"github.com/orgate/orgate/session"
 	"github.com/orgate/orgate/tenancy"
 )
@@ -42,6 +43,8 @@ type Observation struct {
 	Took    time.Duration
 	// Stream: it was a WebSocket, an event stream or the like, and Took its life.
 	Stream bool
+	// Fast: it was served on the fast path.
+	Fast bool
 }
 
 // An Observer hears of every request. It must be quick.
@@ -55,6 +58,7 @@ type exchange struct {
 	p  *Proxy
 	st *state
 
+	id        string // of the request, in the log and for the app
 	began     time.Time
 	class     routeClass
 	target    target
@@ -75,12 +79,19 @@ type exchange struct {
 	clear bool
 
 	flight   flight
+	cancel   upstream.Cancel // of the call to the app
+	fast     bool            // a Listener serves it
+	watch    watch
+	unread   *steadyBody // a body of which an answer does not wait for the end; or nil
+	private  [1]string   // the value of a Cache-Control of ours
 	finished atomic.Bool
 
+	scratch  [64]byte
 	status   int
 	bytes    int64
-	deadline time.Time // of the last write
+	deadline time.Time // of the last write; net/http forgets it after each request
 	http1    bool
+	last     bool // the connection is closed after the answer
 }
 
 type exchangeKey struct{}
@@ -109,9 +120,13 @@ func ClientIP(r *http.Request) netip.Addr {
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{w: w, rc: http.NewResponseController(w), p: p, st: p.state.Load(), began: p.now(), class: toNowhere, method: r.Method, http1: r.ProtoMajor == 1}
 	r = r.WithContext(context.WithValue(endpoint.WithRequestID(r.Context()), exchangeKey{}, x))
-	x.clientIP, x.forwarded, x.peerTrust = x.st.client(r)
-	x.country = x.st.country(r, x.peerTrust)
-	defer x.record(r)
+	x.id = endpoint.RequestID(r.Context())
+	x.clientIP, x.forwarded, x.peerTrust = x.st.client(peerOf(r.RemoteAddr), r.Header["X-Forwarded-For"])
+	x.country = x.st.country(r.Header[x.st.countryHeader], x.peerTrust)
+	// Chunks may have come with a length beside them, which net/http has removed: a request in which
+	// somebody before us may have seen two. What follows it is not believed (RFC 9112, 6.3).
+	x.last = x.http1 && len(r.TransferEncoding) > 0
+	defer x.recovered(r)
 	if r.Body != nil && r.Body != http.NoBody {
 		// Also a body that nobody reads: Go waits for its end before it answers.
 		_ = x.rc.SetReadDeadline(time.Now().Add(stall)) // a writer without deadlines is a test's
@@ -190,7 +205,7 @@ func (x *exchange) settle(r *http.Request, host tenancy.Host, port string) bool 
 		defer cancel()
 		x.p.reopen(ctx, pl.org.id)
 		x.st = x.p.state.Load()
-		x.country = x.st.country(r, x.peerTrust)
+		x.country = x.st.country(r.Header[x.st.countryHeader], x.peerTrust)
 		if pl, ok = x.st.place(host); !ok {
 			x.refuse(r, unknownHost, "the organization is gone or suspended")
 			return false
@@ -215,8 +230,13 @@ func (x *exchange) ours() bool {
 // authorize finds the session of the request and what it is allowed. It returns the error
 // to answer with if the store can't say.
 func (x *exchange) authorize(r *http.Request) error {
-	token := x.token(r)
-	g, ended, err := x.p.grant(r.Context(), x.st, &x.place, token, x.began)
+	return x.admit(r.Context(), r.Header["Cookie"])
+}
+
+// admit is authorize by the Cookie lines of the request.
+func (x *exchange) admit(ctx context.Context, cookies []string) error {
+	token := x.token(cookies)
+	g, ended, err := x.p.grant(ctx, x.st, &x.place, token, x.began)
 	if err != nil {
 		return unavailable(err)
 	}
@@ -232,10 +252,10 @@ func (x *exchange) authorize(r *http.Request) error {
 
 // token returns the hash of the session token that came with the request. Two session
 // cookies are none: somebody tossed one in.
-func (x *exchange) token(r *http.Request) session.Hash {
-	value, ok := x.st.jar.Read(r.Header, cookie.Session)
-	if !ok {
-		x.clear = x.st.jar.Doubled(r.Header, cookie.Session)
+func (x *exchange) token(cookies []string) session.Hash {
+	value, n := x.st.jar.Find(cookies, cookie.Session)
+	if n != 1 {
+		x.clear = n > 1
 		return session.Hash{}
 	}
 	t, ok := session.ParseToken(value)
@@ -243,19 +263,30 @@ func (x *exchange) token(r *http.Request) session.Hash {
 		x.clear = true
 		return session.Hash{}
 	}
-	return t.Hash()
+	return t.HashBy(&x.scratch)
 }
 
-// record writes the line of the request to the log and counts it.
-func (x *exchange) record(r *http.Request) {
+// recovered records the request, also one whose handler panicked.
+func (x *exchange) recovered(r *http.Request) {
 	if fault := recover(); fault != nil {
 		if fault != http.ErrAbortHandler { //nolint:errorlint // net/http compares it so
-			x.p.log.LogAttrs(r.Context(), slog.LevelError, "request panicked", slog.String("request_id", endpoint.RequestID(r.Context())), slog.Any("panic", fault), slog.String("stack", string(debug.Stack())))
+			x.panicked(r.Context(), fault)
 		}
 		defer panic(http.ErrAbortHandler)
 	} else if x.status == 0 {
 		x.status = http.StatusOK // as net/http says when a handler says nothing
 	}
+	x.noteDenial(r)
+	x.record(r.Context(), r.Pattern)
+}
+
+func (x *exchange) panicked(ctx context.Context, fault any) {
+	x.p.log.LogAttrs(ctx, slog.LevelError, "request panicked", slog.String("request_id", x.id), slog.Any("panic", fault), slog.String("stack", string(debug.Stack())))
+}
+
+// record writes the line of the request to the log and counts it. pattern is that of a route
+// of ours.
+func (x *exchange) record(ctx context.Context, pattern string) {
 	took := x.p.now().Sub(x.began)
 	reason := x.code
 	if x.flight.ended.Load() {
@@ -268,17 +299,16 @@ func (x *exchange) record(r *http.Request) {
 	if x.grant != nil {
 		verdict = x.decision.Verdict.String()
 	}
-	x.noteDenial(r)
 	stream := phase(x.flight.phase.Load()) == streaming
 	if x.p.observer != nil {
-		x.p.observer.Observe(Observation{Route: string(x.class), Verdict: verdict, Reason: reason, Status: x.status, Took: took, Stream: stream})
+		x.p.observer.Observe(Observation{Route: string(x.class), Verdict: verdict, Reason: reason, Status: x.status, Took: took, Stream: stream, Fast: x.fast})
 	}
-	if !x.p.log.Enabled(r.Context(), slog.LevelInfo) {
+	if !x.p.log.Enabled(ctx, slog.LevelInfo) {
 		return
 	}
 	attrs := make([]slog.Attr, 0, 16)
 	attrs = append(attrs,
-		slog.String("request_id", endpoint.RequestID(r.Context())), slog.String("method", clip(x.method, maxMethod)), slog.String("route", string(x.class)),
+		slog.String("request_id", x.id), slog.String("method", clip(x.method, maxMethod)), slog.String("route", string(x.class)),
 		slog.Int("status", x.status), slog.Int64("bytes", x.bytes), slog.Duration("duration", took), slog.String("client_ip", x.clientIP))
 	if x.place.org != nil {
 		attrs = append(attrs, slog.String("organization", string(x.place.org.slug)), slog.String("app", x.place.app.Name))
@@ -295,7 +325,7 @@ func (x *exchange) record(r *http.Request) {
 	level := slog.LevelInfo
 	if x.cause != nil {
 		attrs = append(attrs, slog.String("cause", x.cause.Error()))
-		if x.status >= 500 && r.Context().Err() == nil {
+		if x.status >= 500 && ctx.Err() == nil {
 			level = slog.LevelError
 		}
 	}
@@ -303,9 +333,9 @@ func (x *exchange) record(r *http.Request) {
 	case x.rule != nil:
 		attrs = append(attrs, slog.String("rule", x.rule.Name))
 	case x.class == toOurs || x.class == toLogin:
-		attrs = append(attrs, slog.String("pattern", r.Pattern))
+		attrs = append(attrs, slog.String("pattern", pattern))
 	}
-	x.p.log.LogAttrs(r.Context(), level, "request", attrs...)
+	x.p.log.LogAttrs(ctx, level, "request", attrs...)
 }
 
 // Header implements [http.ResponseWriter].
@@ -327,11 +357,22 @@ func (x *exchange) WriteHeader(status int) {
 		x.w.WriteHeader(status)
 		return
 	}
-	if x.status == 0 {
-		x.status = status
-	}
+	x.open(status)
 	x.extend()
 	x.w.WriteHeader(status)
+}
+
+// open notes that the answer begins. If it does before the end of the request, the connection is
+// closed after it: net/http reads on for a while then, and if the client is slow, takes what comes
+// after that for the next request, though it is in the middle of the body.
+func (x *exchange) open(status int) {
+	if x.status != 0 {
+		return
+	}
+	x.status = status
+	if unread := x.http1 && x.unread != nil && !x.unread.over.Load(); status != http.StatusSwitchingProtocols && (x.last || unread) {
+		x.w.Header()["Connection"] = []string{"close"}
+	}
 }
 
 // stall is how long a body may stand still, either way, before its connection is given
@@ -340,16 +381,19 @@ const stall = time.Minute
 
 // Write implements [http.ResponseWriter].
 func (x *exchange) Write(b []byte) (int, error) {
-	if x.status == 0 {
-		x.status = http.StatusOK
-	}
+	x.open(http.StatusOK)
 	x.extend()
-	if at := x.flight.until.Load(); at != 0 && x.p.now().UnixNano() > at && x.flight.until.CompareAndSwap(at, 0) {
-		x.p.docket.addOne(&x.flight)
-	}
+	x.review()
 	n, err := x.w.Write(b)
 	x.bytes += int64(n)
 	return n, err
+}
+
+// review has what is under way judged anew if that is due.
+func (x *exchange) review() {
+	if at := x.flight.until.Load(); at != 0 && x.p.now().UnixNano() > at && x.flight.until.CompareAndSwap(at, 0) {
+		x.p.docket.addOne(&x.flight)
+	}
 }
 
 // extend gives a client of HTTP/1 time to take what is written now. HTTP/2 has its own

@@ -30,6 +30,7 @@ type flight struct {
 	grant  atomic.Pointer[grant] // changes when what is open is found to be good still
 	timer  atomic.Pointer[time.Timer]
 	until  atomic.Int64 // when the next byte of an answer has it judged anew, in Unix nanoseconds; 0: never
+	up     bool         // it has begun
 	ended  atomic.Bool  // by us, because its grant ended
 	moving sync.Mutex   // held while it is transferred
 }
@@ -175,14 +176,36 @@ func (p *Proxy) arm(f *flight, g *grant, validUntil time.Time) {
 	}
 }
 
+// takeOff begins the flight of x. Its grant may end between being got and being flown under; then
+// it is asked for anew, and what it allows is decided anew: x is under way only if it is still
+// allowed then.
+func (x *exchange) takeOff(ctx context.Context, cookies []string, cancel context.CancelCauseFunc) error {
+	for !x.p.takeOff(x, cancel) {
+		if err := x.admit(ctx, cookies); err != nil {
+			return err
+		}
+		if !allows(x.decision) {
+			return nil
+		}
+	}
+	if x.p.state.Load().generation != x.st.generation {
+		x.p.docket.hear(x.grant, nil, time.Now().Add(judgement)) // settings changed before it could be found, and it may stay open for days
+	}
+	return nil
+}
+
 // takeOff begins the flight of x under its grant. It returns false if the grant has ended
 // since it was got.
 func (p *Proxy) takeOff(x *exchange, cancel context.CancelCauseFunc) bool {
 	f := &x.flight
 	f.x, f.cancel = x, cancel
 	f.grant.Store(x.grant)
-	return p.grants.attach(x.grant, f)
+	f.up = p.grants.attach(x.grant, f)
+	return f.up
 }
+
+// flying reports whether x has taken off.
+func (x *exchange) flying() bool { return x.flight.up }
 
 // land ends the flight of x.
 func (p *Proxy) land(x *exchange) {

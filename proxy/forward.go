@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"mime"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -18,6 +17,7 @@ import (
 	"github.com/orgate/orgate/internal/cookie"
 	"github.com/orgate/orgate/internal/endpoint"
 	"github.com/orgate/orgate/internal/text"
+	"github.com/orgate/orgate/proxy/upstream"
 )
 
 // forward sends an allowed request to its app. It is the one place where that is done.
@@ -35,34 +35,37 @@ func (x *exchange) forward(r *http.Request) {
 		return
 	}
 	defer x.place.org.meter.leave()
-	ctx, cancel := context.WithCancelCause(r.Context())
-	defer cancel(nil)
-	// A grant may end between being got and being flown under; then it is asked for anew,
-	// and what it allows is decided anew.
-	for !x.p.takeOff(x, cancel) {
-		if err := x.authorize(r); err != nil {
-			x.fail(r, err)
-			return
-		}
-		if !allows(x.decision) {
-			x.challenge(r)
-			return
-		}
+	ctx, cancel := r.Context(), context.CancelCauseFunc(x.cancel.End)
+	address, plain := x.plain(r)
+	if !plain {
+		ctx, cancel = context.WithCancelCause(ctx)
+		defer cancel(nil)
+	}
+	if err := x.takeOff(r.Context(), r.Header["Cookie"], cancel); err != nil {
+		x.fail(r, err)
+		return
+	}
+	if !allows(x.decision) {
+		x.challenge(r)
+		return
 	}
 	defer x.p.land(x)
-	if x.p.state.Load().generation != x.st.generation {
-		x.p.docket.hear(x.grant, nil, time.Now().Add(judgement)) // settings changed before it could be found, and it may stay open for days
-	}
 	if r.Body != nil && r.Body != http.NoBody {
-		r.Body = &steadyBody{ReadCloser: r.Body, x: x}
+		body := &steadyBody{ReadCloser: r.Body, x: x}
+		r.Body = body
 		if !x.http1 {
 			_ = x.rc.SetReadDeadline(time.Time{}) // a stream may be quiet; see Server
 		}
 		// By itself, Go's HTTP/1 server reads a body to its end before it lets an answer
 		// begin: an app could not say no to an upload, nor talk while it listens.
-		if r.ContentLength < 0 || r.ContentLength > 256<<10 {
+		if duplex(r) {
 			_ = x.rc.EnableFullDuplex() // HTTP/2 always is, and says so by an error
+			x.unread = body
 		}
+	}
+	if plain {
+		x.relay(r, address)
+		return
 	}
 	if !a.Trailers {
 		r.Header.Del("Te")
@@ -232,8 +235,6 @@ func (g *guarded) check(x *exchange, r *http.Request) error {
 
 // modifyResponse looks at an app's answer before anything of it is passed on.
 func modifyResponse(res *http.Response) error {
-	x := exchangeOf(res.Request.Context())
-	scrubAnswer(res.Header)
 	if res.StatusCode == http.StatusSwitchingProtocols {
 		// These come through a 101 as they are; anything but the handshake is not meant
 		// to be there.
@@ -244,35 +245,66 @@ func modifyResponse(res *http.Response) error {
 			return errors.New("app switched to a protocol that was not asked for")
 		}
 	}
+	exchangeOf(res.Request.Context()).answered(res.Header, res.StatusCode)
+	return nil
+}
+
+// answered looks at the head of an app's answer before anything of it is passed on: it
+// is cleaned of what only we may say, and gets what we have to say.
+func (x *exchange) answered(h http.Header, status int) {
+	scrubAnswer(h)
 	if x.clear {
-		jar := x.st.jar
-		jar.Clear(headerOnly{res.Header}, cookie.Session)
+		x.st.jar.Clear(headerOnly{h}, cookie.Session)
 		x.clear = false
 	}
-	if x.decision.Identified && !x.place.app.ShareAnswers && res.Header["Cache-Control"] == nil && res.Header["Expires"] == nil && res.Header["Pragma"] == nil {
-		res.Header.Set("Cache-Control", "private")
+	if x.keepsPrivate() && h["Cache-Control"] == nil && h["Expires"] == nil && h["Pragma"] == nil {
+		x.private[0] = "private"
+		h["Cache-Control"] = x.private[:]
 	}
+	if h["Content-Type"] == nil {
+		x.w.Header()["Content-Type"] = nil // or net/http says what it takes it for
+	}
+	x.answers(isStream(h, status))
+}
+
+// keepsPrivate reports whether an answer that says nothing of caching is for one person only.
+func (x *exchange) keepsPrivate() bool { return x.decision.Identified && !x.place.app.ShareAnswers }
+
+// answers notes that the app's answer begins.
+func (x *exchange) answers(stream bool) {
 	next := answering
-	if isStream(res) {
+	if stream {
 		next = streaming
 	}
 	x.flight.phase.Store(int32(next))
 	x.p.arm(&x.flight, x.flight.grant.Load(), x.decision.ValidUntil)
-	return nil
 }
 
 // isStream reports whether an answer goes on until somebody ends it.
-func isStream(res *http.Response) bool {
-	if res.StatusCode == http.StatusSwitchingProtocols {
+func isStream(h http.Header, status int) bool {
+	if status == http.StatusSwitchingProtocols {
 		return true
 	}
-	kind, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type"))
-	switch kind {
-	case "text/event-stream", "multipart/x-mixed-replace", "application/x-ndjson", "application/stream+json":
-		return true
+	return isStreamType(h.Get("Content-Type"))
+}
+
+// isStreamType reports whether a Content-Type is that of a stream; also one with parameters that are
+// none: what may stream is taken for it.
+func isStreamType(kind string) bool {
+	kind, _, _ = strings.Cut(kind, ";")
+	kind = strings.TrimSpace(kind)
+	for _, s := range [...]string{"text/event-stream", "multipart/x-mixed-replace", "application/x-ndjson", "application/stream+json"} {
+		if strings.EqualFold(kind, s) {
+			return true
+		}
 	}
 	// gRPC, gRPC-Web and Connect, whatever their messages are written in.
-	return strings.HasPrefix(kind, "application/grpc") || strings.HasPrefix(kind, "application/connect+")
+	for _, s := range [...]string{"application/grpc", "application/connect+"} {
+		if len(kind) >= len(s) && strings.EqualFold(kind[:len(s)], s) {
+			return true
+		}
+	}
+	return false
 }
 
 // headerOnly is a ResponseWriter of which only the header counts.
@@ -284,14 +316,20 @@ func (w headerOnly) WriteHeader(int)             {}
 
 // failed answers for an app that did not, or says nothing to a client that is gone.
 func failed(_ http.ResponseWriter, r *http.Request, err error) {
-	x := exchangeOf(r.Context())
+	if cause := context.Cause(r.Context()); errors.Is(cause, errGrantEnded) {
+		err = cause
+	}
+	exchangeOf(r.Context()).appFailed(r, err)
+}
+
+// appFailed answers for an app that did not, or says nothing to a client that is gone.
+func (x *exchange) appFailed(r *http.Request, err error) {
 	name := x.place.org.name
-	cause := context.Cause(r.Context())
 	switch {
-	case errors.Is(cause, errGrantEnded):
+	case errors.Is(err, errGrantEnded):
 		x.fail(r, &endpoint.Error{Status: http.StatusUnauthorized, Code: "session_ended", Title: text.T("You were signed out"), Organization: name,
 			Text: text.T("Your session ended, or what you may do here changed, while this was under way."), ActionURL: x.signInURL("/"), ActionText: text.T("Sign in")})
-	case r.Context().Err() != nil:
+	case r.Context().Err() != nil || errors.Is(err, errClientGone):
 		x.code, x.cause = "client_gone", err
 		x.status = 499 // as nginx logs it; nobody is there to read an answer
 		panic(http.ErrAbortHandler)
@@ -300,6 +338,9 @@ func failed(_ http.ResponseWriter, r *http.Request, err error) {
 	case errors.Is(err, errUnguarded):
 		x.fail(r, &endpoint.Error{Status: http.StatusInternalServerError, Code: "not_forwarded", Title: text.T("Something went wrong on our side"),
 			Text: text.T("Your request was not passed on."), Hint: text.T("Tell the people who run this service the id below."), Err: err})
+	case errors.Is(err, upstream.ErrBusy):
+		x.fail(r, &endpoint.Error{Status: http.StatusServiceUnavailable, Code: "upstream_busy", Title: text.T("The app is busy"), Organization: name,
+			Text: text.T("More people use the app right now than it can serve."), Hint: text.T("Try again in a moment."), Header: http.Header{"Retry-After": {"5"}}, Err: err})
 	case isTimeout(err):
 		x.fail(r, &endpoint.Error{Status: http.StatusGatewayTimeout, Code: "upstream_timeout", Title: text.T("The app takes too long"), Organization: name,
 			Text: text.T("The app did not answer in time."), Hint: text.T("Try again in a moment."), Err: err})
@@ -324,6 +365,7 @@ type steadyBody struct {
 	io.ReadCloser
 	x        *exchange
 	deadline time.Time
+	over     atomic.Bool // it was read to its end
 }
 
 // Read implements [io.Reader].
@@ -333,6 +375,9 @@ func (b *steadyBody) Read(p []byte) (int, error) {
 		_ = b.x.rc.SetReadDeadline(b.deadline) // a writer without deadlines is a test's
 	}
 	n, err := b.ReadCloser.Read(p)
+	if errors.Is(err, io.EOF) {
+		b.over.Store(true)
+	}
 	if err != nil && b.deadlines() && !b.deadline.IsZero() {
 		_ = b.x.rc.SetReadDeadline(time.Time{})
 	}

@@ -30,6 +30,8 @@ import (
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+
+	"github.com/orgate/orgate/proxy/upstream"
 )
 
 // raw sends bytes and returns what comes back until the connection is closed or quiet.
@@ -365,15 +367,16 @@ func TestAnAppThatIsRestartedIsWaitedForAndNothingIsSentTwice(t *testing.T) {
 	_, c := w.jo()
 	bodies := make(chan string, 10)
 	refused := make(chan struct{}, 10)
-	transport := w.proxy.state.Load().apps[0].transport.http // not in use yet
-	dial := transport.DialContext
-	transport.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
-		conn, err := dial(ctx, network, addr)
+	a := w.proxy.state.Load().apps[0] // not in use yet
+	limits := plainLimits(a)
+	limits.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := (&net.Dialer{}).DialContext(ctx, network, addr)
 		if err != nil {
 			refused <- struct{}{}
 		}
 		return conn, err
 	}
+	a.transport.plain = upstream.New(limits)
 	go func() {
 		<-refused // and it is up again within the retries
 		ln, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", addr)
@@ -603,7 +606,7 @@ func TestWhatStreamsIsKnownByItsType(t *testing.T) {
 		"application/connect+json": true, "application/connect+proto": true,
 		"": false, "text/html": false, "application/json": false, "application/octet-stream": false, "application/proto": false,
 	} {
-		if got := isStream(&http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {kind}}}); got != want {
+		if got := isStream(http.Header{"Content-Type": {kind}}, 200); got != want {
 			t.Errorf("%q: %v", kind, got)
 		}
 	}

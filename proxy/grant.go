@@ -25,6 +25,7 @@ type grant struct {
 	facts           policy.Facts // Now, Rule and Request are the request's
 	proof           policy.Proof // how the person proved who they are
 	headers         []prepared
+	wire            []byte   // headers, as they are sent
 	assertionIn     []string // names of the headers that hold the assertion
 	expires         time.Time
 

@@ -45,7 +45,7 @@ func (x *exchange) callback(w http.ResponseWriter, r *http.Request) error {
 			}
 		}
 	}
-	old := x.token(r)
+	old := x.token(r.Header["Cookie"])
 	browser := session.Browser{UserAgent: clip(r.UserAgent(), 512), RemoteIP: x.clientIP}
 
 	var redeemed session.Redeemed
@@ -151,7 +151,7 @@ func (x *exchange) askSignOut(w http.ResponseWriter, r *http.Request) error {
 // and with it those on all tenant hosts: somebody who signs out and then finds themselves
 // signed in again by one click was not signed out.
 func (x *exchange) signOut(w http.ResponseWriter, r *http.Request) error {
-	token := x.token(r)
+	token := x.token(r.Header["Cookie"])
 	err := x.p.store.Update(r.Context(), func(tx store.Tx) error {
 		if token == (session.Hash{}) {
 			return nil

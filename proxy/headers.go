@@ -12,7 +12,7 @@ import (
 // with '-' for every byte that is no letter or digit. CGI and WSGI read '_' and '-' as one,
 // others '.' too; two vendors had to patch twice because they listed characters, so
 // nothing is listed here.
-func appendFold(b []byte, name string) []byte {
+func appendFold[T string | []byte](b []byte, name T) []byte {
 	for i := 0; i < len(name); i++ {
 		c := name[i]
 		switch {
@@ -37,6 +37,9 @@ type managedNames struct {
 	exact map[string]bool
 	// prefixes, by their first byte.
 	prefixes map[byte][]string
+	// first are the bytes that a managed name may begin with, in either case: most names
+	// of most requests begin with another one.
+	first [256]bool
 }
 
 // fixedNames and fixedPrefixes are managed wherever orgate is in front: identity,
@@ -58,16 +61,39 @@ func fixedPrefixes() []string {
 func newManagedNames(own []string) *managedNames {
 	m := &managedNames{exact: map[string]bool{}, prefixes: map[byte][]string{}}
 	for _, n := range slices.Concat(fixedNames(), presetNames(), own) {
-		m.exact[fold(n)] = true
+		// As has looks it up. A name of nothing but dashes is nobody's.
+		if f := strings.Trim(fold(n), "-"); f != "" {
+			m.exact[f] = true
+		}
 	}
 	for _, p := range fixedPrefixes() {
 		m.prefixes[p[0]] = append(m.prefixes[p[0]], p)
 	}
+	for n := range m.exact {
+		m.begin(n)
+	}
+	for _, p := range fixedPrefixes() {
+		m.begin(p)
+	}
 	return m
 }
 
+// begin notes what a managed name begins with. What folds to '-' is trimmed, and what comes
+// after it is looked at.
+func (m *managedNames) begin(folded string) {
+	for c := range m.first {
+		f := appendFold(nil, string([]byte{byte(c)}))[0]
+		m.first[c] = m.first[c] || f == '-' || f == folded[0]
+	}
+}
+
 // has reports whether a server may read name as a managed one. It does not allocate.
-func (m *managedNames) has(name string) bool {
+func (m *managedNames) has(name string) bool { return isManaged(m, name) }
+
+func isManaged[T string | []byte](m *managedNames, name T) bool {
+	if len(name) == 0 || !m.first[name[0]] {
+		return false
+	}
 	var buf [64]byte
 	// A header of which a server reads but the beginning is none we know of; but a
 	// name may begin with bytes that fold to '-' and are then trimmed.
@@ -97,7 +123,7 @@ func (m *managedNames) has(name string) bool {
 // overrides are the headers by which some frameworks let a client change the method. They
 // are removed where a rule is about methods: a POST that the app takes for the DELETE
 // that a rule guards would be judged as a POST.
-func isOverride(name string) bool {
+func isOverride[T string | []byte](name T) bool {
 	var buf [64]byte
 	switch string(appendFold(buf[:0], name)) {
 	case "x-http-method-override", "x-http-method", "x-method-override", "http-method-override":
@@ -108,8 +134,10 @@ func isOverride(name string) bool {
 
 // unsayable reports whether a client may not say a header of that name to the app, nor a
 // trailer, which some servers put among the headers.
-func (a *app) unsayable(name string) bool {
-	return a.managed.has(name) || a.methodRules && isOverride(name)
+func (a *app) unsayable(name string) bool { return unsayableTo(a, name) }
+
+func unsayableTo[T string | []byte](a *app, name T) bool {
+	return isManaged(a.managed, name) || a.methodRules && isOverride(name)
 }
 
 // overridden reports whether h changes the method of a request where a rule is about methods.
@@ -148,24 +176,27 @@ func (a *app) scrub(h http.Header) {
 // requests of many people.
 func forUs(authorization string) bool {
 	scheme, rest, _ := strings.Cut(strings.TrimSpace(authorization), " ")
-	switch strings.ToLower(scheme) {
-	case "ntlm", "negotiate":
+	switch {
+	case strings.EqualFold(scheme, "ntlm"), strings.EqualFold(scheme, "negotiate"):
 		return true
-	case "bearer":
+	case strings.EqualFold(scheme, "bearer"):
 		return strings.HasPrefix(strings.TrimSpace(rest), "sk_")
 	}
 	return strings.HasPrefix(scheme, "sk_")
 }
 
+// setsOurs reports whether a Set-Cookie line of an app is about a cookie of ours.
+func setsOurs(line string) bool {
+	// Of "=a=b", browsers keep the name empty, and send "a=b" back.
+	name, _, _ := strings.Cut(strings.TrimLeft(line, "= \t"), "=")
+	name, _, _ = strings.Cut(name, ";")
+	return cookie.Ours(strings.TrimSpace(name))
+}
+
 // scrubAnswer removes from an app's answer what only we may say to a browser.
 func scrubAnswer(h http.Header) {
 	if lines := h["Set-Cookie"]; lines != nil {
-		kept := slices.DeleteFunc(slices.Clone(lines), func(line string) bool {
-			// Of "=a=b", browsers keep the name empty, and send "a=b" back.
-			name, _, _ := strings.Cut(strings.TrimLeft(line, "= \t"), "=")
-			name, _, _ = strings.Cut(name, ";")
-			return cookie.Ours(strings.TrimSpace(name))
-		})
+		kept := slices.DeleteFunc(slices.Clone(lines), setsOurs)
 		if len(kept) == 0 {
 			delete(h, "Set-Cookie")
 		} else {

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"maps"
@@ -207,7 +208,11 @@ func (g *grant) prepare(names []headerName) {
 		// What is empty is left out: absent is what an app tests for.
 		if v := g.value(n.field); v != "" {
 			g.headers = append(g.headers, prepared{n.name, []string{v}})
+			g.wire = appendField(g.wire, n.name, v)
 		}
+	}
+	if bytes.Count(g.wire, []byte{'\n'}) != len(g.headers) {
+		g.wire = nil // a value has a line end in it: guardHead lets nothing through without it
 	}
 }
 

@@ -44,6 +44,8 @@ type Settings struct {
 	// Offered are the methods that sign-in can ask for now.
 	Offered policy.Methods
 	Jar     cookie.Jar
+	// SlowPath has net/http serve every request; see [Listener].
+	SlowPath bool
 }
 
 // Options are what a Proxy is made of. All are required but those that say otherwise.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"net/http/httputil"
 	"net/netip"
 	"net/textproto"
@@ -89,6 +88,7 @@ type gate struct {
 	offered         policy.Methods
 	jar             cookie.Jar
 	managed         *managedNames
+	fast            bool // plain requests are served by a [Listener] itself
 }
 
 // An app is the compiled form of [App].
@@ -113,7 +113,7 @@ func (s Settings) Check() error {
 // compile checks s and makes it ready. Transports of old are taken over where their
 // settings are the same. It reports every fault at once.
 func (s Settings) compile(old *gate) (*gate, error) {
-	g := &gate{public: s.PublicURL, limits: s.Limits, trusted: slices.Clone(s.TrustedProxies), forwardAuth: s.ForwardAuth, perOrganization: s.PerOrganization, offered: s.Offered, jar: s.Jar}
+	g := &gate{public: s.PublicURL, limits: s.Limits, trusted: slices.Clone(s.TrustedProxies), forwardAuth: s.ForwardAuth, perOrganization: s.PerOrganization, offered: s.Offered, jar: s.Jar, fast: !s.SlowPath}
 	if old != nil {
 		g.generation = old.generation + 1
 	}
@@ -300,11 +300,10 @@ func (g *gate) trusts(addr netip.Addr) bool {
 
 // country returns the country that a trusted proxy says the client is in. What is not there
 // once, and not two letters, is unknown, as are XX and ZZ, by which proxies say so.
-func (g *gate) country(r *http.Request, trustedPeer bool) string {
+func (g *gate) country(said []string, trustedPeer bool) string {
 	if g.countryHeader == "" || !trustedPeer {
 		return ""
 	}
-	said := r.Header[g.countryHeader]
 	if len(said) != 1 || len(said[0]) != 2 {
 		return ""
 	}
@@ -323,21 +322,31 @@ func (g *gate) country(r *http.Request, trustedPeer bool) string {
 // maxProxies is how many addresses of X-Forwarded-For are looked at.
 const maxProxies = 32
 
+// A peer is the other end of a connection. It is zero for a Unix socket or a test: nobody.
+type peer struct {
+	addr netip.Addr
+	text string
+}
+
+func peerOf(remoteAddr string) peer {
+	ap, err := netip.ParseAddrPort(remoteAddr)
+	if err != nil {
+		return peer{}
+	}
+	addr := ap.Addr().Unmap().WithZone("")
+	return peer{addr, addr.String()}
+}
+
 // client returns the address of the client, and the list of addresses for
 // X-Forwarded-For. Only what a trusted proxy says is believed, from the right: what
 // stands left of the first address that is no proxy's was written by a stranger.
-func (g *gate) client(r *http.Request) (ip, chain string, trustedPeer bool) {
-	ap, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return "", "", false // a Unix socket or a test: nobody
-	}
-	peer := ap.Addr().Unmap().WithZone("")
-	ip = peer.String()
-	if len(g.trusted) == 0 || !g.trusts(peer) {
+func (g *gate) client(peer peer, forwardedFor []string) (ip, chain string, trustedPeer bool) {
+	ip = peer.text
+	if ip == "" || len(g.trusted) == 0 || !g.trusts(peer.addr) {
 		return ip, ip, false
 	}
 	var said []string
-	for _, line := range r.Header["X-Forwarded-For"] {
+	for _, line := range forwardedFor {
 		said = append(said, strings.Split(line, ",")...)
 	}
 	chain = ip

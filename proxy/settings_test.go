@@ -137,7 +137,7 @@ func TestEveryRequestIsCountedUnderFewNames(t *testing.T) {
 	w.do("GET", "nobody.example.com", "/")
 	w.do("GET", acmeHost, "/a/../b")
 	want := []Observation{
-		{Route: "app", Verdict: "allow", Reason: "granted", Status: 200},
+		{Route: "app", Verdict: "allow", Reason: "granted", Status: 200, Fast: !*slowPath},
 		{Route: "app", Verdict: "deny", Reason: "role_missing", Status: 403},
 		{Route: "app", Verdict: "prove", Reason: "not_signed_in", Status: 401},
 		{Route: "orgate", Verdict: "allow", Reason: "granted", Status: 200},
@@ -194,7 +194,7 @@ func TestNoStreamStaysOpenUnderOldRules(t *testing.T) {
 	r := httptest.NewRequestWithContext(ctx, "GET", "/x", http.NoBody)
 	r.Header.Set("Cookie", c)
 	rec := httptest.NewRecorder()
-	x := &exchange{w: rec, rc: http.NewResponseController(rec), p: w.proxy, st: old, began: w.now(), method: "GET", target: target{path: "/x", raw: "/x"}}
+	x := &exchange{w: rec, rc: http.NewResponseController(rec), p: w.proxy, st: old, id: "id", began: w.now(), method: "GET", target: target{path: "/x", raw: "/x"}}
 	x.place, _ = old.place(acmeHost)
 	func() {
 		defer func() { recover() }() // how an answer is cut off

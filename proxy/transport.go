@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"github.com/orgate/orgate/proxy/upstream"
 )
 
 // A transport is the connections to the upstreams of one app.
@@ -15,6 +17,7 @@ type transport struct {
 	tls      *tls.Config
 	timeouts Timeouts
 	http     *http.Transport
+	plain    *upstream.Client // for plain requests; nil: none are
 	// upgrade is for WebSockets, which HTTP/2 without TLS does not carry here; nil: http.
 	upgrade *http.Transport
 }
@@ -38,7 +41,16 @@ func newTransport(a *app) *transport {
 		p.SetHTTP2(true)
 	}
 	t.http.Protocols = &p
+	if a.Protocol != H2C {
+		t.plain = upstream.New(plainLimits(a))
+	}
 	return t
+}
+
+// plainLimits are those of the connections for plain requests. An app may be quiet in the
+// middle of an answer for as long as it likes, as a stream is.
+func plainLimits(a *app) upstream.Limits {
+	return upstream.Limits{IdleTime: a.Timeouts.Idle, Connect: a.Timeouts.Connect, Redial: retries(), Answer: a.Timeouts.Answer, Stall: stall}
 }
 
 // baseTransport is tuned for many requests to few hosts. Go's default keeps two idle
@@ -71,6 +83,9 @@ func (t *transport) close() {
 	t.http.CloseIdleConnections()
 	if t.upgrade != nil {
 		t.upgrade.CloseIdleConnections()
+	}
+	if t.plain != nil {
+		t.plain.Close()
 	}
 }
 

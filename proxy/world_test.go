@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"io"
 	"log/slog"
 	"net/http"
@@ -89,6 +90,9 @@ func (l *logbook) String() string {
 	defer l.mu.Unlock()
 	return l.b.String()
 }
+
+// slowPath has the tests of this package run with net/http alone: both ways must pass them.
+var slowPath = flag.Bool("slow-path", false, "serve every request by net/http")
 
 // A world is a proxy with a store behind it, two organizations in it, and an app that
 // says what it was sent.
@@ -177,6 +181,7 @@ func newWorld(t testing.TB, changes ...change) *world {
 	}
 	w.options = Options{
 		Settings: Settings{
+			SlowPath:  *slowPath,
 			PublicURL: &url.URL{Scheme: "https", Host: loginHost},
 			Apps:      []App{{Name: "app", Host: "{org}.example.com", Upstream: up, Rules: rules(t)}},
 			Limits:    session.Limits{Idle: time.Hour, Absolute: 24 * time.Hour},
@@ -203,6 +208,7 @@ func newWorld(t testing.TB, changes ...change) *world {
 
 	w.server = httptest.NewUnstartedServer(nil)
 	w.server.Config = Server(w.proxy, ServerLimits{H2C: true}, w.options.Logger)
+	w.server.Listener = Listen(w.server.Listener, nil, w.proxy, w.server.Config)
 	w.server.Start()
 	t.Cleanup(w.server.Close)
 	w.front = w.server.URL

@@ -54,8 +54,9 @@ func ParseToken(s string) (t Token, ok bool) {
 	if len(s) != 43 {
 		return Token{}, false
 	}
-	b, err := base64.RawURLEncoding.Strict().DecodeString(s)
-	return Token{s}, err == nil && len(b) == 32
+	var b [33]byte // it is read for every request: not on the heap
+	n, err := base64.RawURLEncoding.Strict().Decode(b[:], []byte(s))
+	return Token{s}, err == nil && n == 32
 }
 
 // Reveal returns the secret, for a cookie or a redirect and nothing else.
@@ -63,6 +64,9 @@ func (t Token) Reveal() string { return t.secret }
 
 // Hash returns what is stored in its place.
 func (t Token) Hash() Hash { return sha256.Sum256([]byte(t.secret)) }
+
+// HashBy is Hash by way of scratch, for whoever asks for one with each request.
+func (t Token) HashBy(scratch *[64]byte) Hash { return sha256.Sum256(append(scratch[:0], t.secret...)) }
 
 // String hides the secret.
 func (t Token) String() string { return "[token]" }

@@ -54,11 +54,17 @@ func isLDH(c byte) bool { return 'a' <= c && c <= 'z' || '0' <= c && c <= '9' ||
 // lowerASCII folds A to Z and nothing else: with Unicode's folding the Kelvin sign
 // becomes a k, and one person's address another's.
 func lowerASCII(s string) string {
-	b := []byte(s)
-	for i, c := range b {
-		if 'A' <= c && c <= 'Z' {
+	var b []byte // nil as long as there is no upper case, as in nearly every host of a request
+	for i := range len(s) {
+		if c := s[i]; 'A' <= c && c <= 'Z' {
+			if b == nil {
+				b = []byte(s)
+			}
 			b[i] = c + 'a' - 'A'
 		}
+	}
+	if b == nil {
+		return s
 	}
 	return string(b)
 }

@@ -343,7 +343,7 @@ func limits(c *config.Config) session.Limits {
 
 // proxySettings are what the configuration says of the data plane.
 func proxySettings(c *config.Config) proxy.Settings {
-	s := proxy.Settings{PublicURL: c.PublicURL.URL, Limits: limits(c), TrustedProxies: c.TrustedProxies, CountryHeader: c.CountryHeader, ForwardAuth: c.ForwardAuth, PerOrganization: tenancy.Quota(c.Limits.PerOrganization), Offered: c.Offered(), Jar: jar(c)}
+	s := proxy.Settings{PublicURL: c.PublicURL.URL, Limits: limits(c), TrustedProxies: c.TrustedProxies, CountryHeader: c.CountryHeader, ForwardAuth: c.ForwardAuth, PerOrganization: tenancy.Quota(c.Limits.PerOrganization), Offered: c.Offered(), Jar: jar(c), SlowPath: c.DataPlane.FastPath == "off"}
 	for _, a := range c.Apps {
 		s.Apps = append(s.Apps, proxy.App{
 			Name: a.Name, Host: a.Host.String(), Upstream: a.Upstream.URL, Rules: a.Rules,
@@ -418,5 +418,5 @@ type observer struct{ metrics *telemetry.Metrics }
 
 // Observe implements [proxy.Observer].
 func (o observer) Observe(b proxy.Observation) {
-	o.metrics.Request(b.Route, b.Verdict, b.Reason, b.Status, b.Took, b.Stream)
+	o.metrics.Request(b.Route, b.Verdict, b.Reason, b.Status, b.Took, b.Stream, b.Fast)
 }

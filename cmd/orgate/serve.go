@@ -19,6 +19,7 @@ import (
 
 	"github.com/orgate/orgate/config"
 	"github.com/orgate/orgate/internal/telemetry"
+	"github.com/orgate/orgate/proxy"
 )
 
 func serveCommand() *cobra.Command {
@@ -82,6 +83,7 @@ func serve(ctx context.Context, s serving) (err error) {
 	background.Go(func() { _ = g.webhooks().Run(mailing) })
 
 	public := g.publicServer(tracing)
+	var draining []drainer
 	management, err := g.managementServer()
 	if err != nil {
 		return err
@@ -104,8 +106,20 @@ func serve(ctx context.Context, s serving) (err error) {
 	}
 	addresses := []any{"listen", front.Addr().String(), "management", back.Addr().String()}
 	addr := front.Addr()
-	if public.TLSConfig != nil {
+	switch {
+	case !tracing.On():
+		fast := proxy.Listen(front, public.TLSConfig, g.proxy, public)
+		front, draining = fast, append(draining, fastServer{fast})
+	case public.TLSConfig != nil:
 		front = tls.NewListener(front, public.TLSConfig)
+		fallthrough
+	default:
+		log.InfoContext(ctx, "requests are traced, so that none takes the fast path")
+		draining = append(draining, public)
+	}
+	draining = append(draining, management)
+	if control != nil {
+		draining = append(draining, control)
 	}
 	stopIssuing, err := g.startIssuing(addr)
 	if err != nil {
@@ -136,8 +150,20 @@ func serve(ctx context.Context, s serving) (err error) {
 		}
 	}
 	stopMail()
-	return errors.Join(err, g.drain(public, management, control))
+	return errors.Join(err, g.drain(draining...))
 }
+
+// A drainer is a server that can end.
+type drainer interface {
+	Shutdown(ctx context.Context) error
+	Close() error
+}
+
+// A fastServer is the public server with the fast path in it.
+type fastServer struct{ *proxy.Listener }
+
+// Close closes all connections at once.
+func (s fastServer) Close() error { return s.Abort() }
 
 // leave says that no more requests should come, and still serves those that do until whoever sends them may have
 // noticed.
@@ -157,16 +183,13 @@ func (g *gateway) leave(failed <-chan error) error {
 }
 
 // drain lets open requests end, for as long as the configuration gives them.
-func (g *gateway) drain(servers ...*http.Server) error {
+func (g *gateway) drain(servers ...drainer) error {
 	g.ready.Store(false)
 	limit, cancel := context.WithTimeout(context.Background(), g.config().Limits.DrainTimeout)
 	defer cancel()
 	g.log.InfoContext(limit, "draining", "timeout", g.config().Limits.DrainTimeout.String())
 	var err error
 	for _, s := range servers {
-		if s == nil {
-			continue
-		}
 		if e := s.Shutdown(limit); errors.Is(e, context.DeadlineExceeded) {
 			g.log.WarnContext(limit, "open requests were cut off at the end of limits.drain_timeout")
 			err = errors.Join(err, s.Close())

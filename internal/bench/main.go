@@ -12,7 +12,9 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"log"
+	"net/http"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -29,6 +31,10 @@ func main() {
 	flag.IntVar(&o.seconds, "seconds", 5, "how long each time")
 	flag.IntVar(&o.connections, "connections", 64, "keep-alive connections of wrk")
 	flag.IntVar(&o.organizations, "organizations", 10, "organizations in orgate's configuration")
+	flag.StringVar(&o.before, "before", "", "another build of the program to measure beside it")
+	flag.StringVar(&o.subjects, "subjects", "", "a pattern of the names of those subjects that are measured; nginx and ReverseProxy always are")
+	flag.StringVar(&o.answer, "answer", "1k", "how long answers are: 1k or 64k")
+	flag.StringVar(&o.profiles, "profiles", "", "a directory for a profile of each way in which orgate is run, taken after the rounds")
 	flag.StringVar(&o.only, "only", "", "proxy, start or sign-in; all of them if empty")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -40,16 +46,19 @@ func main() {
 }
 
 type options struct {
-	orgate, only                                string
+	orgate, before, only                        string
+	subjects, answer, profiles                  string
 	rounds, seconds, connections, organizations int
 }
 
 // A subject is a proxy in front of the upstream.
 type subject struct {
-	name    string
-	url     string
-	headers []string
-	process *process
+	name       string
+	url        string // without a path
+	path       string // before the file's
+	headers    []string
+	process    *process
+	management string // of orgate
 
 	samples []sample
 }
@@ -94,7 +103,50 @@ func run(ctx context.Context, o options) (err error) {
 		}
 	}
 	report(subjects, o)
+	if o.profiles != "" {
+		return profiles(ctx, subjects, o)
+	}
 	return nil
+}
+
+// profiles takes a profile of each orgate while it is under load.
+func profiles(ctx context.Context, subjects []*subject, o options) error {
+	if err := os.MkdirAll(o.profiles, 0o755); err != nil {
+		return err
+	}
+	for _, s := range subjects {
+		if s.management == "" {
+			continue
+		}
+		loaded := make(chan error, 1)
+		go func() { _, err := measure(ctx, s, o, o.seconds+1); loaded <- err }()
+		err := fetch(ctx, fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", s.management, o.seconds), filepath.Join(o.profiles, strings.NewReplacer(" ", "-", ",", "").Replace(s.name)+".pprof"))
+		if err = errors.Join(err, <-loaded); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fetch writes what is at the URL to a file.
+func fetch(ctx context.Context, url, file string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+	if err != nil {
+		return err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: %s", url, resp.Status)
+	}
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(file, b, 0o600)
 }
 
 // all runs what was asked for.
@@ -117,7 +169,7 @@ func all(ctx context.Context, o options) error {
 
 // report prints medians, and ratios to the first subject taken round by round.
 func report(subjects []*subject, o options) {
-	fmt.Printf("%d rounds of %d s, %d connections, 1 KiB answers, %d organizations; median (min–max)\n\n", o.rounds, o.seconds, o.connections, o.organizations)
+	fmt.Printf("%d rounds of %d s, %d connections, answers of %s bytes, %d organizations; median (min–max)\n\n", o.rounds, o.seconds, o.connections, o.answer, o.organizations)
 	fmt.Println("| subject | req/s | p50 | p99 | CPU s per 1000 | CPU ÷ nginx | CPU ÷ ReverseProxy | memory (PSS) |")
 	fmt.Println("|---|---|---|---|---|---|---|---|")
 	ratio := func(s, to *subject) string {
@@ -154,7 +206,7 @@ func measure(ctx context.Context, s *subject, o options, seconds int) (sample, e
 		args = append(args, "-H", h)
 	}
 	before := s.process.cpu()
-	out, err := exec.CommandContext(ctx, "taskset", append(args, s.url)...).CombinedOutput()
+	out, err := exec.CommandContext(ctx, "taskset", append(args, s.url+s.path+"/"+o.answer)...).CombinedOutput()
 	if err != nil {
 		return sample{}, fmt.Errorf("wrk: %w\n%s", err, out)
 	}

@@ -32,7 +32,7 @@ func startups(ctx context.Context, o options, organizations ...int) error {
 		var took [2]time.Duration
 		var rss [2]int64
 		for i := range took {
-			g, err := yard.gate(ctx, o, "127.0.0.1:1", "http://127.0.0.1:1")
+			g, err := yard.gate(ctx, o, variant{binary: o.orgate}, dir, "127.0.0.1:1", "http://127.0.0.1:1")
 			if err != nil {
 				return err
 			}
@@ -46,38 +46,49 @@ func startups(ctx context.Context, o options, organizations ...int) error {
 
 // A running is orgate, ready.
 type running struct {
-	process *process
-	port    string
-	took    time.Duration // from its start until it was ready
+	process      *process
+	scheme, port string
+	management   string
+	took         time.Duration // from its start until it was ready
 }
 
-// gate starts orgate on the first core and waits until it is ready.
-func (y *yard) gate(ctx context.Context, o options, upstream, issuer string) (*running, error) {
+// gate starts orgate on the first core, with its files in dir, and waits until it is ready.
+func (y *yard) gate(ctx context.Context, o options, v variant, dir, upstream, issuer string) (*running, error) {
 	address, err := free(ctx)
 	if err != nil {
 		return nil, err
 	}
-	management, err := free(ctx)
-	if err != nil {
+	g := &running{scheme: "http"}
+	if g.management, err = free(ctx); err != nil {
 		return nil, err
 	}
-	_, port, _ := net.SplitHostPort(address)
+	_, g.port, _ = net.SplitHostPort(address)
+	level, extra := "warn", ""
+	if v.log {
+		level = "info"
+	}
+	if v.tls {
+		cert, key, err := certificate(dir)
+		if err != nil {
+			return nil, err
+		}
+		g.scheme, extra = "https", fmt.Sprintf("tls: { cert_file: %q, key_file: %q }", cert, key)
+	}
 	if issuer == "" {
-		if issuer, err = y.provider(ctx, "http://login.localhost:"+port); err != nil {
+		if issuer, err = y.provider(ctx, g.scheme+"://login.localhost:"+g.port); err != nil {
 			return nil, err
 		}
 	}
-	file := filepath.Join(y.dir, "orgate.yaml")
-	if err := os.WriteFile(file, []byte(configuration(o, address, management, port, upstream, issuer, y.dir)), 0o600); err != nil {
+	file := filepath.Join(dir, "orgate.yaml")
+	if err := os.WriteFile(file, []byte(configuration(o, g, level, extra, upstream, issuer, dir)), 0o600); err != nil {
 		return nil, err
 	}
 	began := time.Now()
-	p, err := y.start(ctx, 0, management, o.orgate, "serve", "--config", file)
-	if err != nil {
+	if g.process, err = y.start(ctx, 0, g.management, v.binary, "serve", "--config", file); err != nil {
 		return nil, err
 	}
 	for {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+management+"/readyz", nil)
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+g.management+"/readyz", nil)
 		if err != nil {
 			return nil, err
 		}
@@ -87,7 +98,8 @@ func (y *yard) gate(ctx context.Context, o options, upstream, issuer string) (*r
 		}
 		resp.Body.Close()
 		if resp.StatusCode == http.StatusOK {
-			return &running{p, port, time.Since(began)}, nil
+			g.took = time.Since(began)
+			return g, nil
 		}
 	}
 }
@@ -102,7 +114,7 @@ func signIns(ctx context.Context, o options) error {
 	defer os.RemoveAll(dir)
 	yard := &yard{dir: dir}
 	defer yard.close()
-	g, err := yard.gate(ctx, o, "127.0.0.1:1", "")
+	g, err := yard.gate(ctx, o, variant{binary: o.orgate}, dir, "127.0.0.1:1", "")
 	if err != nil {
 		return err
 	}

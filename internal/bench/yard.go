@@ -43,7 +43,7 @@ end
 func (y *yard) start(ctx context.Context, core int, address string, args ...string) (*process, error) {
 	cmd := exec.CommandContext(ctx, "taskset", append([]string{"-c", strconv.Itoa(core)}, args...)...)
 	var said bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &said, &said
+	cmd.Stderr = &said // what a program logs of requests goes to its standard output, and nowhere
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 5 * time.Second
 	if err := cmd.Start(); err != nil {
@@ -148,9 +148,14 @@ func (y *yard) nginx(ctx context.Context, core int, name, address, block string)
 	if err := os.MkdirAll(filepath.Join(dir, "www"), 0o755); err != nil {
 		return nil, err
 	}
-	for _, path := range []string{"1k", "public", "rule"} {
-		if err := os.WriteFile(filepath.Join(dir, "www", path), bytes.Repeat([]byte("x"), 1024), 0o644); err != nil {
+	for _, under := range []string{"", "public", "rule"} {
+		if err := os.MkdirAll(filepath.Join(dir, "www", under), 0o755); err != nil {
 			return nil, err
+		}
+		for name, size := range map[string]int{"1k": 1 << 10, "64k": 64 << 10} {
+			if err := os.WriteFile(filepath.Join(dir, "www", under, name), bytes.Repeat([]byte("x"), size), 0o644); err != nil {
+				return nil, err
+			}
 		}
 	}
 	conf := fmt.Sprintf(`daemon off; master_process off; worker_processes 1; pid %[1]s/pid; error_log %[1]s/error.log;
@@ -177,56 +182,6 @@ func (y *yard) upstream(ctx context.Context) (string, error) {
 	}
 	_, err = y.nginx(ctx, 1, "upstream", address, fmt.Sprintf(`open_file_cache max=10; server { listen %s reuseport; root %s/upstream/www; }`, address, y.dir))
 	return address, err
-}
-
-// subjects starts each proxy on the first core.
-func (y *yard) subjects(ctx context.Context, o options, upstream string) ([]*subject, error) {
-	address, err := free(ctx)
-	if err != nil {
-		return nil, err
-	}
-	ngx, err := y.nginx(ctx, 0, "nginx", address, fmt.Sprintf(`upstream up { server %s; keepalive 512; keepalive_requests 100000000; }
-  server { listen %s; location / { proxy_pass http://up; proxy_http_version 1.1; proxy_set_header Connection ""; } }`, upstream, address))
-	if err != nil {
-		return nil, err
-	}
-	subjects := []*subject{{name: "nginx proxy_pass", url: "http://" + address + "/1k", process: ngx}}
-
-	if address, err = free(ctx); err != nil {
-		return nil, err
-	}
-	bare := filepath.Join(y.dir, "reverseproxy")
-	if out, err := exec.CommandContext(ctx, "go", "build", "-o", bare, "./internal/bench/reverseproxy").CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("%w\n%s", err, out)
-	}
-	rp, err := y.start(ctx, 0, address, bare, "-listen", address, "-upstream", "http://"+upstream)
-	if err != nil {
-		return nil, err
-	}
-	subjects = append(subjects, &subject{name: "httputil.ReverseProxy, tuned", url: "http://" + address + "/1k", process: rp})
-	gates, err := y.gates(ctx, o, upstream)
-	return append(subjects, gates...), err
-}
-
-// gates starts orgate, signs somebody in, and returns its routes as subjects.
-func (y *yard) gates(ctx context.Context, o options, upstream string) ([]*subject, error) {
-	g, err := y.gate(ctx, o, upstream, "")
-	if err != nil {
-		return nil, err
-	}
-	cookie, err := signIn(ctx, "http://acme.localhost:"+g.port+"/1k")
-	if err != nil {
-		return nil, err
-	}
-	host := "Host: acme.localhost:" + g.port
-	at := func(name, path string, headers ...string) *subject {
-		return &subject{name: name, url: "http://127.0.0.1:" + g.port + path, headers: append([]string{host}, headers...), process: g.process}
-	}
-	return []*subject{
-		at("orgate, public route", "/public"),
-		at("orgate, signed in", "/1k", cookie),
-		at("orgate, signed in, role and CEL rule", "/rule", cookie),
-	}, nil
 }
 
 // provider is an identity provider that signs in whoever comes.
@@ -276,23 +231,24 @@ func signIn(ctx context.Context, to string) (string, error) {
 	return "Cookie: " + strings.Join(cookies, "; "), nil
 }
 
-func configuration(o options, address, management, port, upstream, issuer, dir string) string {
+func configuration(o options, g *running, level, extra, upstream, issuer, dir string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, `version: 1
 listen: %q
-public_url: http://login.localhost:%s
-management: { listen: %q }
+public_url: %s://login.localhost:%s
+management: { listen: %q, pprof: true }
+%s
 store: { badger: { dir: %q } }
 egress: { allow_loopback: true }
-log: { level: warn }
+log: { level: %s }
 roles: [{ slug: admin }, { slug: member }]
 apps:
   - name: app
     host: "{org}.localhost"
     upstream: http://%s
     routes:
-      - { path: /public, access: public }
-      - { path: /rule, role: admin, when: 'member.role == "admin" && request.method == "GET"' }
+      - { path: /public/**, access: public }
+      - { path: /rule/**, role: admin, when: 'member.role == "admin" && request.method == "GET"' }
 organizations:
   - slug: acme
     domains: [{ name: acme.test, verified: true }]
@@ -301,7 +257,7 @@ organizations:
     jit: { sso: true }
     roles: { groups: [{ group: Admins, role: admin }] }
     connections: [{ name: idp, type: oidc, issuer: %q, client_id: orgate, client_secret: bench, groups_claim: groups }]
-`, address, port, management, filepath.Join(dir, "data"), upstream, issuer)
+`, net.JoinHostPort("127.0.0.1", g.port), g.scheme, g.port, g.management, extra, filepath.Join(dir, "data"), level, upstream, issuer)
 	for i := range o.organizations - 1 {
 		fmt.Fprintf(&b, "  - { slug: org%d, name: Organization %[1]d, domains: [{ name: org%[1]d.test, verified: true }], organization_policy: { methods: [sso] }, connections: [{ name: idp, type: oidc, issuer: \"https://idp.org%[1]d.test\", client_id: a, client_secret: b }] }\n", i)
 	}

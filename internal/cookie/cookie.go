@@ -54,20 +54,21 @@ func (j Jar) Clear(w http.ResponseWriter, name string) {
 // Read returns the value of the cookie of exactly this name. ok is false if there
 // is none, or more than one.
 func (j Jar) Read(h http.Header, name string) (value string, ok bool) {
-	value, n := j.find(h, name)
+	value, n := j.Find(h["Cookie"], name)
 	return value, n == 1
 }
 
 // Doubled reports whether there is more than one cookie of exactly this name: then
 // none of them counts, and all should be cleared.
 func (j Jar) Doubled(h http.Header, name string) bool {
-	_, n := j.find(h, name)
+	_, n := j.Find(h["Cookie"], name)
 	return n > 1
 }
 
-// find returns the last value of the cookie, and how many there are.
-func (j Jar) find(h http.Header, name string) (value string, count int) {
-	for n, v := range pairs(h) {
+// Find returns the value of the cookie of exactly this name in the Cookie lines of a request,
+// and how many there are. With more than one there is no value.
+func (j Jar) Find(lines []string, name string) (value string, count int) {
+	for n, v := range pairs(lines) {
 		if !j.is(n, name) {
 			continue
 		}
@@ -98,7 +99,7 @@ const maxNames = 32
 func (j Jar) Names(h http.Header, name string) []string {
 	var names []string
 	start := j.Name(name)
-	for n := range pairs(h) {
+	for n := range pairs(h["Cookie"]) {
 		if rest, ok := strings.CutPrefix(n, start); ok && !slices.Contains(names, name+rest) {
 			if names = append(names, name+rest); len(names) == maxNames {
 				break
@@ -121,22 +122,8 @@ func Strip(h http.Header) {
 			kept = append(kept, line)
 			continue
 		}
-		var b strings.Builder
-		for part := range strings.SplitSeq(line, ";") {
-			part = strings.Trim(part, " \t")
-			name, _, _ := strings.Cut(part, "=")
-			if part == "" || Ours(name) {
-				continue
-			}
-			if b.Len() > 0 {
-				b.WriteString("; ")
-			} else {
-				b.Grow(len(line))
-			}
-			b.WriteString(part)
-		}
-		if b.Len() > 0 {
-			kept = append(kept, b.String())
+		if rest := AppendStripped(make([]byte, 0, len(line)), line); len(rest) > 0 {
+			kept = append(kept, string(rest))
 		}
 	}
 	if len(kept) == 0 {
@@ -144,6 +131,26 @@ func Strip(h http.Header) {
 		return
 	}
 	h["Cookie"] = kept
+}
+
+// AppendStripped appends to b what Strip leaves of one Cookie line; nothing, if all of it is ours.
+func AppendStripped(b []byte, line string) []byte {
+	if !mentions(line) {
+		return append(b, line...)
+	}
+	start := len(b)
+	for part := range strings.SplitSeq(line, ";") {
+		part = strings.Trim(part, " \t")
+		name, _, _ := strings.Cut(part, "=")
+		if part == "" || Ours(name) {
+			continue
+		}
+		if len(b) > start {
+			b = append(b, "; "...)
+		}
+		b = append(b, part...)
+	}
+	return b
 }
 
 // mentions reports whether a Cookie line may hold a cookie of ours, without cutting it
@@ -166,28 +173,40 @@ func Ours(name string) bool {
 	if u, err := url.PathUnescape(name); err == nil {
 		name = u
 	}
-	folded := strings.Map(func(r rune) rune {
+	var buf [64]byte
+	folded := buf[:0]
+	for i := range len(name) {
+		c := name[i]
 		switch {
-		case 'a' <= r && r <= 'z', '0' <= r && r <= '9':
-			return r
-		case 'A' <= r && r <= 'Z':
-			return r + 'a' - 'A'
+		case 'a' <= c && c <= 'z', '0' <= c && c <= '9':
+		case 'A' <= c && c <= 'Z':
+			c += 'a' - 'A'
 		default:
-			return '_'
+			c = '_'
 		}
-	}, name)
-	folded = strings.TrimLeft(folded, "_")
-	for _, p := range [...]string{"host_", "secure_", "http_"} {
-		folded = strings.TrimLeft(strings.TrimPrefix(folded, p), "_")
+		folded = append(folded, c)
 	}
-	return strings.HasPrefix(folded, "orgate_")
+	trim := func() {
+		for len(folded) > 0 && folded[0] == '_' {
+			folded = folded[1:]
+		}
+	}
+	trim()
+	for _, p := range [...]string{"host_", "secure_", "http_"} {
+		if len(folded) >= len(p) && string(folded[:len(p)]) == p {
+			folded = folded[len(p):]
+		}
+		trim()
+	}
+	const own = "orgate_"
+	return len(folded) >= len(own) && string(folded[:len(own)]) == own
 }
 
-// pairs yields the cookies of h, byte for byte: names are not trimmed of anything
+// pairs yields the cookies of the lines, byte for byte: names are not trimmed of anything
 // but the spaces and tabs around a semicolon, so that no disguised name is read as ours.
-func pairs(h http.Header) iter.Seq2[string, string] {
+func pairs(lines []string) iter.Seq2[string, string] {
 	return func(yield func(string, string) bool) {
-		for _, line := range h["Cookie"] {
+		for _, line := range lines {
 			for part := range strings.SplitSeq(line, ";") {
 				name, value, ok := strings.Cut(strings.Trim(part, " \t"), "=")
 				if ok && !yield(name, value) {

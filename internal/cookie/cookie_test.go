@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -123,7 +124,7 @@ func FuzzStrip(f *testing.F) {
 	f.Fuzz(func(t *testing.T, line string) {
 		h := header(line)
 		Strip(h)
-		for name := range pairs(h) {
+		for name := range pairs(h["Cookie"]) {
 			if Ours(name) {
 				t.Errorf("%q is left of %q", name, line)
 			}
@@ -177,5 +178,41 @@ func TestAJarFullOfOursIsNotReadToItsEnd(t *testing.T) {
 	h := http.Header{"Cookie": {line.String()}}
 	if n := len(Jar{}.Names(h, Attempt+"_")); n != 32 {
 		t.Errorf("%d names", n)
+	}
+}
+
+// FuzzOurs compares with the same written step by step.
+func FuzzOurs(f *testing.F) {
+	for _, name := range []string{"__Host-orgate_session", "forgate_id", "%5F_Host-orgate.login", "__secure___http_orgate_x", "\u2000orgate_flow", "___", "orgate_", "\xff\xfeorgate_a", strings.Repeat("_", 100) + "orgate_x"} {
+		f.Add(name)
+	}
+	f.Fuzz(func(t *testing.T, name string) {
+		plain := name
+		if u, err := url.PathUnescape(name); err == nil {
+			plain = u
+		}
+		folded := strings.Map(func(r rune) rune {
+			if r < 0x80 && ('a' <= r|0x20 && r|0x20 <= 'z') {
+				return r | 0x20
+			}
+			if '0' <= r && r <= '9' {
+				return r
+			}
+			return '_'
+		}, plain)
+		folded = strings.TrimLeft(folded, "_")
+		for _, p := range []string{"host_", "secure_", "http_"} {
+			folded = strings.TrimLeft(strings.TrimPrefix(folded, p), "_")
+		}
+		if want := strings.HasPrefix(folded, "orgate_"); Ours(name) != want {
+			t.Errorf("%q: %v, want %v", name, Ours(name), want)
+		}
+	})
+}
+
+func TestLookingForOursAllocatesNothing(t *testing.T) {
+	b := make([]byte, 0, 256)
+	if n := testing.AllocsPerRun(100, func() { b = AppendStripped(b[:0], "theme=dark; __Host-orgate_session=0123456789; lang=en") }); n != 0 || string(b) != "theme=dark; lang=en" {
+		t.Errorf("%v allocations, %q", n, b)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/orgate/orgate/internal/endpoint"
@@ -138,4 +139,21 @@ func TestRequestIDsAreOurOwnAndDiffer(t *testing.T) {
 	if a == b || len(a) < 20 || endpoint.RequestID(t.Context()) != "" {
 		t.Errorf("%q, %q", a, b)
 	}
+}
+
+// Ids are drawn many at a time, on many goroutines at once.
+func TestRequestIDsNeverRepeat(t *testing.T) {
+	var wg sync.WaitGroup
+	var seen sync.Map
+	for range 8 {
+		wg.Go(func() {
+			for range 500 {
+				id := endpoint.RequestID(endpoint.WithRequestID(t.Context()))
+				if _, again := seen.LoadOrStore(id, true); again || len(id) != 26 || strings.Trim(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") != "" {
+					t.Errorf("%q, seen before: %v", id, again)
+				}
+			}
+		})
+	}
+	wg.Wait()
 }

@@ -3,6 +3,7 @@ package telemetry
 import (
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -14,7 +15,11 @@ import (
 type Metrics struct {
 	registry *prometheus.Registry
 
+	mu    sync.RWMutex
+	kinds map[kind]counted // of requests, as far as there were any
+
 	requests     *prometheus.CounterVec
+	fast         prometheus.Counter
 	durations    *prometheus.HistogramVec
 	signIns      *prometheus.CounterVec
 	mails        *prometheus.CounterVec
@@ -37,8 +42,11 @@ type Gauge struct {
 func NewMetrics(version, commit string) *Metrics {
 	m := &Metrics{
 		registry: prometheus.NewRegistry(),
+		kinds:    map[kind]counted{},
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "orgate_requests_total",
 			Help: "Requests by where they went, what was decided and why, and the class of the status."}, []string{"route", "verdict", "reason", "status"}),
+		fast: prometheus.NewCounter(prometheus.CounterOpts{Name: "orgate_fast_path_requests_total",
+			Help: "Requests of orgate_requests_total that were carried on the fast path."}),
 		durations: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "orgate_request_duration_seconds",
 			Help: "From the request's headers to the end of the answer, the app's time included. Streams are left out.", Buckets: prometheus.ExponentialBuckets(0.0005, 2.5, 12)}, []string{"route"}),
 		signIns: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "orgate_sign_in_steps_total",
@@ -63,7 +71,7 @@ func NewMetrics(version, commit string) *Metrics {
 	build := prometheus.NewGauge(prometheus.GaugeOpts{Name: "orgate_build_info", Help: "1, with the version as labels.",
 		ConstLabels: prometheus.Labels{"version": version, "commit": commit}})
 	build.Set(1)
-	m.registry.MustRegister(m.requests, m.durations, m.signIns, m.mails, m.webhooks, m.looks, m.domains, m.saml, m.certificates, m.reloads, m.reloaded, build,
+	m.registry.MustRegister(m.requests, m.fast, m.durations, m.signIns, m.mails, m.webhooks, m.looks, m.domains, m.saml, m.certificates, m.reloads, m.reloaded, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -81,11 +89,37 @@ func (m *Metrics) Handler() http.Handler {
 }
 
 // Request counts a request. route is one of the proxy's few kinds, never a path.
-func (m *Metrics) Request(route, verdict, reason string, status int, took time.Duration, stream bool) {
-	m.requests.WithLabelValues(route, verdict, reason, strconv.Itoa(status/100)+"xx").Inc()
-	if !stream {
-		m.durations.WithLabelValues(route).Observe(took.Seconds())
+func (m *Metrics) Request(route, verdict, reason string, status int, took time.Duration, stream, fast bool) {
+	if fast {
+		m.fast.Inc()
 	}
+	k := kind{route, verdict, reason, status / 100}
+	m.mu.RLock()
+	c, ok := m.kinds[k]
+	m.mu.RUnlock()
+	if !ok {
+		c = counted{m.requests.WithLabelValues(route, verdict, reason, strconv.Itoa(k.class)+"xx"), m.durations.WithLabelValues(route)}
+		m.mu.Lock()
+		m.kinds[k] = c
+		m.mu.Unlock()
+	}
+	c.requests.Inc()
+	if !stream {
+		c.durations.Observe(took.Seconds())
+	}
+}
+
+// A kind is the labels of a request. There are few: to look one up is cheaper than to have
+// its counters found by the labels.
+type kind struct {
+	route, verdict, reason string
+	class                  int
+}
+
+// counted is what counts the requests of a kind.
+type counted struct {
+	requests  prometheus.Counter
+	durations prometheus.Observer
 }
 
 // SignIn counts a step of a sign-in.

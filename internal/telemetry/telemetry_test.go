@@ -32,8 +32,8 @@ func TestTheLoggerRefusesWhatItDoesNotKnow(t *testing.T) {
 
 func TestMetricsAreWhatTheManualSays(t *testing.T) {
 	m := telemetry.NewMetrics("1.2.3", "abc")
-	m.Request("app", "allow", "granted", 204, time.Millisecond, false)
-	m.Request("app", "allow", "granted", 101, time.Hour, true)
+	m.Request("app", "allow", "granted", 204, time.Millisecond, false, true)
+	m.Request("app", "allow", "granted", 101, time.Hour, true, false)
 	m.SignIn("signed_in")
 	m.Mail("sent")
 	m.Reload(true, time.Unix(1000, 0))
@@ -44,6 +44,7 @@ func TestMetricsAreWhatTheManualSays(t *testing.T) {
 	for _, line := range []string{
 		`orgate_requests_total{reason="granted",route="app",status="2xx",verdict="allow"} 1`,
 		`orgate_requests_total{reason="granted",route="app",status="1xx",verdict="allow"} 1`,
+		`orgate_fast_path_requests_total 1`,
 		`orgate_request_duration_seconds_count{route="app"} 1`, // the stream is left out
 		`orgate_sign_in_steps_total{outcome="signed_in"} 1`,
 		`orgate_mails_total{outcome="sent"} 1`,

@@ -37,6 +37,9 @@ func NewTracing(ctx context.Context, version string) (Tracing, error) {
 	return Tracing{sdktrace.NewTracerProvider(sdktrace.WithBatcher(exporter), sdktrace.WithResource(res))}, nil
 }
 
+// On reports whether anything is traced.
+func (t Tracing) On() bool { return t.provider != nil }
+
 // Handler traces what h serves, a span a request, and tells the app behind h of it by the
 // traceparent header, so that its spans join ours. A span has the method, the status and
 // nothing else of the request: paths hold secrets, such as the token of an invitation, which

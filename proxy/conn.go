@@ -1,0 +1,495 @@
+package proxy
+
+import (
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/orgate/orgate/proxy/plain"
+)
+
+// doing is what a connection is at.
+type doing uint8
+
+const (
+	resting   doing = iota // between two requests
+	reading                // a part of a head is here
+	serving                // a request is under way at its app
+	elsewhere              // net/http serves it
+	ended
+)
+
+// A conn is a client's connection. One goroutine goes through run with it; from then on that
+// it is handed on, net/http reads from it, and run goes on within Read wherever a request of
+// net/http's has ended and the next one has not begun.
+type conn struct {
+	net.Conn
+	l    *Listener
+	peer peer
+	raw  syscall.RawConn // nil: it can't be waited for without a buffer
+	try  func(fd uintptr) bool
+
+	// Of the goroutine that reads. (net/http has several, and orders them.)
+	buf     *buffer // nil: nothing was read that is not taken yet
+	err     error   // of try
+	writeBy time.Time
+	// While net/http serves it: how much of the request that it was handed it has not read. With
+	// exact it gets that and no byte more, so that it is known where the next one begins.
+	exact bool
+	owed  int64
+	early [1]byte // of the next one, read to see whether the client is still there
+	ahead bool    // there is one
+	kept  bool    // net/http has not taken all that it was handed
+
+	// state is what net/http says of it, an [http.ConnState].
+	state atomic.Int32
+
+	mu      sync.Mutex
+	turn    sync.Cond // past or doing changed
+	doing   doing
+	since   time.Time // by the listener's clock
+	x       *exchange // that is served
+	fresh   bool      // no request has come yet
+	handed  bool      // to net/http, which has not taken what was read yet
+	retired bool      // nothing may begin on it any more
+	late    bool      // sweep has lost patience
+	woken   bool      // by a deadline that is over
+	past    bool      // net/http has set one
+}
+
+// A buffer is what is read into and written from. A connection has one while there is
+// something in it.
+type buffer struct {
+	in      [bufferSize]byte
+	r, w    int        // what of in was read and is not taken yet
+	text    string     // the head at r
+	head    plain.Head // the same, read
+	cookies [maxLines]string
+	chain   [maxLines]string
+	out     [bufferSize]byte
+}
+
+const (
+	// maxLines is how many lines of Cookie, and of X-Forwarded-For, a plain request may have.
+	maxLines = 8
+)
+
+// newConnBuffers returns a pool of buffers for connections.
+func newConnBuffers() *sync.Pool { return &sync.Pool{New: func() any { return new(buffer) }} }
+
+func newConn(l *Listener, nc net.Conn) *conn {
+	c := &conn{Conn: nc, l: l, fresh: true, since: time.Now()}
+	if a := nc.RemoteAddr(); a != nil {
+		c.peer = peerOf(a.String())
+	}
+	c.turn.L = &c.mu
+	if s, ok := nc.(syscall.Conn); ok && rawReads {
+		if raw, err := s.SyscallConn(); err == nil {
+			c.raw, c.try = raw, c.tryRead
+		}
+	}
+	return c
+}
+
+// run serves plain requests, and returns true when one comes that is net/http's: what was
+// read of it is in buf then. It returns false at the end of the connection.
+func (c *conn) run() (handOn bool) {
+	for {
+		if c.buf == nil || c.buf.r == c.buf.w {
+			if !c.rest() {
+				return false
+			}
+		}
+		switch c.readHead() {
+		case plain.Plain:
+		case plain.NotPlain:
+			c.exact = false // nobody here knows where it ends
+			c.handOn()
+			return true
+		case plain.More:
+			return false
+		}
+		switch c.serve() {
+		case served:
+		case notOurs:
+			c.exact, c.owed = true, int64(len(c.buf.text))+c.buf.head.Length
+			c.handOn()
+			return true
+		case over:
+			return false
+		}
+	}
+}
+
+// rest waits for the next request, and returns false if none comes.
+func (c *conn) rest() bool {
+	c.release()
+	if c.ahead {
+		c.buf = c.l.buffers.Get().(*buffer)
+		c.buf.in[0], c.buf.r, c.buf.w, c.ahead = c.early[0], 0, 1, false
+		return true
+	}
+	if !c.enter(resting) {
+		return c.lastLook()
+	}
+	err := c.receive()
+	switch {
+	case c.buf != nil:
+		return true
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		c.mu.Lock()
+		late := c.late
+		c.mu.Unlock()
+		return !late && c.lastLook()
+	}
+	return false
+}
+
+// lastLook is what is done before a connection that rests is closed: whoever has sent a request by
+// now is answered.
+func (c *conn) lastLook() bool {
+	if c.raw == nil {
+		return false
+	}
+	c.enter(reading)
+	return c.peek() && c.buf != nil
+}
+
+// receive reads the first bytes of a request, into a buffer that it gets when they are there.
+func (c *conn) receive() error {
+	if c.raw != nil {
+		c.err = nil
+		return errors.Join(c.raw.Read(c.try), c.err)
+	}
+	b := c.l.buffers.Get().(*buffer)
+	n, err := c.Conn.Read(b.in[:])
+	if n == 0 {
+		c.l.buffers.Put(b)
+		return err
+	}
+	b.r, b.w, c.buf = 0, n, b
+	return nil
+}
+
+// release gives the buffer back when nothing is in it.
+func (c *conn) release() {
+	if b := c.buf; b != nil {
+		c.buf = nil
+		b.text, b.cookies, b.chain = "", [maxLines]string{}, [maxLines]string{} // they would keep what they are parts of
+		b.head.Clear()
+		c.l.buffers.Put(b)
+	}
+}
+
+// readHead reads until there is a whole head, which is in buf then, or it is known that it is
+// not plain; More: that will never be.
+func (c *conn) readHead() plain.Verdict {
+	b, from := c.buf, 0
+	for {
+		n, next, v := plain.Scan(b.in[b.r:b.w], from)
+		switch {
+		case v == plain.Plain && n <= c.l.largest && c.l.p.state.Load().fast:
+			// A copy, as parts of it outlive the buffer.
+			if b.text = string(b.in[b.r : b.r+n]); b.head.Parse(b.text) {
+				return plain.Plain
+			}
+			return plain.NotPlain
+		case v != plain.More || b.w-b.r >= c.l.largest:
+			return plain.NotPlain
+		}
+		from = next
+		if b.w == len(b.in) {
+			b.w = copy(b.in[:], b.in[b.r:b.w])
+			b.r = 0
+		}
+		c.enter(reading)
+		n, err := c.Conn.Read(b.in[b.w:])
+		b.w += n
+		if n == 0 && errors.Is(err, os.ErrDeadlineExceeded) {
+			return plain.More
+		}
+		if n == 0 {
+			return plain.NotPlain // net/http knows what to say to half a request
+		}
+	}
+}
+
+// enter notes what the connection is at. It returns false if it may not rest any more.
+func (c *conn) enter(d doing) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if d == resting && c.retired {
+		return false
+	}
+	if c.doing != d {
+		c.doing, c.since = d, c.l.clock()
+	}
+	c.calm()
+	return true
+}
+
+// handOn notes that net/http is to serve what was read.
+func (c *conn) handOn() {
+	c.enter(elsewhere)
+	c.kept = true
+	if !c.writeBy.IsZero() { // net/http sets its own, and forgets it after each request
+		c.writeBy = time.Time{}
+		_ = c.SetWriteDeadline(time.Time{}) // if it fails so does the next write
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.fresh, c.handed = false, true
+}
+
+// noticed hears from net/http what it makes of the connection.
+func (c *conn) noticed(s http.ConnState) {
+	c.state.Store(int32(s))
+	if s == http.StateClosed {
+		_ = c.shut() // it is closed by now, unless it was to be later
+	}
+	if s != http.StateNew && s != http.StateIdle {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.handed = false
+	}
+}
+
+// wake ends a wait for bytes. mu is held.
+func (c *conn) wake() {
+	c.woken = true
+	_ = c.Conn.SetReadDeadline(time.Unix(1, 0)) // if it fails there is nothing to wake
+}
+
+// calm undoes wake, which came too late. mu is held.
+func (c *conn) calm() {
+	if c.woken && !c.late {
+		c.woken = false
+		_ = c.Conn.SetReadDeadline(time.Time{}) // if it fails the next read does
+	}
+}
+
+// retire has the connection end once nothing is under way on it.
+func (c *conn) retire() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.retired = true
+	if c.doing == resting {
+		c.wake()
+	}
+}
+
+// undecided reports whether a request may come yet that is net/http's.
+func (c *conn) undecided() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.doing == resting || c.doing == reading || c.handed
+}
+
+// sweep ends what has waited for too long.
+func (c *conn) sweep(now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	waited := now.Sub(c.since)
+	switch {
+	case c.doing == resting && waited > c.l.idle, c.doing == resting && c.fresh && waited > c.l.header, c.doing == reading && waited > c.l.header:
+		c.late = true
+		c.wake()
+	case c.doing == serving && waited > slow && c.x != nil && c.gone():
+		c.x.cancel.End(errClientGone)
+	}
+}
+
+// begin notes that x is served. It is false if x may be the last one.
+func (c *conn) begin(x *exchange) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.doing, c.since, c.x, c.fresh = serving, c.l.clock(), x, false
+	c.calm()
+}
+
+// finish undoes begin.
+func (c *conn) finish() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.doing, c.since, c.x = reading, c.l.clock(), nil
+}
+
+// isRetired reports whether the request that is under way is the last one.
+func (c *conn) isRetired() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.retired
+}
+
+// cut ends what is written to the client for x, if that goes on still.
+func (c *conn) cut(x *exchange) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.x == x {
+		_ = c.SetWriteDeadline(time.Unix(1, 0)) // if it fails nobody writes any more
+	}
+}
+
+// shut closes the connection now.
+func (c *conn) shut() error {
+	c.mu.Lock()
+	was := c.doing
+	c.doing = ended
+	c.turn.Broadcast()
+	c.mu.Unlock()
+	if was == ended {
+		return nil
+	}
+	c.l.forget(c)
+	return c.Conn.Close()
+}
+
+// What follows is for net/http.
+
+// ours returns the conn that nc is; nil: none.
+func ours(nc net.Conn) *conn {
+	switch c := nc.(type) {
+	case *conn:
+		return c
+	case secureConn:
+		return c.conn
+	}
+	return nil
+}
+
+// A secureConn is a conn over TLS.
+type secureConn struct{ *conn }
+
+// ConnectionState is what net/http tells handlers of.
+func (c secureConn) ConnectionState() tls.ConnectionState {
+	return c.Conn.(*tls.Conn).ConnectionState()
+}
+
+func (c *conn) forServer() net.Conn {
+	if _, ok := c.Conn.(*tls.Conn); ok {
+		return secureConn{c}
+	}
+	return c
+}
+
+// Read implements [net.Conn]. Where it is asked for the beginning of another request, it serves
+// all those that are plain before it returns.
+func (c *conn) Read(p []byte) (int, error) {
+	if c.exact && c.owed == 0 {
+		switch http.ConnState(c.state.Load()) {
+		case http.StateIdle:
+			// The deadline for resting is the sweep's to keep.
+			if err := c.Conn.SetReadDeadline(time.Time{}); err != nil {
+				return 0, err
+			}
+			if !c.run() {
+				c.release()
+				c.enter(elsewhere)
+				return 0, io.EOF
+			}
+		case http.StateActive:
+			return c.lurk()
+		default:
+			c.exact = false
+		}
+	}
+	if c.exact && int64(len(p)) > c.owed {
+		p = p[:c.owed]
+	}
+	n, err := c.take(p)
+	if c.exact {
+		c.owed -= int64(n)
+	}
+	return n, err
+}
+
+// take reads what is in the buffer, and then what comes.
+func (c *conn) take(p []byte) (int, error) {
+	if c.ahead && len(p) > 0 {
+		p[0], c.ahead = c.early[0], false
+		return 1, nil
+	}
+	b := c.buf
+	if b == nil {
+		if c.kept { // of HTTP/2 on it nothing else is heard
+			c.kept = false
+			c.mu.Lock()
+			c.handed = false
+			c.mu.Unlock()
+		}
+		return c.Conn.Read(p)
+	}
+	n := copy(p, b.in[b.r:b.w])
+	if b.r += n; b.r == b.w {
+		c.release()
+	}
+	return n, nil
+}
+
+// lurk is a read while a handler is at work, to hear of it when the client goes away. What comes
+// instead is of the next request, and none of this one's business: it stays here, and net/http
+// waits until it has no more use for waiting.
+func (c *conn) lurk() (int, error) {
+	if c.buf == nil && !c.ahead {
+		n, err := c.Conn.Read(c.early[:])
+		if n == 0 {
+			return 0, err
+		}
+		c.ahead = true
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for !c.past && c.doing != ended {
+		c.turn.Wait()
+	}
+	return 0, os.ErrDeadlineExceeded
+}
+
+// SetReadDeadline implements [net.Conn].
+func (c *conn) SetReadDeadline(t time.Time) error {
+	c.notice(t)
+	return c.Conn.SetReadDeadline(t)
+}
+
+// SetDeadline implements [net.Conn].
+func (c *conn) SetDeadline(t time.Time) error {
+	c.notice(t)
+	return c.Conn.SetDeadline(t)
+}
+
+func (c *conn) notice(t time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.past = !t.IsZero() && !t.After(time.Now())
+	if c.past {
+		c.turn.Broadcast()
+	}
+}
+
+// Close implements [net.Conn]. What is under way here, net/http does not know of, nor of what it was
+// handed and has not read: it takes the connection for an idle one. That ends first.
+func (c *conn) Close() error {
+	c.mu.Lock()
+	here := c.doing != elsewhere && c.doing != ended || c.handed
+	c.mu.Unlock()
+	if here {
+		c.retire()
+		return nil
+	}
+	return c.shut()
+}
+
+// CloseWrite is what net/http says the end with.
+func (c *conn) CloseWrite() error {
+	if w, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return w.CloseWrite()
+	}
+	return nil
+}

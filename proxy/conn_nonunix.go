@@ -1,0 +1,10 @@
+//go:build !unix
+
+package proxy
+
+// rawReads: a connection is read from as package net does it, with a buffer at hand.
+const rawReads = false
+
+func (c *conn) tryRead(uintptr) bool { return true }
+
+func (c *conn) peek() bool { return false }

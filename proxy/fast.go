@@ -1,0 +1,372 @@
+package proxy
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/orgate/orgate/internal/endpoint"
+	"github.com/orgate/orgate/internal/page"
+	"github.com/orgate/orgate/proxy/upstream"
+	"github.com/orgate/orgate/tenancy"
+)
+
+// outcome is what became of a plain request.
+type outcome uint8
+
+const (
+	over    outcome = iota // it was answered or given up, and the connection with it
+	served                 // it was answered, and the next may come
+	notOurs                // nothing was done for it: it is net/http's
+)
+
+// serve serves the plain request in buf, if it is one that is forwarded. Nothing is refused here
+// and nobody is sent to sign in: that is the other path's, for this request as for any.
+func (c *conn) serve() (o outcome) {
+	b, p := c.buf, c.l.p
+	x := &exchange{p: p, st: p.state.Load(), began: p.now(), class: toApp, method: b.head.Method, fast: true}
+	cookies, ok := x.plainly(c.peer, b)
+	if !ok {
+		return notOurs
+	}
+	address, ok := x.plainAddress()
+	if !ok {
+		return notOurs
+	}
+	ctx := context.Background()
+	if err := x.admit(ctx, cookies); err != nil || !allows(x.decision) || x.clear {
+		return notOurs
+	}
+	if x.withinRate() != nil || x.withinOpen() != nil {
+		return notOurs
+	}
+	c.begin(x)
+	if err := x.takeOff(ctx, cookies, func(cause error) { c.giveUp(x, cause) }); err != nil || !allows(x.decision) || x.clear {
+		if x.flying() {
+			p.land(x)
+		}
+		c.finish()
+		x.place.org.meter.leave()
+		return notOurs
+	}
+	defer func() {
+		if fault := recover(); fault != nil {
+			if fault != http.ErrAbortHandler { //nolint:errorlint // as net/http has it
+				x.panicked(ctx, fault)
+			}
+			o = over
+		}
+		p.land(x)
+		c.finish()
+		x.place.org.meter.leave()
+		x.record(ctx, "")
+	}()
+	return c.forward(x, address)
+}
+
+// plainly finds out where the request goes, and returns its Cookie lines. It is false for
+// whatever is not an app's that is reached over HTTP/1.1, and for what is not said in one way only.
+func (x *exchange) plainly(peer peer, b *buffer) (cookies []string, ok bool) {
+	h := &b.head
+	var bad refusal
+	if x.target, bad = parseTarget(h.Target); bad != "" || x.target.ambiguous {
+		return nil, false
+	}
+	host, port, err := tenancy.ParseHost(h.Host)
+	if err != nil || !x.st.rightPort(port) {
+		return nil, false
+	}
+	if x.place, ok = x.st.place(host); !ok || x.place.login || x.place.org.unread {
+		return nil, false
+	}
+	if x.ours() || x.target.path == jwksPath || strings.HasPrefix(x.target.path, page.StaticPath) {
+		return nil, false
+	}
+	if a := x.place.app; a.MaxBody > 0 && h.Length > a.MaxBody {
+		return nil, false
+	}
+	cookies, chain := b.cookies[:0], b.chain[:0]
+	var countries [2]string // more than one is none
+	said := 0
+	for _, f := range h.Fields() {
+		switch {
+		case strings.EqualFold(f.Name, "Cookie"):
+			cookies = append(cookies, f.Value)
+		case strings.EqualFold(f.Name, "X-Forwarded-For"):
+			chain = append(chain, f.Value)
+		case said < len(countries) && strings.EqualFold(f.Name, x.st.countryHeader):
+			countries[said] = f.Value
+			said++
+		}
+	}
+	if len(cookies) > maxLines || len(chain) > maxLines {
+		return nil, false
+	}
+	x.clientIP, x.forwarded, x.peerTrust = x.st.client(peer, chain)
+	x.country = x.st.country(countries[:said], x.peerTrust)
+	return cookies, true
+}
+
+// giveUp ends x from elsewhere.
+func (c *conn) giveUp(x *exchange, cause error) {
+	x.cancel.End(cause)
+	if phase(x.flight.phase.Load()) != waiting {
+		c.cut(x)
+	}
+}
+
+// forward is [exchange.forward]: the one place of this path where a request is sent to its app.
+func (c *conn) forward(x *exchange, address string) outcome {
+	b := c.buf
+	h := &b.head
+	x.id = endpoint.NewRequestID()
+	b.r += len(b.text)
+
+	call := upstream.NewCall()
+	defer call.Close()
+	call.Address, call.Method, call.Cancel, call.Caller = address, h.Method, &x.cancel, c
+	call.Head = x.appendPlain(call.Head, h)
+	call.Empty = h.Length == 0 && (h.Method == "POST" || h.Method == "PUT" || h.Method == "PATCH")
+	if h.Length > 0 {
+		n := int(min(int64(b.w-b.r), h.Length))
+		call.Body, call.Length, call.Duplex = &connBody{c: c, here: b.in[b.r : b.r+n : b.r+n]}, h.Length, true
+		b.r += n
+	}
+	if err := x.guardHead(call.Head); err != nil {
+		return c.explain(x, err)
+	}
+	if err := x.place.app.transport.plain.Do(call); err != nil {
+		return c.explain(x, err)
+	}
+	return c.answer(x, call)
+}
+
+// A connBody is the body of a request.
+type connBody struct {
+	c    *conn
+	here []byte // what came with the head
+	by   time.Time
+}
+
+// Read implements [io.Reader]. The client must go on sending.
+func (r *connBody) Read(p []byte) (int, error) {
+	if len(r.here) > 0 {
+		n := copy(p, r.here)
+		r.here = r.here[n:]
+		return n, nil
+	}
+	if now := time.Now(); r.by.Sub(now) < stall*3/4 {
+		r.by = now.Add(stall)
+		if err := r.c.Conn.SetReadDeadline(r.by); err != nil {
+			return 0, err
+		}
+	}
+	return r.c.Conn.Read(p)
+}
+
+// rested undoes what reading the body did to the connection.
+func (r *connBody) rested() {
+	if !r.by.IsZero() {
+		_ = r.c.Conn.SetReadDeadline(time.Time{}) // if it fails the next read does
+	}
+}
+
+// Waiting implements [upstream.Caller]. The sweep looks whether the client is still there.
+func (c *conn) Waiting() {}
+
+// Interim implements [upstream.Caller]: it passes an interim answer on, as [exchange.WriteHeader] does.
+func (c *conn) Interim(a *upstream.Answer) {
+	out := c.buf.out[:0]
+	switch a.Status {
+	case http.StatusContinue:
+		out = append(out, "HTTP/1.1 100 Continue\r\n\r\n"...)
+	case http.StatusEarlyHints:
+		out = append(out, "HTTP/1.1 103 Early Hints\r\n"...)
+		for _, f := range a.Fields {
+			if canonical(f.Name) == "Link" {
+				out = appendField(out, "Link", string(f.Value))
+			}
+		}
+		out = append(out, "\r\n"...)
+	default:
+		return
+	}
+	_ = c.send(out) // what comes after it fails too
+}
+
+// answer passes the app's answer on.
+func (c *conn) answer(x *exchange, call *upstream.Call) outcome {
+	b, a := c.buf, &call.Answer
+	body, _ := call.Body.(*connBody)
+	last := b.head.Close || c.isRetired() || !call.Taken()
+	x.status = a.Status
+	x.answers(isStreamType(string(a.Get("content-type"))))
+	out, chunks := x.appendAnswer(b.out[:0], call, last)
+
+	var err error
+	if !call.Over() && !call.Buffered() {
+		err = c.send(out) // the app takes its time, and nobody has to wait for its first word
+		out = out[:0]
+	}
+	for err == nil && !call.Over() {
+		var data []byte
+		if data, err = call.Next(); err != nil {
+			if errors.Is(err, io.EOF) {
+				err = nil
+			}
+			break
+		}
+		x.review()
+		x.bytes += int64(len(data))
+		if chunks {
+			out = append(strconv.AppendInt(out, int64(len(data)), 16), "\r\n"...)
+		}
+		if len(out)+len(data) > len(b.out)-endRoom {
+			err = c.sendBoth(out, data)
+			out = out[:0]
+		} else {
+			out = append(out, data...)
+		}
+		if chunks {
+			out = append(out, "\r\n"...)
+		}
+		if err == nil && !call.Over() && len(out) > 0 && (!call.Buffered() || len(out) > len(b.out)/2) {
+			err = c.send(out)
+			out = out[:0]
+		}
+	}
+	if err == nil {
+		if chunks {
+			out = appendEnd(out, call.Trailers)
+		}
+		if len(out) > 0 {
+			err = c.send(out)
+		}
+	}
+	switch {
+	case err != nil:
+		return over // half an answer is none: the client sees that it was cut off
+	case !call.Taken():
+		c.buf = nil // somebody may still read from it
+		c.linger()
+		return over
+	case body != nil:
+		body.rested()
+	}
+	if last {
+		return over
+	}
+	return served
+}
+
+// endRoom is what is kept free for the end of a chunk.
+const endRoom = 64
+
+// send writes to the client, which must go on reading.
+func (c *conn) send(b []byte) error {
+	if err := c.patience(); err != nil {
+		return err
+	}
+	_, err := c.Write(b)
+	return err
+}
+
+// sendBoth is send for two parts, at once.
+func (c *conn) sendBoth(a, b []byte) error {
+	if err := c.patience(); err != nil {
+		return err
+	}
+	buffers := net.Buffers{a, b}
+	_, err := buffers.WriteTo(c.Conn)
+	return err
+}
+
+// patience sets how long the client may take to read on.
+func (c *conn) patience() error {
+	if now := time.Now(); c.writeBy.Sub(now) < stall*3/4 {
+		c.writeBy = now.Add(stall)
+		if err := c.SetWriteDeadline(c.writeBy); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// linger lets the client read the answer before the connection is closed on what it sends still: the
+// kernel would take both back.
+func (c *conn) linger() {
+	if c.CloseWrite() != nil {
+		return
+	}
+	const patience, most = 500 * time.Millisecond, 256 << 10
+	if c.Conn.SetReadDeadline(time.Now().Add(patience)) == nil {
+		_, _ = io.CopyN(io.Discard, c.Conn, most) // it ends with any error
+	}
+}
+
+// explain answers for an app that did not. The page is the other path's.
+func (c *conn) explain(x *exchange, err error) outcome {
+	if cause := x.cancel.Cause(); cause != nil {
+		err = cause
+	} else if _, ok := errors.AsType[*upstream.BodyError](err); ok {
+		err = errClientGone // or it sends nothing any more
+	}
+	b := c.buf
+	r, bad := http.ReadRequest(bufio.NewReader(strings.NewReader(b.text)))
+	if bad != nil {
+		return over // it is plain, so this does not happen
+	}
+	w := &ownPage{header: http.Header{}}
+	x.w = w
+	x.appFailed(r, err)
+	unread := b.head.Length > 0
+	last := b.head.Close || c.isRetired() || unread
+	err = c.send(w.bytes(b.head.Method, last))
+	if unread {
+		c.buf = nil // somebody may still read from it
+		c.linger()
+	}
+	if err != nil || last {
+		return over
+	}
+	return served
+}
+
+// An ownPage is an answer of ours.
+type ownPage struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+func (w *ownPage) Header() http.Header         { return w.header }
+func (w *ownPage) Write(b []byte) (int, error) { return w.body.Write(b) }
+func (w *ownPage) WriteHeader(status int)      { w.status = status }
+
+// bytes returns the answer as it is sent.
+func (w *ownPage) bytes(method string, last bool) []byte {
+	var b bytes.Buffer
+	b.Write(appendStatus(nil, w.status))
+	if w.header["Content-Length"] == nil {
+		w.header.Set("Content-Length", strconv.Itoa(w.body.Len()))
+	}
+	if w.header["Date"] == nil {
+		w.header.Set("Date", time.Now().UTC().Format(http.TimeFormat))
+	}
+	if last {
+		w.header.Set("Connection", "close")
+	}
+	_ = w.header.Write(&b) // into memory
+	b.WriteString("\r\n")
+	if method != http.MethodHead {
+		b.Write(w.body.Bytes())
+	}
+	return b.Bytes()
+}
