@@ -99,18 +99,21 @@ func TestTheExamplesOfTheAPIPageWork(t *testing.T) {
 	here := strings.NewReplacer("127.0.0.1:9090", fmt.Sprintf("127.0.0.1:%d", s.Management), "port: 9090", fmt.Sprintf("port: %d", s.Management))
 
 	var answers []string
+	org := "" // the one that the first makes
 	for _, m := range regexp.MustCompile("(?s)```sh\n(curl .*?)```").FindAllStringSubmatch(string(page), -1) {
 		cmd := exec.CommandContext(t.Context(), "sh", "-c", here.Replace(m[1])) // #nosec: it is our own page
-		cmd.Env = []string{"KEY=" + key, "PATH=" + filepath.Dir(curl) + ":/bin:/usr/bin"}
+		cmd.Env = []string{"KEY=" + key, "ORG=" + org, "PATH=" + filepath.Dir(curl) + ":/bin:/usr/bin"}
 		cmd.Stderr = t.Output()
 		b, err := cmd.Output()
 		if err != nil {
 			t.Fatalf("%v: %s", err, m[1])
 		}
-		answers = append(answers, string(b))
+		if answers = append(answers, string(b)); org == "" {
+			org = regexp.MustCompile(`"id":"(org_[0-9A-Z]{26})"`).FindStringSubmatch(answers[0] + `"id":"org_00000000000000000000000000"`)[1]
+		}
 	}
-	for i, want := range []string{`"slug":"acme-inc"`, `"email":"jo@acme.com"`, `"event":"user.created"`, `"email":"mo@acme.com"`, `"type":"totp"`} {
-		if len(answers) != 5 || !strings.Contains(answers[i], want) {
+	for i, want := range []string{`"slug":"acme-inc"`, `"email":"jo@acme.com"`, `"event":"user.created"`, `"email":"mo@acme.com"`, `"type":"totp"`, `"value":"ak_`, `"link":"`, `"name":"adfs"`} {
+		if len(answers) != 8 || !strings.Contains(answers[i], want) {
 			t.Fatalf("answers %q, want %s", answers, want)
 		}
 	}

@@ -3,6 +3,7 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"flag"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -16,6 +17,9 @@ import (
 
 	"github.com/orgate/orgate/sso/ssotest"
 )
+
+// slowPath has the program serve every request by net/http: both ways must pass these tests.
+var slowPath = flag.Bool("slow-path", false, "serve every request by net/http")
 
 func TestMain(m *testing.M) {
 	code, err := build(m)

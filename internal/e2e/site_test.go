@@ -68,7 +68,9 @@ func (s *site) data() string { return filepath.Join(s.dir, "data") }
 
 // head is the configuration, all but the organizations. store is its line for the store.
 func (s *site) head(store string) string {
+	fast := map[bool]string{false: "on", true: "off"}[*slowPath]
 	return fmt.Sprintf(`version: 1
+data_plane: { fast_path: %s }
 listen: %q
 public_url: http://login.localhost:%d
 management: { listen: "127.0.0.1:%d" }
@@ -89,7 +91,7 @@ apps:
       - { path: /echo.css, access: public }
       - { path: "/admin/**", role: admin }
 organizations:
-`, s.Listen, s.Port, s.Management, store, s.app.URL)
+`, fast, s.Listen, s.Port, s.Management, store, s.app.URL)
 }
 
 // acme is an organization whose people join as they come by its provider.
