@@ -10,11 +10,16 @@ import (
 	"strings"
 	"time"
 
+	lru "github.com/hashicorp/golang-lru/v2"
+
 	"github.com/orgate/orgate/audit"
 	"github.com/orgate/orgate/audit/hook"
+	"github.com/orgate/orgate/internal/accesstoken"
 	"github.com/orgate/orgate/internal/endpoint"
 	"github.com/orgate/orgate/internal/invite"
+	"github.com/orgate/orgate/policy"
 	"github.com/orgate/orgate/session"
+	"github.com/orgate/orgate/session/client"
 	"github.com/orgate/orgate/store"
 	"github.com/orgate/orgate/tenancy"
 )
@@ -29,12 +34,25 @@ type Options struct {
 	// same way, as are the limits of sessions.
 	RolesAt func() tenancy.Origin
 	Limits  func() session.Limits
+	// Offered are the ways to sign in that this installation offers; see [policy.Facts].
+	Offered func() policy.Methods
 	// PublicURL is that of the login host, where invitations are accepted. Mail puts mails into the queue; where it
 	// returns nil no mail can be sent. Webhooks are the rules of webhook endpoints; their box also seals answers
 	// with secrets that are kept for a while. All are asked for in the same way.
 	PublicURL func() *url.URL
 	Mail      func() invite.Mail
 	Webhooks  func() hook.Rules
+	// Connections are what the configuration says of connections that the API makes.
+	Connections Connections
+	// Apps are those of the configuration, whose route rules checks can be made by; the first is the one that is
+	// meant where none is named. Asked for in the same way; nil: there are none.
+	Apps func() []App
+	// RetentionDays is for how many days audit logs are kept where an organization says nothing else, and ManagementURL
+	// where exports are fetched. Both are asked for in the same way.
+	RetentionDays func() int
+	ManagementURL func() *url.URL
+	// Clients are those of the sign-in API, asked for in the same way.
+	Clients func() client.Clients
 	// Admit is asked before the key; nil: everybody may try.
 	Admit endpoint.Guard
 	Now   func() time.Time // nil: time.Now
@@ -44,18 +62,28 @@ type Options struct {
 type API struct {
 	Options
 	rates   *rates
+	signer  *accesstoken.Signer
 	hashers chan struct{} // holds one for each password that is being hashed
-	handler http.Handler
+	// conditions are those of checks, compiled, by their text.
+	conditions *lru.Cache[string, *policy.Condition]
+	handler    http.Handler
 }
 
 // New returns the API.
 func New(o Options) (*API, error) {
-	a := &API{Options: o, rates: newRates(), hashers: make(chan struct{}, maxHashing)}
+	a := &API{Options: o, rates: newRates(), signer: accesstoken.New(func() accesstoken.Sealer { return o.Webhooks().Box }), hashers: make(chan struct{}, maxHashing)}
 	if a.Now == nil {
 		a.Now = time.Now
 	}
+	if a.Apps == nil {
+		a.Apps = func() []App { return nil }
+	}
+	var err error
+	if a.conditions, err = lru.New[string, *policy.Condition](maxConditions); err != nil {
+		return nil, err
+	}
 	options := endpoint.Options{
-		Guards: map[endpoint.Access]endpoint.Guard{endpoint.APIKey: a.guard}, Renderer: renderer{}, Logger: o.Logger,
+		Guards: map[endpoint.Access]endpoint.Guard{endpoint.APIKey: a.guard, endpoint.Link: a.guardLink}, Renderer: renderer{}, Logger: o.Logger,
 	}
 	routes := a.allRoutes()
 	first, rest, prefixes := layers(routes)
@@ -86,6 +114,10 @@ func (a *API) Routes() []endpoint.Route {
 	var routes []endpoint.Route
 	for _, op := range a.operations() {
 		routes = append(routes, endpoint.Route{Side: endpoint.Management, Pattern: op.pattern, Access: endpoint.APIKey, Handle: a.handle(op.do)})
+	}
+	routes = append(routes, a.exportRoute())
+	for _, op := range a.open() {
+		routes = append(routes, endpoint.Route{Side: endpoint.Management, Pattern: op.pattern, Access: endpoint.Public, Handle: a.openHandler(op.do)})
 	}
 	return routes
 }
@@ -119,6 +151,24 @@ func (a *API) operations() []operation {
 		{"GET /user_management/users/{id}/identities", a.listIdentities},
 		{"GET /user_management/users/{id}/sessions", a.listSessions},
 		{"POST /user_management/sessions/revoke", a.revokeSession},
+
+		{"POST /auth/factors/enroll", a.enrollFactor},
+		{"GET /auth/factors/{id}", a.getFactor},
+		{"DELETE /auth/factors/{id}", a.deleteFactor},
+		{"POST /auth/factors/{id}/challenge", a.challengeFactor},
+		{"POST /auth/challenges/{id}/verify", a.verifyChallenge},
+		{"GET /user_management/users/{userlandUserId}/auth_factors", a.listFactors},
+		{"POST /user_management/users/{userlandUserId}/auth_factors", a.enrollFactorOfUser},
+		{"POST /user_management/magic_auth", a.createMagicAuth},
+		{"GET /user_management/magic_auth/{id}", a.getMagicAuth},
+		{"POST /user_management/password_reset", a.createPasswordReset},
+		{"GET /user_management/password_reset/{id}", a.getPasswordReset},
+		{"POST /user_management/password_reset/confirm", a.confirmPasswordReset},
+		{"POST /user_management/users/{id}/email_verification/send", a.sendEmailVerification},
+		{"POST /user_management/users/{id}/email_verification/confirm", a.confirmEmailVerification},
+		{"GET /user_management/email_verification/{id}", a.getEmailVerification},
+		{"POST /user_management/users/{id}/email_change/send", a.sendEmailChange},
+		{"POST /user_management/users/{id}/email_change/confirm", a.confirmEmailChange},
 
 		{"GET /user_management/organization_memberships", a.listMemberships},
 		{"POST /user_management/organization_memberships", a.createMembership},
@@ -156,9 +206,50 @@ func (a *API) operations() []operation {
 		{"PATCH /authorization/permissions/{slug}", a.owned(a.updatePermission)},
 		{"DELETE /authorization/permissions/{slug}", a.owned(a.deletePermission)},
 
+		{"GET /organizations/{organizationId}/groups", a.listGroups},
+		{"POST /organizations/{organizationId}/groups", a.createGroup},
+		{"GET /organizations/{organizationId}/groups/{groupId}", a.getGroup},
+		{"PATCH /organizations/{organizationId}/groups/{groupId}", a.updateGroup},
+		{"DELETE /organizations/{organizationId}/groups/{groupId}", a.deleteGroup},
+		{"GET /organizations/{organizationId}/groups/{groupId}/organization-memberships", a.listGroupMembers},
+		{"POST /organizations/{organizationId}/groups/{groupId}/organization-memberships", a.addGroupMember},
+		{"DELETE /organizations/{organizationId}/groups/{groupId}/organization-memberships/{omId}", a.removeGroupMember},
+		{"GET /user_management/organization_memberships/{omId}/groups", a.listGroupsOfMembership},
+		{"GET /authorization/groups/{group_id}/role_assignments", a.listGroupRoles},
+		{"POST /authorization/groups/{group_id}/role_assignments", a.createGroupRole},
+		{"PUT /authorization/groups/{group_id}/role_assignments", a.setGroupRoles},
+		{"DELETE /authorization/groups/{group_id}/role_assignments", a.deleteGroupRoleBySlug},
+		{"GET /authorization/groups/{group_id}/role_assignments/{role_assignment_id}", a.getGroupRole},
+		{"DELETE /authorization/groups/{group_id}/role_assignments/{role_assignment_id}", a.deleteGroupRole},
+
+		{"GET /authorization/organization_memberships/{organization_membership_id}/role_assignments", a.listRoleAssignments},
+		{"POST /authorization/organization_memberships/{organization_membership_id}/role_assignments", a.createRoleAssignment},
+		{"DELETE /authorization/organization_memberships/{organization_membership_id}/role_assignments", a.deleteRoleAssignmentBySlug},
+		{"DELETE /authorization/organization_memberships/{organization_membership_id}/role_assignments/{role_assignment_id}", a.deleteRoleAssignment},
+		{"POST /authorization/organization_memberships/{organization_membership_id}/check", a.checkPermission},
+
+		{"GET /organizations/{organizationId}/api_keys", a.listOrganizationKeys},
+		{"POST /organizations/{organizationId}/api_keys", a.createOrganizationKey},
+		{"GET /user_management/users/{userId}/api_keys", a.listUserKeys},
+		{"POST /user_management/users/{userId}/api_keys", a.createUserKey},
+		{"DELETE /api_keys/{id}", a.deleteAppKey},
+		{"POST /api_keys/{id}/expire", a.expireAppKey},
+		{"POST /api_keys/validations", a.validateAppKey},
+
+		{"GET /directories", a.listDirectories},
+		{"GET /directories/{id}", a.getDirectory},
+		{"DELETE /directories/{id}", a.deleteDirectory},
+		{"GET /directory_users", a.listDirectoryUsers},
+		{"GET /directory_users/{id}", a.getDirectoryUser},
+		{"GET /directory_groups", a.listDirectoryGroups},
+		{"GET /directory_groups/{id}", a.getDirectoryGroup},
+
+		{"POST /portal/generate_link", a.createPortalLink},
+
 		{"GET /connections", a.listConnections},
 		{"GET /connections/{id}", a.getConnection},
 		{"DELETE /connections/{id}", a.deleteConnection},
+		{"POST /orgate/v1/organizations/{organizationId}/connections", a.createConnection},
 
 		{"GET /events", a.listEvents},
 
@@ -166,6 +257,18 @@ func (a *API) operations() []operation {
 		{"POST /webhook_endpoints", a.createWebhookEndpoint},
 		{"PATCH /webhook_endpoints/{id}", a.updateWebhookEndpoint},
 		{"DELETE /webhook_endpoints/{id}", a.deleteWebhookEndpoint},
+
+		{checkPattern, a.checkAuthorization},
+		{"POST /orgate/v1/webhook_endpoints/{id}/redeliver", a.redeliverWebhooks},
+		{"GET /audit_logs/actions", a.listAuditLogActions},
+		{"GET /audit_logs/actions/{actionName}/schemas", a.listAuditLogSchemas},
+		{"POST /audit_logs/actions/{actionName}/schemas", a.createAuditLogSchema},
+		{"POST /audit_logs/events", a.createAuditLogEvent},
+		{"POST /audit_logs/exports", a.createAuditLogExport},
+		{"GET /audit_logs/exports/{auditLogExportId}", a.getAuditLogExport},
+		{"GET /organizations/{id}/audit_log_configuration", a.getAuditLogConfiguration},
+		{"GET /organizations/{id}/audit_logs_retention", a.getAuditLogRetention},
+		{"PUT /organizations/{id}/audit_logs_retention", a.updateAuditLogRetention},
 	}
 }
 

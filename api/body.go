@@ -10,7 +10,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
+
+	"github.com/orgate/orgate/tenancy"
 )
 
 const (
@@ -229,6 +232,48 @@ func (b body) textsUpTo(name string, most int) []string {
 	return texts
 }
 
+// object returns an object; ok is false if it is not there, or is none, which is then a fault of its own.
+func (b body) object(name string) (o body, ok bool) {
+	none := body{map[string]any{}, b.path + name + ".", new([]Fault)} // what is missing in it is not said as well
+	v, there := b.take(name)
+	if !there || v == nil {
+		return none, false
+	}
+	fields, is := v.(map[string]any)
+	if !is {
+		b.fault("invalid_type", name, "must be an object")
+		return none, true
+	}
+	return body{fields, b.path + name + ".", b.all}, true
+}
+
+// moment returns a time; ok is false if it is not there, and the time is zero if it is null.
+func (b body) moment(name string) (at time.Time, ok bool) {
+	v, ok := b.take(name)
+	if !ok || v == nil {
+		return time.Time{}, ok
+	}
+	s, _ := v.(string)
+	at, err := time.Parse(time.RFC3339Nano, s)
+	if err != nil || at.Year() < 1970 || at.Year() > 9998 { // in UTC it is a time of JSON too
+		b.fault("invalid", name, "must be an ISO 8601 date and time")
+		return time.Time{}, false
+	}
+	return at.UTC(), true
+}
+
+// requiredMoment returns a time that must be there.
+func (b body) requiredMoment(name string) time.Time {
+	n := len(*b.all)
+	at, _ := b.moment(name)
+	if at.IsZero() && len(*b.all) == n {
+		b.missing(name)
+	}
+	return at
+}
+
+func (b body) missing(name string) { b.fault("required", name, "is required") }
+
 // objects returns a list of objects; nil: it is not there, or null.
 func (b body) objects(name string) []body {
 	v, ok := b.take(name)
@@ -308,6 +353,24 @@ func (b body) done(nested ...body) error {
 	if len(*b.all) == 0 {
 		return nil
 	}
+	return b.faulty()
+}
+
+// faulty is what is wrong with a body so far.
+func (b body) faulty() error {
 	slices.SortStableFunc(*b.all, func(x, y Fault) int { return strings.Compare(x.Field, y.Field) })
 	return invalid(*b.all...)
+}
+
+// email returns an address that must be there.
+func (b body) email(name string) string {
+	s := b.required(name)
+	if s == "" {
+		return ""
+	}
+	email, err := tenancy.ParseEmail(s)
+	if err != nil {
+		b.fault("invalid", name, "must be an e-mail address")
+	}
+	return email
 }

@@ -94,6 +94,12 @@ var extra = []int{400, 401, 403, 404, 409, 413, 422, 429, 503}
 func (c *contract) check(t testing.TB, pattern string, status int, body []byte) {
 	t.Helper()
 	method, path, _ := strings.Cut(pattern, " ")
+	if strings.HasPrefix(path, "/orgate/v1/") { // our own, in the reference's manner
+		if status >= 400 {
+			checkError(t, pattern, status, body)
+		}
+		return
+	}
 	item, ok := c.paths[path].(map[string]any)
 	if !ok {
 		t.Errorf("%s is not in the reference", pattern)
@@ -157,12 +163,14 @@ func checkError(t testing.TB, pattern string, status int, body []byte) {
 	var e struct {
 		Code    string `json:"code"`
 		Message string `json:"message"`
+		Error   string `json:"error"` // of token endpoints
+		Text    string `json:"error_description"`
 		Errors  []struct {
 			Code    string `json:"code"`
 			Message string `json:"message"`
 		} `json:"errors"`
 	}
-	if err := json.Unmarshal(body, &e); err != nil || e.Code == "" || e.Message == "" {
+	if err := json.Unmarshal(body, &e); err != nil || (e.Code == "" || e.Message == "") && (e.Error == "" || e.Text == "") {
 		t.Errorf("%s answers %d with %s: no code and message", pattern, status, body)
 	}
 	if status == http.StatusUnprocessableEntity && e.Code == "invalid_request_parameters" && len(e.Errors) == 0 {

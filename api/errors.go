@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"strconv"
 
@@ -19,8 +20,14 @@ type Error struct {
 	Code    string
 	Message string
 	Faults  []Fault // one for each field that is wrong
-	Header  http.Header
-	Err     error // for the log
+	// Paths are, in place of Faults, where an entry of an audit log is wrong, as JSON pointers.
+	Paths  []string
+	Header http.Header
+	// OAuth: it is told as token endpoints tell errors (RFC 6749, 5.2) too, in error and error_description. Extra
+	// is what is told besides.
+	OAuth bool
+	Extra map[string]any
+	Err   error // for the log
 }
 
 // A Fault says what is wrong with one field of a request.
@@ -115,14 +122,23 @@ type renderer struct{}
 
 // RenderError implements [endpoint.Renderer].
 func (renderer) RenderError(w http.ResponseWriter, _ *http.Request, e *endpoint.Error, id string) {
-	answer := struct {
-		Code      string  `json:"code"`
-		Message   string  `json:"message"`
-		Errors    []Fault `json:"errors,omitzero"`
-		RequestID string  `json:"request_id"`
-	}{Code: e.Code, Message: text.Or(e.Text, e.Title).String(), RequestID: id}
+	answer := map[string]any{"code": e.Code, "message": text.Or(e.Text, e.Title).String(), "request_id": id}
 	if own, ok := errors.AsType[*Error](e.Err); ok {
-		answer.Message, answer.Errors = own.Message, own.Faults
+		answer["message"] = own.Message
+		if len(own.Paths) > 0 {
+			at := []map[string]string{}
+			for _, p := range own.Paths {
+				at = append(at, map[string]string{"instancePath": p})
+			}
+			answer["errors"] = at
+		}
+		if own.OAuth {
+			answer["error"], answer["error_description"] = own.Code, own.Message
+		}
+		if len(own.Faults) > 0 {
+			answer["errors"] = own.Faults
+		}
+		maps.Copy(answer, own.Extra)
 	}
 	if e.Status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", "Bearer")

@@ -28,12 +28,6 @@ var eventNames string
 // EventNames returns the names of the reference's events.
 func EventNames() []string { return strings.Fields(eventNames) }
 
-// unshaped are the events of the reference whose data is not yet the reference's: an SDK would read nothing in them. They
-// too are listed only for who asks for them by name.
-func unshaped() []string {
-	return []string{audit.MagicAuthCreated, audit.PasswordResetCreated, audit.PasswordReset}
-}
-
 // ownEvents begin the names of events that the reference has none for. They are listed only for who asks for them by
 // name: an SDK knows what to do with those of the reference alone.
 const ownEvents = "orgate."
@@ -72,7 +66,7 @@ func (c *call) eventFilter(q *query) (f eventFilter) {
 		}
 	}
 	if len(f.names) == 0 {
-		f.names = slices.DeleteFunc(known, func(name string) bool { return slices.Contains(unshaped(), name) })
+		f.names = known
 	}
 	f.start, f.end = q.time("range_start"), q.time("range_end")
 	if !f.start.IsZero() && !f.end.IsZero() && (f.end.Before(f.start) || f.end.Sub(f.start) > maxRange) {

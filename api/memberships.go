@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"errors"
 	"iter"
 	"net/http"
@@ -33,7 +34,10 @@ func (c *call) showMembership(tx store.Tx, m tenancy.Membership) (membershipObje
 
 // membership returns the membership of the id in the path, if it is there for the key.
 func (c *call) membership(tx store.Tx) (tenancy.Membership, error) {
-	id := c.r.PathValue("id")
+	return c.membershipByID(tx, cmp.Or(c.r.PathValue("id"), c.r.PathValue("omId"), c.r.PathValue("organization_membership_id")))
+}
+
+func (c *call) membershipByID(tx store.Tx, id string) (tenancy.Membership, error) {
 	m, err := tx.MembershipByID(tenancy.MembershipID(id))
 	if err == nil {
 		_, err = c.organization(tx, m.Organization)
@@ -206,11 +210,13 @@ func (c *call) changeMembership(f func(store.Tx, tenancy.Membership) error) erro
 		return err
 	}
 	var shown membershipObject
+	var was tenancy.Membership
 	err := c.update(func(tx store.Tx) error {
 		m, err := c.membership(tx)
 		if err != nil {
 			return err
 		}
+		was = m
 		if err := f(tx, m); err != nil {
 			return err
 		}
@@ -223,7 +229,24 @@ func (c *call) changeMembership(f func(store.Tx, tenancy.Membership) error) erro
 	if err != nil {
 		return err
 	}
+	c.warnOfLastAdmin(was)
 	return c.answer(http.StatusOK, shown)
+}
+
+// warnOfLastAdmin says in a header, and in the log, that the organization has no administrator any more.
+func (c *call) warnOfLastAdmin(was tenancy.Membership) {
+	var lost bool
+	err := c.view(func(tx store.Tx) (err error) {
+		lost, err = tenancy.LosesLastAdmin(tx, was)
+		return err
+	})
+	switch {
+	case err != nil: // the change is made, and that is what was asked
+		c.api.Logger.WarnContext(c.ctx, "whether an organization has an administrator left could not be found out", "organization", was.Organization, "cause", err)
+	case lost:
+		c.w.Header().Set("X-Orgate-Warning", "last_admin")
+		c.api.Logger.WarnContext(c.ctx, "an organization has no active administrator any more", "organization", was.Organization, "membership", was.ID, "api_key", c.key.ID)
+	}
 }
 
 func (a *API) updateMembership(c *call) error {
@@ -239,8 +262,8 @@ func (a *API) updateMembership(c *call) error {
 		if len(g.Roles) == 0 {
 			return nil
 		}
-		if m.RoleSource == tenancy.RoleDirectory {
-			return conflict("directory_managed", "The directory owns the roles of this membership. Change them there.")
+		if err := directoryOwns(m); err != nil {
+			return err
 		}
 		_, err := tenancy.SetRoles(tx, a.Rules(), m.Organization, m.User, g, c.by, c.now)
 		return membershipError(err, pendingReactivate)
@@ -263,15 +286,16 @@ func (a *API) deleteMembership(c *call) error {
 	if err := c.noQuery(); err != nil {
 		return err
 	}
-	err := c.update(func(tx store.Tx) error {
-		m, err := c.membership(tx)
-		if err != nil {
+	var was tenancy.Membership
+	err := c.update(func(tx store.Tx) (err error) {
+		if was, err = c.membership(tx); err != nil {
 			return err
 		}
-		return session.Remove(tx, m.Organization, m.User, c.by, c.now)
+		return session.Remove(tx, was.Organization, was.User, c.by, c.now)
 	})
 	if err != nil {
 		return err
 	}
+	c.warnOfLastAdmin(was)
 	return c.nothing(http.StatusOK)
 }

@@ -218,3 +218,40 @@ func TestTheLifeOfAMembershipIsThatOfTheModel(t *testing.T) {
 		t.Errorf("never done: %s", strings.Join(never, ", "))
 	}
 }
+
+// To end the last administrator is allowed, and whoever does it is told.
+func TestWhoEndsTheLastAdministratorIsTold(t *testing.T) {
+	const role, deactivate, reactivate, remove = "PUT /user_management/organization_memberships/{id}", "PUT /user_management/organization_memberships/{id}/deactivate",
+		"PUT /user_management/organization_memberships/{id}/reactivate", "DELETE /user_management/organization_memberships/{id}"
+	w := newWorld(t)
+	org := w.organizationNamed("Acme")
+	_, jo := w.member(org, "jo@acme.com", "admin")
+	_, flo := w.member(org, "flo@acme.com", "admin")
+	_, kim := w.member(org, "kim@acme.com")
+	for i, step := range []struct {
+		pattern, id, role string
+		want              string
+	}{
+		{deactivate, kim, "", ""}, // no administrator
+		{deactivate, jo, "", ""},  // flo is left
+		{role, flo, "member", "last_admin"},
+		{role, flo, "member", ""}, // she was none any more
+		{reactivate, jo, "", ""},
+		{deactivate, jo, "", "last_admin"},
+		{remove, jo, "", ""}, // nobody's loss: inactive already
+		{role, flo, "admin", ""},
+		{remove, flo, "", "last_admin"},
+	} {
+		var args []any
+		if step.role != "" {
+			args = append(args, map[string]any{"role_slug": step.role})
+		}
+		a := w.call(step.pattern, append([]any{step.id}, args...)...).want(200)
+		if got := a.header.Get("X-Orgate-Warning"); got != step.want {
+			t.Errorf("step %d, %s: warning %q, want %q", i, step.pattern, got, step.want)
+		}
+	}
+	if n := strings.Count(w.log.String(), "no active administrator"); n != 3 {
+		t.Errorf("the log says so %d times", n)
+	}
+}

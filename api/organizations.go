@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/orgate/orgate/audit"
+	"github.com/orgate/orgate/directory"
 	"github.com/orgate/orgate/session"
 	"github.com/orgate/orgate/store"
 	"github.com/orgate/orgate/tenancy"
@@ -336,16 +337,19 @@ func (a *API) deleteOrganization(c *call) error {
 	if err != nil {
 		return err
 	}
-	if err := remove(context.WithoutCancel(c.ctx), a.Store, id, c.by, c.api.Now); err != nil {
+	if err := RemoveOrganization(context.WithoutCancel(c.ctx), a.Store, id, c.by, c.api.Now); err != nil {
 		return err
 	}
 	return c.nothing(http.StatusAccepted)
 }
 
-// remove deletes an organization, part by part.
-func remove(ctx context.Context, s *store.Store, org tenancy.OrgID, by audit.Actor, now func() time.Time) error {
+// RemoveOrganization deletes an organization whose removal has begun, part by part.
+func RemoveOrganization(ctx context.Context, s *store.Store, org tenancy.OrgID, by audit.Actor, now func() time.Time) error {
 	for done := false; !done; {
 		err := s.Update(ctx, func(tx store.Tx) (err error) {
+			if gone, err := directory.RemoveAll(tx, org, directoryStep, by, now()); err != nil || !gone {
+				return err
+			}
 			done, err = session.RemoveOrganization(tx, org, by, now())
 			return err
 		})
@@ -359,17 +363,26 @@ func remove(ctx context.Context, s *store.Store, org tenancy.OrgID, by audit.Act
 	return nil
 }
 
-// FinishRemovals deletes the organizations whose removal has begun and has not come to its end.
+// FinishRemovals deletes the organizations and directories whose removal has begun and has not come to its end.
 func FinishRemovals(ctx context.Context, s *store.Store, now func() time.Time) error {
-	var left []tenancy.OrgID
+	var orgs []tenancy.OrgID
+	var dirs []directory.Directory
 	err := s.View(ctx, func(tx store.Tx) error {
-		left = nil
+		orgs, dirs = nil, nil
 		for o, err := range tx.Organizations() {
 			if err != nil {
 				return err
 			}
 			if o.Deleting {
-				left = append(left, o.ID)
+				orgs = append(orgs, o.ID)
+			}
+		}
+		for d, err := range tx.DirectoriesFrom(tenancy.Place{}) {
+			if err != nil {
+				return err
+			}
+			if d.Deleting {
+				dirs = append(dirs, d)
 			}
 		}
 		return nil
@@ -377,8 +390,13 @@ func FinishRemovals(ctx context.Context, s *store.Store, now func() time.Time) e
 	if err != nil {
 		return err
 	}
-	for _, org := range left {
-		if err := remove(ctx, s, org, audit.System, now); err != nil {
+	for _, d := range dirs {
+		if err := removeDirectory(ctx, s, d); err != nil {
+			return err
+		}
+	}
+	for _, org := range orgs {
+		if err := RemoveOrganization(ctx, s, org, audit.System, now); err != nil {
 			return err
 		}
 	}

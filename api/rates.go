@@ -2,15 +2,19 @@ package api
 
 import (
 	"math"
+	"net"
 	"net/http"
+	"net/netip"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
 
+	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/time/rate"
 
 	"github.com/orgate/orgate/session"
+	"github.com/orgate/orgate/sso/factor"
 )
 
 // How much a key may ask, on each replica: what the reference allows.
@@ -20,6 +24,9 @@ const (
 	writesInWindow  = 500
 	deletionsMinute = 50   // of organizations
 	refusedMinute   = 6000 // without a good key, all together
+	heardMinute     = 60   // failed sign-ins
+	publicMinute    = 300  // by public clients, from one network address
+	maxPublic       = 1 << 14
 )
 
 // rates count requests. There is one entry for each key that was used, and none for what is no key:
@@ -28,12 +35,20 @@ type rates struct {
 	mu      sync.Mutex
 	keys    map[session.APIKeyID]*keyRates
 	without *rate.Limiter
+	// heard are the failed sign-ins that become events.
+	heard *rate.Limiter
+	// publicly are those of public clients, by the network address that they come from.
+	publicly *lru.Cache[string, *rate.Limiter]
 }
 
 type keyRates struct{ reads, writes, deletions *rate.Limiter }
 
 func newRates() *rates {
-	return &rates{keys: map[session.APIKeyID]*keyRates{}, without: perWindow(refusedMinute, time.Minute)}
+	publicly, err := lru.New[string, *rate.Limiter](maxPublic)
+	if err != nil {
+		panic(err) // only for a size that is not positive
+	}
+	return &rates{keys: map[session.APIKeyID]*keyRates{}, without: perWindow(refusedMinute, time.Minute), heard: perWindow(heardMinute, time.Minute), publicly: publicly}
 }
 
 func perWindow(n int, w time.Duration) *rate.Limiter {
@@ -71,6 +86,26 @@ func (s *rates) take(key session.APIKeyID, r *http.Request, now time.Time) (wait
 func (s *rates) refused(now time.Time) (wait int, ok bool) {
 	if !s.without.AllowN(now, 1) {
 		return seconds(s.without, now), false
+	}
+	return 0, true
+}
+
+// public counts a request of a public client.
+func (s *rates) public(r *http.Request, now time.Time) (wait int, ok bool) {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		host = r.RemoteAddr
+	}
+	if a, err := netip.ParseAddr(host); err == nil {
+		host = factor.Network(a).String()
+	}
+	fresh := perWindow(publicMinute, time.Minute)
+	l, there, _ := s.publicly.PeekOrAdd(host, fresh)
+	if !there {
+		l = fresh
+	}
+	if !l.AllowN(now, 1) {
+		return seconds(l, now), false
 	}
 	return 0, true
 }

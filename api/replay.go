@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -38,9 +39,11 @@ func (c *call) postKept(status int, box hook.Sealer, f func(store.Tx) (any, erro
 		return invalid(Fault{"invalid", "Idempotency-Key", "Idempotency-Key must be given once, with up to 255 characters"})
 	}
 	var answer json.RawMessage
+	var why error // it was refused
 	err := c.update(func(tx store.Tx) error {
+		why = nil
 		if len(names) == 0 {
-			return c.make(tx, f, &answer)
+			return c.make(tx, f, &answer, &why)
 		}
 		r := session.Replay{Key: c.key.ID, Name: sha256.Sum256([]byte(names[0])), Request: c.digest(), Status: status, ExpiresAt: c.now.Add(session.ReplayLife)}
 		switch kept, err := tx.Replay(r.Key, r.Name); {
@@ -53,8 +56,8 @@ func (c *call) postKept(status int, box hook.Sealer, f func(store.Tx) (any, erro
 		case !errors.Is(err, tenancy.ErrNotFound):
 			return err
 		}
-		err := c.make(tx, f, &answer)
-		if err != nil {
+		err := c.make(tx, f, &answer, &why)
+		if err != nil || why != nil {
 			return err
 		}
 		if r.Body, err = sealed(box, r, answer); err != nil {
@@ -62,11 +65,30 @@ func (c *call) postKept(status int, box hook.Sealer, f func(store.Tx) (any, erro
 		}
 		return tx.PutReplay(r)
 	})
-	if err != nil {
+	if err = cmp.Or(err, why); err != nil {
 		return err
 	}
 	return c.answer(status, answer)
 }
+
+// once is [call.post] for what works once by itself, and whose request has a secret that nothing must be kept of, not even
+// a digest: an Idempotency-Key is of no use to it.
+func (c *call) once(status int, f func(store.Tx) (any, error)) error {
+	var answer json.RawMessage
+	var why error
+	err := c.update(func(tx store.Tx) error {
+		why = nil
+		return c.make(tx, f, &answer, &why)
+	})
+	if err = cmp.Or(err, why); err != nil {
+		return err
+	}
+	return c.answer(status, answer)
+}
+
+// A refused is returned by what was refused and has changed something all the same, such as how often it was tried: it is
+// committed, and the answer is the error.
+type refused struct{ why error }
 
 // sealed is how the answer is kept: as it is, or as JSON of what seals it.
 func sealed(box hook.Sealer, r session.Replay, answer json.RawMessage) (json.RawMessage, error) {
@@ -92,11 +114,16 @@ func unseal(box hook.Sealer, r session.Replay) (json.RawMessage, error) {
 }
 
 // make runs f and writes what it made.
-func (c *call) make(tx store.Tx, f func(store.Tx) (any, error), answer *json.RawMessage) error {
+func (c *call) make(tx store.Tx, f func(store.Tx) (any, error), answer *json.RawMessage, why *error) error {
 	v, err := f(tx)
-	if err == nil {
-		*answer, err = json.Marshal(v)
+	if err != nil {
+		return err
 	}
+	if r, ok := v.(refused); ok {
+		*why = r.why
+		return nil
+	}
+	*answer, err = json.Marshal(v)
 	return err
 }
 

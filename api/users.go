@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"errors"
 	"iter"
 	"net/http"
@@ -175,7 +176,6 @@ func userEdit(b body) tenancy.UserEdit {
 			b.fault("invalid", name, "must have no more than 256 bytes")
 		}
 	}
-	b.unsupported("password_hash", "password_hash_type", "password_salt_position")
 	return e
 }
 
@@ -195,9 +195,10 @@ func (a *API) createUser(c *call) error {
 	}
 	email := b.required("email")
 	checkEmail(b, email)
-	e, password := userEdit(b), b.text("password")
+	e := userEdit(b)
+	password, err := passwordIn(b)
 	b.ignored("ip_address", "user_agent", "signals_id") // hints for what looks for bots
-	if err := b.done(); err != nil {
+	if err := cmp.Or(b.done(), err); err != nil {
 		return err
 	}
 	u := tenancy.User{Email: email, Metadata: tenancy.Metadata(nil).Merge(e.Metadata), EmailVerified: e.EmailVerified != nil && *e.EmailVerified}
@@ -206,7 +207,7 @@ func (a *API) createUser(c *call) error {
 			*x.to = *x.from
 		}
 	}
-	hash, err := c.hashed(password, u)
+	hash, err := c.kept(password, u)
 	if err != nil {
 		return err
 	}
@@ -238,14 +239,15 @@ func (a *API) updateUser(c *call) error {
 		return err
 	}
 	email, locale := b.text("email"), b.clearable("locale")
-	e, password := userEdit(b), b.text("password")
+	e := userEdit(b)
+	password, both := passwordIn(b)
 	if e.Email, e.Locale = email, locale; email != nil {
 		checkEmail(b, *email)
 		if *email == "" {
 			b.fault("required", "email", "must not be empty")
 		}
 	}
-	if err := b.done(); err != nil {
+	if err := cmp.Or(b.done(), both); err != nil {
 		return err
 	}
 	id := tenancy.UserID(c.r.PathValue("id"))
@@ -257,36 +259,27 @@ func (a *API) updateUser(c *call) error {
 	if err != nil {
 		return err
 	}
-	hash, err := c.hashed(password, known)
+	hash, err := c.kept(password, known)
 	if err != nil {
 		return err
 	}
 	var shown tenancy.UserObject
 	err = c.update(func(tx store.Tx) error {
-		was, err := c.wholeUser(tx, id)
-		if err != nil {
+		if _, err := c.wholeUser(tx, id); err != nil {
 			return err
 		}
-		u, err := tenancy.EditUser(tx, id, e, c.by, c.now)
+		u, err := factor.EditUser(tx, id, e, c.by, c.now)
 		if errors.Is(err, tenancy.ErrLocale) {
 			return invalid(Fault{"invalid", "locale", "locale must be a language tag, such as de-CH"})
 		}
 		if err != nil {
 			return emailTaken(err)
 		}
-		if u.EmailVerified && !was.EmailVerified {
-			// That an address is proved does not say that whoever set up factors before had proved it (attack 76).
-			if err := factor.Wipe(tx, id, c.by, c.now); err != nil {
-				return err
-			}
-		}
 		if hash != "" {
 			if err := factor.SetPassword(tx, id, hash, c.by, c.now); err != nil {
 				return err
 			}
-		}
-		if u.Email != was.Email || u.EmailVerified && !was.EmailVerified || hash != "" {
-			// What was proved was proved of somebody at another address, or by another password.
+			// What was proved was proved by another password.
 			if err := session.EndAll(tx, id, "", c.by, c.now); err != nil {
 				return err
 			}
@@ -309,7 +302,7 @@ func (a *API) deleteUser(c *call) error {
 		if _, err := c.wholeUser(tx, id); err != nil {
 			return err
 		}
-		if err := factor.Wipe(tx, id, c.by, c.now); err != nil {
+		if err := errors.Join(factor.Wipe(tx, id, c.by, c.now), factor.EndAppCodes(tx, id)); err != nil {
 			return err
 		}
 		return session.RemoveUser(tx, id, c.by, c.now)

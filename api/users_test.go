@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -65,7 +66,7 @@ func TestWhatIsWrongWithAUserIsSaidFieldByField(t *testing.T) {
 		{map[string]any{"email": "no address"}, 422, "invalid_request_parameters", "email: invalid"},
 		{map[string]any{"email": "JO@acme.com"}, 400, "user_creation_error", "email: email_not_available"},
 		{map[string]any{"email": "a@b.com", "external_id": "u1"}, 400, "external_id_already_used", ""},
-		{map[string]any{"email": "a@b.com", "password_hash": "x", "first_name": 1}, 422, "invalid_request_parameters", "first_name: invalid_type password_hash: not_supported"},
+		{map[string]any{"email": "a@b.com", "password_hash": "x", "first_name": 1}, 422, "invalid_request_parameters", "first_name: invalid_type password_hash_type: required"},
 		{map[string]any{"email": "a@b.com", "email_verified": "yes", "id": "user_1"}, 422, "invalid_request_parameters", "email_verified: invalid_type id: unknown"},
 		{map[string]any{"email": "a@b.com", "first_name": strings.Repeat("x", 257)}, 422, "invalid_request_parameters", "first_name: invalid"},
 	} {
@@ -317,4 +318,55 @@ func (w *world) noKeyNames(id string) {
 	if rows < 10 {
 		w.t.Errorf("the backup has %d rows", rows)
 	}
+}
+
+func TestAPasswordIsImportedByItsHashAndHashedAnewWhenItIsTyped(t *testing.T) {
+	w := newWorld(t)
+	const hash = "$2b$06$abcdefghijklmnopqrstuu10cNU3mXRamSUZYs8I8M/Szu..qXq5K" // of oldPassword, by crypt(3)
+	jo := w.userAt("jo@acme.com", map[string]any{"password_hash": hash, "password_hash_type": "bcrypt"})
+	if !w.signsIn(jo, oldPassword) || w.signsIn(jo, newPassword) {
+		t.Error("the password is not the one that was hashed")
+	}
+	flo := w.userAt("flo@acme.com", map[string]any{"password": newPassword})
+	w.call("PUT /user_management/users/{id}", flo, map[string]any{
+		"password_hash": "PT7NB1B2A4OlzWox1NgpSt0YKawNe+BkcIP3OEfdMl4AAQIDBAUGBwgJCgsMDQ4P", "password_hash_type": "ssha256", "password_salt_position": "prefix",
+	}).want(200)
+	if !w.signsIn(flo, oldPassword) || w.signsIn(flo, newPassword) {
+		t.Error("the hash is not in the place of the password")
+	}
+	for _, c := range []struct {
+		body   map[string]any
+		status int
+		code   string
+		faults string
+	}{
+		{map[string]any{"password": oldPassword, "password_hash": hash, "password_hash_type": "bcrypt"}, 400, "password_and_password_hash_provided", ""},
+		{map[string]any{"password": oldPassword, "password_hash_type": "bcrypt"}, 400, "password_and_password_hash_type_provided", ""},
+		{map[string]any{"password_salt_position": "prefix"}, 400, "password_salt_position_requires_password_hash", ""},
+		{map[string]any{"password_hash": hash}, 422, "invalid_request_parameters", "password_hash_type: required"},
+		{map[string]any{"password_hash_type": "bcrypt"}, 422, "invalid_request_parameters", "password_hash: required"},
+		{map[string]any{"password_hash": hash, "password_hash_type": "md5"}, 422, "invalid_request_parameters", "password_hash_type: invalid"},
+		{map[string]any{"password_hash": hash, "password_hash_type": "bcrypt", "password_salt_position": "prefix"}, 422, "invalid_request_parameters", "password_salt_position: invalid"},
+		{map[string]any{"password_hash": "$argon2d$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc", "password_hash_type": "argon2"}, 422, "invalid_request_parameters", "password_hash: not_supported"},
+		{map[string]any{"password_hash": hash, "password_hash_type": "scrypt"}, 400, "invalid_password_hash", ""},
+		{map[string]any{"password_hash": "$2b$31$abcdefghijklmnopqrstuu10cNU3mXRamSUZYs8I8M/Szu..qXq5K", "password_hash_type": "bcrypt"}, 400, "invalid_password_hash", ""},
+	} {
+		for _, pattern := range []string{"POST /user_management/users", "PUT /user_management/users/{id}"} {
+			args, body := []any{}, map[string]any{}
+			maps.Copy(body, c.body)
+			if strings.HasPrefix(pattern, "PUT") {
+				args = append(args, flo)
+			} else {
+				body["email"] = "mo@acme.com"
+			}
+			a := w.call(pattern, append(args, body)...).refused(c.status, c.code)
+			if got := strings.Join(a.faults(), " "); got != c.faults {
+				t.Errorf("%s %v: %q, want %q", pattern, c.body, got, c.faults)
+			}
+			if strings.Contains(string(a.body), "abcdefghijkl") {
+				t.Errorf("the answer quotes the hash: %s", a.body)
+			}
+		}
+	}
+	w.nobodyHears(oldPassword)
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"iter"
 	"net/http"
+	"time"
 
 	"github.com/orgate/orgate/audit"
 	"github.com/orgate/orgate/audit/hook"
@@ -121,6 +122,53 @@ func (a *API) updateWebhookEndpoint(c *call) error {
 		return err
 	}
 	return c.answer(http.StatusOK, shown)
+}
+
+// redeliverWebhooks sends an endpoint one event again, or all that it is subscribed to since a time, as long as
+// they are kept. They are queued here, and on their way when the answer is read.
+func (a *API) redeliverWebhooks(c *call) error {
+	if err := errors.Join(c.noQuery(), c.everywhere()); err != nil {
+		return err
+	}
+	b, err := c.body()
+	if err != nil {
+		return err
+	}
+	event, since := b.text("event_id"), b.text("since")
+	var from time.Time
+	switch {
+	case event == nil && since == nil && len(*b.all) == 0:
+		b.fault("required", "event_id", "or since is required")
+	case event != nil && since != nil:
+		b.fault("invalid", "since", "can't be given with event_id")
+	case since != nil:
+		if from, err = time.Parse(time.RFC3339, *since); err != nil {
+			b.fault("invalid", "since", "must be a time such as 2026-05-01T00:00:00Z")
+		}
+	}
+	if err := b.done(); err != nil {
+		return err
+	}
+	id := c.r.PathValue("id")
+	return c.post(http.StatusAccepted, func(tx store.Tx) (any, error) {
+		if _, err := hook.Get(tx, hook.ID(id)); err != nil {
+			return nil, webhookError(err, id)
+		}
+		if event == nil {
+			return redelivery{"webhook_redelivery", id}, hook.RedeliverSince(tx, hook.ID(id), from, c.now)
+		}
+		err := hook.Redeliver(tx, hook.ID(id), *event, c.now)
+		if errors.Is(err, tenancy.ErrNotFound) {
+			err = notFound("Event", *event)
+		}
+		return redelivery{"webhook_redelivery", id}, err
+	})
+}
+
+// A redelivery says that webhooks will be sent again.
+type redelivery struct {
+	Object   string `json:"object"`
+	Endpoint string `json:"webhook_endpoint_id"`
 }
 
 func (a *API) deleteWebhookEndpoint(c *call) error {

@@ -158,3 +158,72 @@ func TestAWebhookEndpointIsMadeOnce(t *testing.T) {
 		t.Errorf("with its key gone: %d %s", status, text)
 	}
 }
+
+// What was asked to be sent again waits for its delivery, whatever became of it before.
+func TestEventsAreSentAgainByTheAPIAsByTheCommand(t *testing.T) {
+	const redeliver = "POST /orgate/v1/webhook_endpoints/{id}/redeliver"
+	w := newWorld(t)
+	e := w.call(createWebhook, endpointAt("https://a.test", "organization.created")).want(201).id()
+	org := w.organizationNamed("Acme")
+	w.call("POST /user_management/users", map[string]any{"email": "jo@acme.com"}).want(201)
+	events := map[string]string{}
+	for _, name := range []string{"organization.created", "user.created"} {
+		events[name] = w.call("GET /events", "?events="+name).want(200).ids()[0]
+	}
+	waiting := func() (all []string) {
+		t.Helper()
+		w.do(func(tx store.Tx) error {
+			all = nil
+			for d, err := range tx.WebhookDeliveries(hook.ID(e)) {
+				if err != nil {
+					return err
+				}
+				all = append(all, d.Event)
+			}
+			return nil
+		})
+		return all
+	}
+	same(t, "waiting at first", waiting(), nil)
+
+	// One event, also one that the endpoint is not subscribed to.
+	for _, name := range []string{"organization.created", "user.created"} {
+		if a := w.call(redeliver, e, map[string]any{"event_id": events[name]}).want(202); a.get("webhook_endpoint_id") != e {
+			t.Errorf("%s", a.body)
+		}
+	}
+	same(t, "waiting", waiting(), []string{events["organization.created"], events["user.created"]})
+
+	// All since a time are queued a part at a time, by whoever delivers.
+	w.call(redeliver, e, map[string]any{"since": "2026-05-01T00:00:00Z"}).want(202)
+	w.do(func(tx store.Tx) error {
+		for r, err := range tx.WebhookReplays() {
+			if err != nil || r.Endpoint != hook.ID(e) || r.Until == 0 {
+				t.Errorf("%+v, %v", r, err)
+			}
+			return err
+		}
+		t.Error("nothing is to be replayed")
+		return nil
+	})
+
+	for _, c := range []struct {
+		body   map[string]any
+		status int
+		want   string
+	}{
+		{map[string]any{}, 422, "event_id: required"},
+		{map[string]any{"event_id": events["user.created"], "since": "2026-05-01T00:00:00Z"}, 422, "since: invalid"},
+		{map[string]any{"since": "yesterday"}, 422, "since: invalid"},
+		{map[string]any{"event_id": 1}, 422, "event_id: invalid_type"},
+		{map[string]any{"event": "x"}, 422, "event: unknown"},
+		{map[string]any{"event_id": "event_0"}, 404, ""},
+	} {
+		a := w.call(redeliver, e, c.body)
+		if a.status != c.status || c.want != "" && !strings.Contains(strings.Join(a.faults(), " "), c.want) {
+			t.Errorf("%v: %d %s", c.body, a.status, a.body)
+		}
+	}
+	w.call(redeliver, "we_0", map[string]any{"event_id": events["user.created"]}).refused(404, "entity_not_found")
+	w.as(w.key(session.APIKey{Name: "acme", Organization: tenancy.OrgID(org)}), redeliver, e, map[string]any{"event_id": events["user.created"]}).refused(403, "forbidden")
+}

@@ -25,7 +25,9 @@ import (
 	"github.com/orgate/orgate/internal/outbox"
 	"github.com/orgate/orgate/internal/seal"
 	"github.com/orgate/orgate/internal/text"
+	"github.com/orgate/orgate/policy"
 	"github.com/orgate/orgate/session"
+	"github.com/orgate/orgate/session/client"
 	"github.com/orgate/orgate/store"
 	"github.com/orgate/orgate/store/storetest"
 	"github.com/orgate/orgate/tenancy"
@@ -42,17 +44,28 @@ type world struct {
 	roles  tenancy.Origin // where the configuration gives the roles of the installation
 	log    *bytes.Buffer
 	mails  []mail.Invitation
-	noMail bool // no mail can be sent
+	sent   []sent // all other mails
+	noMail bool   // no mail can be sent
+	ways   policy.Methods
+	apps   []api.App
 
 	hookRules hook.Rules
+	clients   client.Clients
+	codes     []string // that were mailed
 
 	mu  sync.Mutex
 	now time.Time
 }
 
 func newWorld(t testing.TB) *world {
+	return newWorldOn(t, func(w *world) *store.Store { return storetest.OpenAt(t, w.clock) })
+}
+
+// newWorldOn makes a world on the store that open returns.
+func newWorldOn(t testing.TB, open func(*world) *store.Store) *world {
 	w := &world{t: t, now: time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC), rules: tenancy.Rules{DefaultRole: "member"}, log: new(bytes.Buffer)}
-	w.s = storetest.OpenAt(t, w.clock)
+	w.ways = policy.MethodsOf(policy.EmailCode, policy.Password, policy.Passkey, policy.TOTP, policy.RecoveryCode)
+	w.s = open(w)
 	w.do(func(tx store.Tx) error {
 		for i, r := range []tenancy.Role{{Slug: "admin", Permissions: []string{"reports:delete", "reports:read"}}, {Slug: "member", Permissions: []string{"reports:read"}}} {
 			r.Priority = i
@@ -72,14 +85,18 @@ func newWorld(t testing.TB) *world {
 	w.api, err = api.New(api.Options{
 		Store: w.s, Logger: slog.New(slog.NewTextHandler(&lockedWriter{w: w.log}, nil)), Rules: func() tenancy.Rules { return w.rules }, RolesAt: func() tenancy.Origin { return w.roles },
 		Limits: func() session.Limits { return session.Limits{Idle: time.Hour, Absolute: 24 * time.Hour} }, Now: w.clock,
-		PublicURL: func() *url.URL { return &url.URL{Scheme: "https", Host: "login.example.com"} },
+		Offered: func() policy.Methods { return w.ways }, PublicURL: func() *url.URL { return &url.URL{Scheme: "https", Host: "login.example.com"} },
 		Mail: func() invite.Mail {
 			if w.noMail {
 				return nil
 			}
 			return postbox{w}
 		},
-		Webhooks: w.hooks,
+		Webhooks: w.hooks, Connections: anyConnection{w},
+		Apps:          func() []api.App { return w.apps },
+		RetentionDays: func() int { return 365 },
+		ManagementURL: func() *url.URL { return &url.URL{Scheme: "http", Host: strings.TrimPrefix(w.url, "http://")} },
+		Clients:       func() client.Clients { return w.clients },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -104,11 +121,29 @@ func newBox(t testing.TB) *seal.Box {
 
 func (w *world) hooks() hook.Rules { return w.hookRules }
 
+func (w *world) box() *seal.Box { return w.hookRules.Box.(*seal.Box) }
+
+// A sent is a mail that was put into the queue; those of transactions that were run again are there twice.
+type sent struct {
+	to, about string
+	locale    text.Locale
+	mail      mail.Composer
+}
+
 // A postbox is where the mails of a world are put.
 type postbox struct{ w *world }
 
 func (p postbox) Put(_ outbox.Tx, to string, m mail.Composer, l text.Locale, _, _ time.Time) error {
-	i := m.(mail.Invitation)
+	if v, ok := m.(mail.VerifyEmailCode); ok {
+		p.w.codes = append(p.w.codes, v.Code)
+	}
+	i, ok := m.(mail.Invitation)
+	if !ok {
+		p.w.mu.Lock()
+		defer p.w.mu.Unlock()
+		p.w.sent = append(p.w.sent, sent{to, m.About(), l, m})
+		return nil
+	}
 	i.Host = fmt.Sprint(l, " to ", to) // it is but shown
 	p.w.mails = append(p.w.mails, i)
 	return nil
@@ -339,4 +374,22 @@ func same(t testing.TB, what string, got, want []string) {
 	if !slices.Equal(got, want) {
 		t.Errorf("%s: %q, want %q", what, got, want)
 	}
+}
+
+// anyConnection takes every connection of OIDC but one whose issuer is bad, as a stand-in for the configuration's rules, which are
+// tested in package config.
+type anyConnection struct{ w *world }
+
+func (anyConnection) Check(in api.ConnectionInput) (tenancy.Connection, []api.Fault) {
+	switch {
+	case in.Issuer == "bad":
+		return tenancy.Connection{}, []api.Fault{{Code: "invalid", Field: "issuer", Message: "issuer is no URL"}}
+	case in.Type != "oidc" && in.Type != "saml":
+		return tenancy.Connection{}, []api.Fault{{Code: "invalid", Field: "type", Message: "type is neither"}}
+	}
+	return tenancy.Connection{Name: in.Name, Type: in.Type, Disabled: in.Disabled, OIDC: &tenancy.OIDCConnection{Issuer: in.Issuer, ClientID: in.ClientID, Scopes: in.Scopes}}, nil
+}
+
+func (c anyConnection) Seal(id tenancy.ConnectionID, secret string) []byte {
+	return c.w.hookRules.Box.Seal("client secret", string(id), []byte(secret))
 }

@@ -19,7 +19,7 @@ import (
 
 // An Actor is who made a change.
 type Actor struct {
-	// Type is "user", "config", "api_key", "directory" or "system".
+	// Type is "user", "config", "api_key", "directory", "system" or, of a request that nobody has signed, "anonymous".
 	Type string `json:"type"`
 	ID   string `json:"id,omitzero"`
 	Name string `json:"name,omitzero"`

@@ -61,6 +61,16 @@ const (
 	OrganizationRoleUpdated = "organization_role.updated"
 	OrganizationRoleDeleted = "organization_role.deleted"
 
+	// A group that is deleted has no event for each of its members.
+	GroupCreated       = "group.created"
+	GroupUpdated       = "group.updated"
+	GroupDeleted       = "group.deleted"
+	GroupMemberAdded   = "group.member_added"
+	GroupMemberRemoved = "group.member_removed"
+	// The members of a group have a role by it, or have it no more by it.
+	GroupRoleAssigned = "orgate.group_role_assignment.created"
+	GroupRoleRemoved  = "orgate.group_role_assignment.deleted"
+
 	PermissionCreated = "permission.created"
 	PermissionUpdated = "permission.updated"
 	PermissionDeleted = "permission.deleted"
@@ -79,6 +89,7 @@ const (
 	// otherwise (a passkey), or is gone.
 
 	FactorEnrolled       = "orgate.factor.enrolled"
+	FactorCreated        = "orgate.factor.created" // by the API: it is nobody's second factor, or not yet
 	FactorChanged        = "orgate.factor.changed"
 	FactorRemoved        = "orgate.factor.removed"
 	RecoveryCodesCreated = "orgate.recovery_codes.created"
@@ -98,8 +109,38 @@ const (
 	MFAFailed            = "authentication.mfa_failed"
 	PasswordResetCreated = "password_reset.created"
 	PasswordReset        = "password_reset.succeeded"
+
+	EmailVerificationCreated   = "email_verification.created"
+	EmailVerificationSucceeded = "authentication.email_verification_succeeded"
+	EmailVerificationFailed    = "authentication.email_verification_failed"
+
+	// A code or a reset was asked for under an address that nobody has. The API has no name for it: its
+	// events name the user.
+
+	MagicAuthForNobody     = "orgate.magic_auth.created"     // a code went to an address that nobody has
+	PasswordResetForNobody = "orgate.password_reset.created" // a code to set a password by went to an address that nobody has
+	// A code went to the address that is to become a user's.
+	EmailChangeCreated = "orgate.email_change.created"
 	// MailFailed: a mail was given up, as its server refused it or its time ran out.
 	MailFailed = "orgate.mail.failed"
+
+	// A directory that is deleted has no event for each of what was in it.
+	DirectoryActivated        = "dsync.activated"
+	DirectoryDeleted          = "dsync.deleted"
+	DirectoryUserCreated      = "dsync.user.created"
+	DirectoryUserUpdated      = "dsync.user.updated"
+	DirectoryGroupCreated     = "dsync.group.created"
+	DirectoryGroupUpdated     = "dsync.group.updated"
+	DirectoryGroupUserAdded   = "dsync.group.user_added"
+	DirectoryGroupUserRemoved = "dsync.group.user_removed"
+
+	// A link to the admin portal was made; it ends by itself.
+	PortalLinkCreated = "orgate.portal_link.created"
+
+	// The keys that customers have for the app. An update says when one expires; one that is revoked is deleted.
+	AppKeyCreated = "api_key.created"
+	AppKeyUpdated = "api_key.updated"
+	AppKeyRevoked = "api_key.revoked"
 
 	// API keys of the management API. (The reference's api_key.… are of keys for the app's own API.)
 	APIKeyCreated = "orgate.api_key.created"
@@ -117,4 +158,17 @@ const (
 	WebhookEndpointDisabled = "orgate.webhook_endpoint.disabled"
 	// A webhook was given up, after all of its tries.
 	WebhookFailed = "orgate.webhook.delivery_failed"
+
+	// A request was refused (403): which rule decided, and how often it did. Those that one person or one
+	// organization has too many of are counted, and not told of one by one.
+
+	AccessDenied         = "orgate.access.denied"
+	AccessDenialsDropped = "orgate.access.denials_dropped"
+
+	// AuditLogEventCreated: the app has written an entry of an audit log; Data is the entry. The rest are changes of how
+	// audit logs are kept, and copies that were asked for.
+	AuditLogEventCreated     = "orgate.audit_log.event_created"
+	AuditLogExportCreated    = "orgate.audit_log.export_created"
+	AuditLogRetentionUpdated = "orgate.audit_log.retention_updated"
+	AuditLogSchemaCreated    = "orgate.audit_log.schema_created"
 )

@@ -17,10 +17,13 @@ func ours() []string {
 	return []string{
 		OrganizationSuspended, OrganizationResumed, DomainLapsing, ConnectionCreated, ConnectionUpdated,
 		SAMLMetadataChanged, SAMLMetadataFailed, SAMLKeyCreated, SAMLKeyRetired,
-		IdentityLinked, IdentityRemoved, SessionProved, FactorEnrolled, FactorChanged, FactorRemoved, RecoveryCodesCreated,
+		IdentityLinked, IdentityRemoved, SessionProved, FactorEnrolled, FactorCreated, FactorChanged, FactorRemoved, RecoveryCodesCreated,
+		MagicAuthForNobody, PasswordResetForNobody, EmailChangeCreated,
 		MailFailed, SigningKeyCreated, SigningKeyRetired, SigningKeyDeleted,
 		WebhookEndpointCreated, WebhookEndpointUpdated, WebhookEndpointDeleted, WebhookEndpointDisabled, WebhookFailed,
 		APIKeyCreated, APIKeyUpdated, APIKeyRevoked,
+		GroupRoleAssigned, GroupRoleRemoved, PortalLinkCreated,
+		AccessDenied, AccessDenialsDropped, AuditLogEventCreated, AuditLogExportCreated, AuditLogRetentionUpdated, AuditLogSchemaCreated,
 	}
 }
 

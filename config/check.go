@@ -1,7 +1,6 @@
 package config
 
 import (
-	"crypto/tls"
 	"crypto/x509"
 	"fmt"
 	"net"
@@ -20,11 +19,13 @@ func (g *reading) check() {
 	login := g.checkSite()
 	g.checkStore()
 	g.checkListeners()
+	g.checkTLS()
 	g.checkSignIn()
 	g.checkRoles()
 	g.checkAPIKeys()
 	g.checkEgress()
 	g.checkWebhooks()
+	g.checkClients()
 	if c.Session.Idle > c.Session.Absolute {
 		g.fault(g.at("session", "idle"), fmt.Sprintf("idle, %s, is longer than absolute, %s", c.Session.Idle, c.Session.Absolute), "a session that is not used ends before one that is")
 	}
@@ -85,31 +86,18 @@ func (g *reading) checkListeners() {
 	if c.ForwardAuth && !g.given(g.at("trusted_proxies")) {
 		g.fault(g.at("forward_auth"), "nobody may ask: there are no trusted_proxies", "add trusted_proxies: with the addresses of the proxies that ask")
 	}
+	if c.CountryHeader != "" {
+		if !g.given(g.at("trusted_proxies")) {
+			g.fault(g.at("country_header"), "nobody may say it: there are no trusted_proxies", "add trusted_proxies: with the addresses of the proxies that set it")
+		}
+		if isTaken(c.CountryHeader) {
+			g.fault(g.at("country_header"), "the header "+c.CountryHeader+" has a meaning of its own", "name the one that the proxy sets, such as CF-IPCountry")
+		}
+	}
 	for i, p := range c.TrustedProxies {
 		if p.IsValid() && p.Bits() == 0 {
 			g.warn(g.at("trusted_proxies", i), "every address is trusted: anybody can claim to be any address", "name the addresses of the proxies")
 		}
-	}
-	t := c.TLS
-	if t == nil || g.given(g.at("tls", "acme")) {
-		return
-	}
-	if t.CertFile == "" || t.KeyFile == "" {
-		g.fault(g.at("tls"), "tls needs cert_file and key_file", "")
-		return
-	}
-	cert, err := g.readFile(string(t.CertFile), maxIncluded)
-	if err != nil {
-		g.fault(g.at("tls", "cert_file"), "the file "+string(t.CertFile)+" "+because(err), "")
-		return
-	}
-	key, err := g.readFile(string(t.KeyFile), maxIncluded)
-	if err != nil {
-		g.fault(g.at("tls", "key_file"), "the file "+string(t.KeyFile)+" "+because(err), "")
-		return
-	}
-	if _, err := tls.X509KeyPair(cert, key); err != nil {
-		g.fault(g.at("tls"), "cert_file and key_file are not a certificate and its key: "+err.Error(), "both in PEM; the certificate before its chain")
 	}
 }
 

@@ -71,6 +71,11 @@ func taken() []string {
 	}
 }
 
+func isTaken(name string) bool {
+	name = strings.ToLower(name)
+	return slices.ContainsFunc(taken(), func(t string) bool { return name == t || strings.HasSuffix(t, "-") && strings.HasPrefix(name, t) })
+}
+
 func (g *reading) checkHeaders(at place, h Headers) {
 	fields := map[string]string{}
 	names := h.Names()
@@ -79,10 +84,8 @@ func (g *reading) checkHeaders(at place, h Headers) {
 		if name == "" {
 			continue
 		}
-		for _, t := range taken() {
-			if name == t || strings.HasSuffix(t, "-") && strings.HasPrefix(name, t) {
-				g.fault(at.at(f), "the header "+names[f]+" has a meaning of its own", "a name that nothing else uses, such as X-User-Id")
-			}
+		if isTaken(name) {
+			g.fault(at.at(f), "the header "+names[f]+" has a meaning of its own", "a name that nothing else uses, such as X-User-Id")
 		}
 		if other, ok := fields[name]; ok {
 			g.fault(at.at(f), fmt.Sprintf("%s and %s have the same header", other, f), "give each a name of its own")

@@ -161,22 +161,29 @@ func (g *reading) others(at place, other, own string) {
 	}
 }
 
-// checkProviderURL notes a provider that would be refused when it is asked: one at localhost, or on
-// a port that is not called. Where addresses are allowed by name, its own may be one of them.
+// checkProviderURL notes a provider that would be refused when it is asked.
 func (g *reading) checkProviderURL(at place, raw string) {
-	e := g.config.Egress
+	if message, hint := g.config.Egress.refuses(raw); message != "" {
+		g.fault(at, message, hint)
+	}
+}
+
+// refuses says why a provider would be refused when it is asked: one at localhost, or on a port that is not called. Where addresses
+// are allowed by name, its own may be one of them. Empty: it would not be.
+func (e Egress) refuses(raw string) (message, hint string) {
 	u, err := url.Parse(raw)
 	switch {
 	case err != nil:
 	case isLoopback(u.Hostname()):
 		if !e.AllowLoopback {
-			g.fault(at, "this provider is at localhost, which is not called", "for development set egress: { allow_loopback: true }")
+			return "this provider is at localhost, which is not called", "for development set egress: { allow_loopback: true }"
 		}
 	case u.Port() != "" && len(e.Allow) == 0:
 		if n, err := strconv.ParseUint(u.Port(), 10, 16); err == nil && !slices.Contains(e.PublicPorts(), uint16(n)) {
-			g.fault(at, "this provider is on port "+u.Port()+", which is not called", "add it to the others: egress: { ports: ["+u.Port()+"] }")
+			return "this provider is on port " + u.Port() + ", which is not called", "add it to the others: egress: { ports: [" + u.Port() + "] }"
 		}
 	}
+	return "", ""
 }
 
 func (g *reading) checkPolicy(o *Organization, at place, p Policy) {

@@ -94,18 +94,9 @@ func (g *reading) typedProvider(at place, c *Connection) {
 	if len(c.Certificates) == 0 && !g.given(at.at("certificates").at(0)) { // else that has a fault already
 		g.missing(at, "certificates", "a saml connection without metadata has no certificates", "add certificates: [\"${file:idp.pem}\"]")
 	}
-	p := saml.IDP{EntityID: c.EntityID}
-	for _, pem := range c.Certificates {
-		ders, err := saml.ParseCertificates([]byte(pem))
-		if err != nil {
-			return // it has a fault already
-		}
-		p.Certificates = append(p.Certificates, ders...)
-	}
-	binding := cmp.Or(saml.Binding(c.Binding), saml.Redirect)
-	p.SSO = []saml.Endpoint{{Binding: binding, URL: c.SSOURL}}
-	if c.SLOURL != "" {
-		p.SLO = []saml.Endpoint{{Binding: binding, URL: c.SLOURL}}
+	p, ok := c.typed()
+	if !ok {
+		return // a certificate has a fault already
 	}
 	if c.EntityID == "" || len(p.Certificates) == 0 || c.SSOURL == "" {
 		return
@@ -120,6 +111,24 @@ func (g *reading) typedProvider(at place, c *Connection) {
 		return
 	}
 	c.Provider = &record
+}
+
+// typed returns the provider that was typed in; ok is false if a certificate can't be read.
+func (c Connection) typed() (p saml.IDP, ok bool) {
+	p.EntityID = c.EntityID
+	for _, pem := range c.Certificates {
+		ders, err := saml.ParseCertificates([]byte(pem))
+		if err != nil {
+			return p, false
+		}
+		p.Certificates = append(p.Certificates, ders...)
+	}
+	binding := cmp.Or(saml.Binding(c.Binding), saml.Redirect)
+	p.SSO = []saml.Endpoint{{Binding: binding, URL: c.SSOURL}}
+	if c.SLOURL != "" {
+		p.SLO = []saml.Endpoint{{Binding: binding, URL: c.SLOURL}}
+	}
+	return p, true
 }
 
 // SAML returns the connection as it is kept; nil if it is none of SAML.

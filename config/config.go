@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/orgate/orgate/policy"
+	"github.com/orgate/orgate/session/client"
 	"github.com/orgate/orgate/tenancy"
 )
 
@@ -46,16 +47,21 @@ type Config struct {
 	// Lets public_url be http on hosts that are not localhost. Then cookies and identity cross the network in the
 	// clear, and anyone on the way can take them.
 	InsecurePlainHTTP bool `yaml:"insecure_plain_http" default:"false"`
-	// The certificate to serve HTTPS with. Without it, something in front of orgate ends TLS.
+	// The certificates to serve HTTPS with. Without it, something in front of orgate ends TLS.
 	TLS *TLS `yaml:"tls"`
 	// The addresses of proxies in front of orgate. Only these may set X-Forwarded-For, -Host and -Proto, and
 	// say in forward-auth which request is meant. None: nobody is trusted.
 	TrustedProxies []netip.Prefix `yaml:"trusted_proxies" example:"[10.0.0.0/8]"`
+	// The header in which they say the country of a client, in two letters, for request.country in conditions. A proxy must
+	// set it or take it out of every request. From anybody else, or where it comes twice, it is not believed, and removed.
+	CountryHeader string `yaml:"country_header" as:"header" example:"CF-IPCountry"`
 	// Lets the trusted proxies ask /.orgate/auth whether to forward a request, and be told who sent it. They must
 	// not pass that path on from outside: a script on a tenant's page could read there what the app is told.
 	ForwardAuth bool `yaml:"forward_auth" default:"false"`
 	// The listener for operators.
 	Management Management `yaml:"management"`
+	// The audit logs.
+	Audit Audit `yaml:"audit"`
 	// Where everything is kept: one of badger and postgres.
 	Store Store `yaml:"store"`
 	// The key that secrets in the store are encrypted under: 32 bytes or more, as base64, hex or plain text. A list
@@ -68,6 +74,8 @@ type Config struct {
 	Mail *Mail `yaml:"mail"`
 	// Where events are sent. Endpoints that are given here are read-only elsewhere, but for being enabled and disabled.
 	Webhooks []Webhook `yaml:"webhooks"`
+	// The apps that sign people in by the API. An app behind orgate needs none.
+	Clients []Client `yaml:"clients"`
 	// How people sign in whom no policy sends to single sign-on.
 	SignIn SignIn `yaml:"sign_in"`
 	// What calls to identity providers may reach.
@@ -101,24 +109,64 @@ type Config struct {
 	Warnings Faults `yaml:"-"`
 }
 
-// TLS is the certificate of the listener.
+// TLS is the certificates of the listener. A browser is shown the one for the host that it asks for, and the first one
+// where none is for it. The files are read again when they change.
 type TLS struct {
 	// The certificate and its chain, in PEM.
 	CertFile Path `yaml:"cert_file" example:"/etc/orgate/tls.crt"`
 	// Its private key, in PEM.
 	KeyFile Path `yaml:"key_file" example:"/etc/orgate/tls.key"`
-	// Certificates by ACME. Not available in this version of orgate.
-	ACME *Later `yaml:"acme"`
+	// More certificates, for hosts that the first one is not for.
+	Certificates []Certificate `yaml:"certificates"`
+	// Certificates by ACME, for hosts that none of the others is for.
+	ACME *ACME `yaml:"acme"`
+}
+
+// ACME is an authority that issues certificates: each when its host is first asked for, and only for the login host and
+// hosts of organizations. It must reach the listener at port 443 of these hosts.
+type ACME struct {
+	// The authority's directory. To use it is to agree to the authority's terms of service.
+	DirectoryURL string `yaml:"directory_url" default:"https://acme-v02.api.letsencrypt.org/directory" example:"https://acme-v02.api.letsencrypt.org/directory"`
+	// Where the authority may write to its customers, which it does when something is wrong.
+	Email string `yaml:"email" example:"ops@example.com"`
+	// More certificate authorities to believe when the directory is called, in PEM, beside those of the system.
+	CAFile Path `yaml:"ca_file" example:"/etc/orgate/ca.pem"`
+}
+
+// Certificate is a certificate and its key.
+type Certificate struct {
+	// The certificate and its chain, in PEM.
+	CertFile Path `yaml:"cert_file,required" example:"/etc/orgate/portal.acme.com.crt"`
+	// Its private key, in PEM.
+	KeyFile Path `yaml:"key_file,required" example:"/etc/orgate/portal.acme.com.key"`
+}
+
+// All returns all certificates, in their order.
+func (t *TLS) All() []Certificate {
+	var all []Certificate
+	if t.CertFile != "" {
+		all = append(all, Certificate{t.CertFile, t.KeyFile})
+	}
+	return append(all, t.Certificates...)
 }
 
 // Management is the listener for operators: API, metrics, health.
 type Management struct {
 	// Where it serves. It is never the public listener.
 	Listen string `yaml:"listen" default:"127.0.0.1:9090" as:"address" example:"127.0.0.1:9090"`
+	// Its URL, as programs reach it that fetch an export of an audit log. Without it, http and the address that it listens
+	// at; localhost, if that is every address.
+	URL URL `yaml:"url" example:"https://orgate.internal:9090"`
 	// Serves Go's profiles at /debug/pprof/.
 	Pprof bool `yaml:"pprof" default:"false"`
 	// Keys for the API, by their hashes. More are made with orgate api-key create.
 	APIKeys []APIKey `yaml:"api_keys"`
+}
+
+// Audit is how audit logs are kept.
+type Audit struct {
+	// For how many days entries are kept, where an organization says nothing else by the API.
+	RetentionDays int `yaml:"retention_days" default:"365" min:"1" max:"3650" example:"365"`
 }
 
 // APIKey is a key for the management API. One that is taken out is good no more.
@@ -206,6 +254,21 @@ type Webhook struct {
 	Secret Secret `yaml:"secret,required,secret" example:"\"${WEBHOOK_SECRET}\""`
 	// The names of the events that it is sent (see events.md).
 	Events []string `yaml:"events,required" as:"event" example:"[user.created, user.deleted]"`
+}
+
+// Client is an app that signs people in by the API.
+type Client struct {
+	// Its id, which it gives with every request: client_ and letters and digits of your choice.
+	ID string `yaml:"id,required" as:"client" example:"client_portal"`
+	// What it is called.
+	Name string `yaml:"name,literal" example:"Portal"`
+	// Where people are sent back to after they have signed in: whole URLs, compared byte for byte. They are https, or
+	// http on localhost.
+	RedirectURIs []string `yaml:"redirect_uris,required" as:"redirect" example:"[https://app.example.com/callback]"`
+	// Where people may be sent to after they have signed out, beside all pages of the origins of redirect_uris.
+	SignOutURIs []string `yaml:"sign_out_uris" as:"redirect" example:"[https://www.example.com/]"`
+	// Lets it do without an API key, as it can't keep one: a program on people's own machines. It must use PKCE.
+	Public bool `yaml:"public" default:"false"`
 }
 
 // SignIn is how people sign in whom no policy sends to single sign-on.
@@ -296,6 +359,9 @@ type Limits struct {
 	IdleTimeout time.Duration `yaml:"idle_timeout" default:"2m" min:"1s" max:"1h" example:"2m"`
 	// How long a request body to pages of orgate's own may be.
 	MaxBody Size `yaml:"max_body" default:"1MiB" min:"16KiB" max:"64MiB" example:"1MiB"`
+	// What each organization may take of the apps' requests, so that it leaves the others theirs. More than that is
+	// answered with 429. An organization can have limits of its own.
+	PerOrganization Quota `yaml:"per_organization"`
 	// How many sessions are kept ready in memory.
 	Grants int `yaml:"grants" default:"65536" min:"1024" max:"16777216" example:"65536"`
 	// How long orgate still takes new requests after it was told to stop, while /readyz fails: the time in which
@@ -310,6 +376,16 @@ type DataPlane struct {
 	// Whether plain requests to apps (HTTP/1.1, nothing unusual in them) are carried by code of orgate's own, which costs a
 	// fraction of what the general way does and decides by the same functions. The general way carries all others.
 	FastPath string `yaml:"fast_path" default:"on" enum:"on off"`
+}
+
+// Quota is what one organization may take. What is 0 has no limit.
+type Quota struct {
+	// How many requests a second, on average.
+	Requests int `yaml:"requests" default:"0" min:"0" max:"1000000" example:"500"`
+	// How many of them at once; if it is less than requests: as many as requests.
+	Burst int `yaml:"burst" default:"0" min:"0" max:"10000000" example:"1000"`
+	// How many open at a time, WebSockets and streams included.
+	Open int `yaml:"open" default:"0" min:"0" max:"10000000" example:"2000"`
 }
 
 // Log is what is logged, and how.
@@ -350,6 +426,15 @@ func (c *Config) Offered() policy.Methods {
 		local |= policy.MethodsOf(policy.TOTP, policy.RecoveryCode)
 	}
 	return local | policy.MethodsOf(policy.SSO)
+}
+
+// SignInClients are the clients of the sign-in API.
+func (c *Config) SignInClients() client.Clients {
+	var cs client.Clients
+	for _, x := range c.Clients {
+		cs = append(cs, client.Client{ID: x.ID, Name: x.Name, RedirectURIs: x.RedirectURIs, SignOutURIs: x.SignOutURIs, Public: x.Public})
+	}
+	return cs
 }
 
 // Rules are the settings that joining depends on.

@@ -19,6 +19,7 @@ import (
 	"github.com/orgate/orgate/audit"
 	"github.com/orgate/orgate/audit/hook"
 	"github.com/orgate/orgate/policy"
+	"github.com/orgate/orgate/session/client"
 	"github.com/orgate/orgate/sso/saml"
 	"github.com/orgate/orgate/tenancy"
 )
@@ -137,6 +138,8 @@ func newGrammars() grammars {
 	n("colour", matching("colour", colour, "# and six hexadecimal digits"))
 	n("webhook", grammar{name: "URL", parse: parseWebhook, quiet: true, never: true, pattern: `^https?://[^#@]+$`})
 	n("event", grammar{name: "event", parse: parseEvent, hint: "docs/events.md has the list", never: true})
+	n("client", grammar{name: "client id", parse: checked(client.CheckID), never: true, pattern: `^client_[0-9A-Za-z_]{1,57}$`})
+	n("redirect", grammar{name: "URL", parse: checked(client.CheckURI), quiet: true, never: true, pattern: `^https?://[^#@*]+$`})
 	n("hash", matching("hash", keyHash, "sha256: and 64 hexadecimal digits"))
 	n("name", matching("name", shortName, "lower-case letters, digits, _ and -"))
 	return g
@@ -169,6 +172,16 @@ func foreign[T any](what string, parse func(string) (T, error)) func(string) (an
 			return nil, fmt.Errorf("is not a %s: %s", what, text)
 		}
 		return v, nil
+	}
+}
+
+// checked makes a predicate of a check elsewhere.
+func checked(check func(string) error) func(string) (any, error) {
+	return func(s string) (any, error) {
+		if err := check(s); err != nil {
+			return nil, fmt.Errorf("is none to use: %w", err)
+		}
+		return s, nil
 	}
 }
 

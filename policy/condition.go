@@ -27,8 +27,8 @@ const (
 type Condition struct {
 	source  string
 	program cel.Program
-	// readsMethod: it says request.method.
-	readsMethod bool
+	// readsMethod: it says request.method. readsNow: it says now.
+	readsMethod, readsNow bool
 }
 
 // A ConditionError says what is wrong with an expression, and where.
@@ -57,10 +57,12 @@ func (e *ConditionError) Error() string {
 //	user.email          string
 //	organization.id     string
 //	request.method, request.path, request.host, request.ip   strings
+//	request.country     string: two letters, in upper case; empty: nobody who is trusted says
 //	now                 timestamp
 //
-// and, beside CEL's own functions, those for addresses: ip, cidr, and so on, as in
-// cidr("10.0.0.0/8").containsIP(request.ip).
+// and, beside CEL's own functions, those for addresses: request.ip.inRange, and ip, cidr and so
+// on, as in cidr("10.0.0.0/8").containsIP(request.ip). Ranges, addresses and time zones that are written
+// out are checked.
 func ParseCondition(expr string) (*Condition, error) {
 	env, err := newEnvironment()
 	if err != nil {
@@ -89,6 +91,7 @@ func ParseCondition(expr string) (*Condition, error) {
 	program, err := env.Program(ast,
 		cel.EvalOptions(cel.OptOptimize),
 		cel.CostLimit(maxConditionCost),
+		cel.CostTrackerOptions(rangeCosts()...),
 		cel.MemoryLimit(maxConditionMemory))
 	if err != nil {
 		return nil, &ConditionError{Text: err.Error()}
@@ -96,6 +99,7 @@ func ParseCondition(expr string) (*Condition, error) {
 	c := &Condition{source: expr, program: program}
 	for _, name := range ast.NativeRep().ReferenceMap() {
 		c.readsMethod = c.readsMethod || name.Name == "request.method"
+		c.readsNow = c.readsNow || name.Name == "now"
 	}
 	return c, nil
 }
@@ -104,7 +108,7 @@ func ParseCondition(expr string) (*Condition, error) {
 // their names, rather than fields, so that a misspelt one is found by the checker.
 func newEnvironment() (*cel.Env, error) {
 	words := cel.ListType(cel.StringType)
-	return cel.NewEnv(
+	return cel.NewEnv(append(ranges(),
 		cel.Variable("member.role", cel.StringType),
 		cel.Variable("member.roles", words),
 		cel.Variable("member.permissions", words),
@@ -116,6 +120,7 @@ func newEnvironment() (*cel.Env, error) {
 		cel.Variable("request.path", cel.StringType),
 		cel.Variable("request.host", cel.StringType),
 		cel.Variable("request.ip", cel.StringType),
+		cel.Variable("request.country", cel.StringType),
 		cel.Variable("now", cel.TimestampType),
 		ext.Network(),
 		cel.ParserExpressionSizeLimit(maxCondition),
@@ -126,8 +131,10 @@ func newEnvironment() (*cel.Env, error) {
 			cel.ValidateRegexLiterals(),
 			cel.ValidateDurationLiterals(),
 			cel.ValidateTimestampLiterals(),
+			constants{[]string{"inRange"}, func(s string) error { _, err := parseRange(s); return err }},
+			constants{zoned(), checkZone},
 		),
-	)
+	)...)
 }
 
 // String returns the expression as it was written.
@@ -188,6 +195,8 @@ func (v *variables) ResolveName(name string) (any, bool) {
 		return f.Request.Host, true
 	case "request.ip":
 		return plainIP(f.Request.RemoteIP), true
+	case "request.country":
+		return f.Request.Country, true
 	case "now":
 		return f.Now, true
 	default:

@@ -156,7 +156,7 @@ func TestAConditionIsBounded(t *testing.T) {
 func FuzzParseCondition(f *testing.F) {
 	for _, s := range []string{
 		`member.attributes.seniority == "staff"`, `"a" in member.roles`, `now > timestamp("2026-01-01T00:00:00Z")`,
-		`cidr("10.0.0.0/8").containsIP(request.ip)`, `member.roles.exists(r, r.matches("^a+$"))`, `{1: true}[1]`, `1 / 0 == 0`, `"\xff"`, `((`,
+		`cidr("10.0.0.0/8").containsIP(request.ip)`, `request.ip.inRange(["10.0.0.0/8", "::/0"])`, `now.getHours("Europe/Berlin") < 17`, `request.country in ["DE"]`, `member.roles.exists(r, r.matches("^a+$"))`, `{1: true}[1]`, `1 / 0 == 0`, `"\xff"`, `((`,
 	} {
 		f.Add(s)
 	}

@@ -91,7 +91,46 @@ func judgeRule(f *Facts, d Decision) Decision {
 	if reason != Unspecified {
 		return Decision{Reason: reason, Source: ByRoute}
 	}
+	if r.When != nil && r.When.readsNow {
+		d.ValidUntil = Sooner(d.ValidUntil, f.Now.Add(moment))
+	}
 	return d
+}
+
+// Decide decides f by the rules of an app. f.Rule is the one that [Rules.Match] returned; of f.Request, the
+// path is canonical. If another rule decides, it is f.Rule afterwards.
+//
+// The app may take the path for one in another case, and a method that it does not know for a
+// GET. So each rule that would match then, and asks for something, is asked too.
+func (rs Rules) Decide(f *Facts) Decision {
+	rule := f.Rule
+	d := Decide(f)
+	if other := rs.MatchFold(f.Request.Method, f.Request.Path); other != rule {
+		d = d.AlsoBy(other, f)
+	}
+	for _, other := range rs.Unnamed(f.Request.Method, f.Request.Path) {
+		d = d.AlsoBy(other, f)
+	}
+	return d
+}
+
+// AlsoBy judges what d allows by another rule, if that is one that asks for something.
+func (d Decision) AlsoBy(rule *Rule, f *Facts) Decision {
+	if d.Verdict != Allow || rule == nil || rule.Access == Public {
+		return d
+	}
+	f.Rule = rule
+	stricter := Decide(f)
+	stricter.ValidUntil = Sooner(stricter.ValidUntil, d.ValidUntil)
+	return stricter
+}
+
+// Sooner returns the earlier of two times by which something ends, of which zero is never.
+func Sooner(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // judgePolicies judges both policies. If they are met, ok is true, and of d only
@@ -138,9 +177,7 @@ func judgePolicies(f *Facts) (d Decision, ok bool) {
 		}
 	}
 	for i := range all {
-		if u := all[i].validUntil; !u.IsZero() && (d.ValidUntil.IsZero() || u.Before(d.ValidUntil)) {
-			d.ValidUntil = u
-		}
+		d.ValidUntil = Sooner(d.ValidUntil, all[i].validUntil)
 	}
 	return d, true
 }

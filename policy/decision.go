@@ -156,7 +156,8 @@ type Decision struct {
 	// MaxAge is the freshness that the missing proof must have; 0: any.
 	MaxAge time.Duration
 	// ValidUntil is when an Allow must be asked anew because a proof grows too
-	// old by then (max_age); zero: no such time.
+	// old by then (max_age), or because a condition looked at the clock, and nobody
+	// can tell when it will say no; zero: no such time.
 	ValidUntil time.Time
 	// Identified: every policy is met and the person is an active member (on
 	// the login host alone: every policy is met). On a public route an Allow

@@ -45,13 +45,13 @@ func (d Decision) Explain(f *Facts) string {
 	case MembershipToMake:
 		return fmt.Sprintf("Everything is proved, and the domain rules of %s make the person a member.", f.organizationName())
 	case RoleMissing:
-		return fmt.Sprintf("Route rule %q asks for the role %s; the member has %s.", f.ruleName(), f.rule().Role, orNone(f.Roles))
+		return fmt.Sprintf("%s asks for the role %s; the member has %s.", f.asker(), f.rule().Role, orNone(f.Roles))
 	case PermissionMissing:
-		return fmt.Sprintf("Route rule %q asks for the permission %s; no role of the member has it (%s).", f.ruleName(), f.rule().Permission, orNone(f.Roles))
+		return fmt.Sprintf("%s asks for the permission %s; no role of the member has it (%s).", f.asker(), f.rule().Permission, orNone(f.Roles))
 	case ConditionFalse:
-		return fmt.Sprintf("The condition of route rule %q does not hold.", f.ruleName())
+		return "The condition of " + lowered(f.asker()) + " does not hold."
 	case ConditionFailed:
-		return fmt.Sprintf("The condition of route rule %q can't be evaluated, which denies%s.", f.ruleName(), f.conditionCause())
+		return "The condition of " + lowered(f.asker()) + " can't be evaluated, which denies" + f.conditionCause() + "."
 	default:
 		return "No rule allows it."
 	}
@@ -65,9 +65,12 @@ func (d Decision) explainGrant(f *Facts) string {
 	case f.Rule == nil:
 		text = fmt.Sprintf("Every policy is met by an active member of %s; no route rule matches.", f.organizationName())
 	default:
-		text = fmt.Sprintf("Every policy is met by an active member of %s, and so is route rule %q.", f.organizationName(), f.ruleName())
+		text = fmt.Sprintf("Every policy is met by an active member of %s, and so is %s.", f.organizationName(), lowered(f.asker()))
 	}
-	if !d.ValidUntil.IsZero() {
+	switch {
+	case f.rule().When != nil && f.rule().When.readsNow && d.ValidUntil.Equal(f.Now.Add(moment)):
+		text += " Its condition looks at the clock, so what stays open is judged anew every second."
+	case !d.ValidUntil.IsZero():
 		text += " A proof grows too old at " + d.ValidUntil.UTC().Format(time.RFC3339) + "."
 	}
 	return text
@@ -176,6 +179,17 @@ func (f *Facts) rule() Rule {
 }
 
 func (f *Facts) ruleName() string { return cmp.Or(f.rule().Name, f.rule().Pattern.String()) }
+
+// asker names the rule at the beginning of a sentence. One that is of no route and has no name is that
+// of a question that somebody asked.
+func (f *Facts) asker() string {
+	if f.rule().Name == "" && f.rule().Pattern.String() == "" {
+		return "The check"
+	}
+	return fmt.Sprintf("Route rule %q", f.ruleName())
+}
+
+func lowered(s string) string { return strings.ToLower(s[:1]) + s[1:] }
 
 // conditionCause asks the condition again why, as a Decision holds no text.
 func (f *Facts) conditionCause() string {

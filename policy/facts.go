@@ -112,4 +112,7 @@ type Facts struct {
 type Request struct {
 	Method, Path, Host string
 	RemoteIP           string
+	// Country is the two letters that a trusted proxy says the address is from; empty:
+	// unknown.
+	Country string
 }

@@ -161,7 +161,7 @@ func (r *keyring) refresh(ctx context.Context) error {
 func (r *keyring) rotate(ctx context.Context) error {
 	var all []session.SigningKey
 	err := r.store.Update(ctx, func(tx store.Tx) (err error) {
-		all, err = session.RotateKeys(tx, r.newKey, r.now())
+		all, err = session.RotateKeys(tx, session.ForAssertions, r.newKey, r.now())
 		return err
 	})
 	if err != nil {
@@ -175,7 +175,7 @@ func (r *keyring) read(ctx context.Context) error {
 	var all []session.SigningKey
 	err := r.store.View(ctx, func(tx store.Tx) error {
 		all = nil
-		for k, err := range tx.SigningKeys() {
+		for k, err := range tx.SigningKeys(session.ForAssertions) {
 			if err != nil {
 				return err
 			}

@@ -118,7 +118,7 @@ func TestKeysRotateWithoutAGap(t *testing.T) {
 func TestThePrivateKeyIsSealed(t *testing.T) {
 	w := newWorld(t)
 	w.store.View(context.Background(), func(tx store.Tx) error {
-		for k, err := range tx.SigningKeys() {
+		for k, err := range tx.SigningKeys(session.ForAssertions) {
 			if err != nil {
 				t.Fatal(err)
 			}

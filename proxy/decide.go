@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/orgate/orgate/internal/cookie"
+	"github.com/orgate/orgate/internal/denial"
 	"github.com/orgate/orgate/internal/endpoint"
 	"github.com/orgate/orgate/internal/text"
 	"github.com/orgate/orgate/policy"
@@ -24,58 +25,45 @@ func allows(d policy.Decision) bool { return d.Verdict == policy.Allow }
 
 // decide asks policy what the session of g may do with this request.
 func (x *exchange) decide(g *grant, now time.Time) policy.Decision {
-	return x.judge(x.place.app.Rules, x.rule, g, now)
-}
-
-// judge is decide by rules that may be newer than the request; rule is the one of them that
-// matches its path.
-//
-// The app may take the path for one in another case, an ambiguous path in one of several
-// ways, and a method that it does not know for a GET. Then no rule that grants applies, and each that asks for more than membership does.
-func (x *exchange) judge(rules policy.Rules, rule *policy.Rule, g *grant, now time.Time) policy.Decision {
-	f := g.facts
-	f.Now = now
-	f.Request = policy.Request{Method: x.method, Path: x.target.path, Host: string(x.place.host), RemoteIP: x.clientIP}
-	if !x.target.ambiguous {
-		f.Rule = rule
-		d := policy.Decide(&f)
-		if other := rules.MatchFold(x.method, x.target.path); other != rule {
-			d = alsoBy(other, &f, d)
-		}
-		for _, other := range rules.Unnamed(x.method, x.target.path) {
-			d = alsoBy(other, &f, d)
-		}
-		return d
-	}
-	d := policy.Decide(&f)
-	for _, path := range readings(x.target.raw) {
-		f.Request.Path = path
-		d = alsoBy(rules.Match(x.method, path), &f, d)
-		d = alsoBy(rules.MatchFold(x.method, path), &f, d)
-		for _, other := range rules.Unnamed(x.method, path) {
-			d = alsoBy(other, &f, d)
-		}
-	}
+	d, by := x.judge(x.place.app.Rules, x.rule, g, now)
+	x.deciding = by
 	return d
 }
 
-// alsoBy judges what d allows by another rule, if that is one that asks for something.
-func alsoBy(rule *policy.Rule, f *policy.Facts, d policy.Decision) policy.Decision {
-	if !allows(d) || rule == nil || rule.Access == policy.Public {
-		return d
+// judge is decide by rules that may be newer than the request; rule is the one of them that
+// matches its path. It also returns the rule that decided, if one did.
+//
+// The app may take the path for one in another case, an ambiguous path in one of several
+// ways, and a method that it does not know for a GET. Then no rule that grants applies, and each that asks for more than membership does.
+func (x *exchange) judge(rules policy.Rules, rule *policy.Rule, g *grant, now time.Time) (d policy.Decision, by *policy.Rule) {
+	f := g.facts
+	f.Now = now
+	f.Request = policy.Request{Method: x.method, Path: x.target.path, Host: string(x.place.host), RemoteIP: x.clientIP, Country: x.country}
+	if !x.target.ambiguous {
+		f.Rule = rule
+		d = rules.Decide(&f)
+		return d, f.Rule
 	}
-	f.Rule = rule
-	stricter := policy.Decide(f)
-	if stricter.ValidUntil.IsZero() {
-		stricter.ValidUntil = d.ValidUntil
+	d = policy.Decide(&f)
+	for _, path := range readings(x.target.raw) {
+		f.Request.Path = path
+		d = d.AlsoBy(rules.Match(x.method, path), &f)
+		d = d.AlsoBy(rules.MatchFold(x.method, path), &f)
+		for _, other := range rules.Unnamed(x.method, path) {
+			d = d.AlsoBy(other, &f)
+		}
 	}
-	return stricter
+	return d, f.Rule
 }
 
 // serveApp takes a request to the app, or answers why not.
 func (x *exchange) serveApp(r *http.Request) {
 	if x.target.ambiguous && !x.place.app.AmbiguousPaths {
 		x.refuse(r, ambiguousPath, "")
+		return
+	}
+	if err := x.withinRate(); err != nil {
+		x.fail(r, err)
 		return
 	}
 	if err := x.authorize(r); err != nil {
@@ -245,6 +233,24 @@ func (x *exchange) denial() *endpoint.Error {
 		e.Text = text.T("You may not do this here.")
 	}
 	return e
+}
+
+// noteDenial has it taken down that the request was refused, if no proof would have helped.
+func (x *exchange) noteDenial(r *http.Request) {
+	if x.status != http.StatusForbidden || x.grant == nil || x.decision.Verdict != policy.Deny || x.place.org == nil {
+		return
+	}
+	d := denial.Denial{
+		Organization: x.place.org.id, App: x.place.app.Name, Method: clip(x.method, maxMethod), Source: x.decision.Source, Reason: x.decision.Reason,
+		At: x.began, RemoteIP: x.clientIP, UserAgent: r.UserAgent(),
+	}
+	if x.deciding != nil && d.Source == policy.ByRoute {
+		d.Rule = x.deciding.Name
+	}
+	if !x.grant.nobody() {
+		d.User, d.Email = x.grant.view.User.ID, x.grant.view.User.Email
+	}
+	x.p.denials.Add(d)
 }
 
 func unknownHostError() *endpoint.Error {

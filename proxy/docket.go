@@ -17,7 +17,7 @@ const (
 
 // A docket is the grants that wait to be judged anew, first come, first served.
 type docket struct {
-	judge func(context.Context, *grant)
+	judge func(context.Context, *grant, *flight)
 
 	mu      sync.Mutex
 	waiting []hearing
@@ -27,6 +27,7 @@ type docket struct {
 // A hearing is what one grant waits for.
 type hearing struct {
 	g  *grant
+	f  *flight // of g, if it is about this one alone
 	by time.Time
 }
 
@@ -36,11 +37,23 @@ func (d *docket) add(grants ...*grant) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, g := range grants {
-		d.waiting = append(d.waiting, hearing{g, by})
-		if d.sitting < judges {
-			d.sitting++
-			go d.sit()
-		}
+		d.wait(hearing{g: g, by: by})
+	}
+}
+
+// addOne has a request judged whose time has come: the others under its grant have a time of
+// their own, and one session may have very many open.
+func (d *docket) addOne(f *flight) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.wait(hearing{g: f.grant.Load(), f: f, by: time.Now().Add(judgement)})
+}
+
+func (d *docket) wait(h hearing) {
+	d.waiting = append(d.waiting, h)
+	if d.sitting < judges {
+		d.sitting++
+		go d.sit()
 	}
 }
 
@@ -58,13 +71,13 @@ func (d *docket) sit() {
 		d.waiting[0] = hearing{}
 		d.waiting = d.waiting[1:]
 		d.mu.Unlock()
-		d.hear(h.g, h.by)
+		d.hear(h.g, h.f, h.by)
 	}
 }
 
-// hear has one grant judged now, on the caller's own time.
-func (d *docket) hear(g *grant, by time.Time) {
+// hear has one grant judged now, or one request of it, on the caller's own time.
+func (d *docket) hear(g *grant, f *flight, by time.Time) {
 	ctx, cancel := context.WithDeadline(context.Background(), by)
 	defer cancel()
-	d.judge(ctx, g)
+	d.judge(ctx, g, f)
 }

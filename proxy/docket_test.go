@@ -11,7 +11,7 @@ import (
 func TestOneChangeThatConcernsEverybodyAsksTheStoreForAFewAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var now, most, inTime, late atomic.Int64
-		d := &docket{judge: func(ctx context.Context, _ *grant) {
+		d := &docket{judge: func(ctx context.Context, _ *grant, _ *flight) {
 			if ctx.Err() != nil {
 				late.Add(1)
 				return
@@ -75,7 +75,7 @@ func TestWhatIsOpenAndIsNotJudgedInTimeEnds(t *testing.T) {
 		t.Fatal("nothing is open")
 	}
 	for _, g := range open {
-		w.proxy.rejudge(ctx, g)
+		w.proxy.rejudge(ctx, g, nil)
 	}
 	for kind, ch := range over {
 		select {

@@ -89,7 +89,8 @@ func harmless(name string) bool {
 		return true
 	}
 	switch kindOf(name) {
-	case "authentication", "invitation", "magic_auth", "email_verification", "password_reset", "api_key", "dsync", "action", "signing_key", "mail", "webhook", "webhook_endpoint":
+	case "authentication", "invitation", "magic_auth", "email_verification", "password_reset", "api_key", "dsync", "action", "signing_key", "mail", "webhook", "webhook_endpoint",
+		"portal_link", "access", "audit_log":
 		return true
 	}
 	return false

@@ -65,10 +65,12 @@ type exchange struct {
 	place     place
 	clientIP  string
 	forwarded string // for X-Forwarded-For
+	country   string // that a trusted proxy says; empty: unknown
 	peerTrust bool
 
 	method   string
 	rule     *policy.Rule
+	deciding *policy.Rule // the one that decided, if one did
 	grant    *grant
 	decision policy.Decision
 	code     string // why it was refused, if it was not the decision
@@ -120,6 +122,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r = r.WithContext(context.WithValue(endpoint.WithRequestID(r.Context()), exchangeKey{}, x))
 	x.id = endpoint.RequestID(r.Context())
 	x.clientIP, x.forwarded, x.peerTrust = x.st.client(peerOf(r.RemoteAddr), r.Header["X-Forwarded-For"])
+	x.country = x.st.country(r.Header[x.st.countryHeader], x.peerTrust)
 	// Chunks may have come with a length beside them, which net/http has removed: a request in which
 	// somebody before us may have seen two. What follows it is not believed (RFC 9112, 6.3).
 	x.last = x.http1 && len(r.TransferEncoding) > 0
@@ -202,6 +205,7 @@ func (x *exchange) settle(r *http.Request, host tenancy.Host, port string) bool 
 		defer cancel()
 		x.p.reopen(ctx, pl.org.id)
 		x.st = x.p.state.Load()
+		x.country = x.st.country(r.Header[x.st.countryHeader], x.peerTrust)
 		if pl, ok = x.st.place(host); !ok {
 			x.refuse(r, unknownHost, "the organization is gone or suspended")
 			return false
@@ -272,6 +276,7 @@ func (x *exchange) recovered(r *http.Request) {
 	} else if x.status == 0 {
 		x.status = http.StatusOK // as net/http says when a handler says nothing
 	}
+	x.noteDenial(r)
 	x.record(r.Context(), r.Pattern)
 }
 
@@ -387,7 +392,7 @@ func (x *exchange) Write(b []byte) (int, error) {
 // review has what is under way judged anew if that is due.
 func (x *exchange) review() {
 	if at := x.flight.until.Load(); at != 0 && x.p.now().UnixNano() > at && x.flight.until.CompareAndSwap(at, 0) {
-		x.p.docket.add(x.flight.grant.Load())
+		x.p.docket.addOne(&x.flight)
 	}
 }
 

@@ -44,6 +44,12 @@ func (c *conn) serve() (o outcome) {
 	if err := x.admit(ctx, cookies); err != nil || !allows(x.decision) || x.clear {
 		return notOurs
 	}
+	// Who is refused is counted by whoever refuses.
+	quota, meter := x.st.quota(x.place.org), x.place.org.meter
+	if _, ok := meter.admit(quota, x.began); !ok || !meter.enter(quota) {
+		return notOurs
+	}
+	defer meter.leave()
 	c.begin(x)
 	if err := x.takeOff(ctx, cookies, func(cause error) { c.giveUp(x, cause) }); err != nil || !allows(x.decision) || x.clear {
 		if x.flying() {
@@ -87,19 +93,22 @@ func (x *exchange) plainly(peer peer, b *buffer) (cookies []string, ok bool) {
 	if a := x.place.app; a.MaxBody > 0 && h.Length > a.MaxBody {
 		return nil, false
 	}
-	cookies, chain := b.cookies[:0], b.chain[:0]
+	cookies, chain, countries := b.cookies[:0], b.chain[:0], b.countries[:0]
 	for _, f := range h.Fields() {
 		switch {
 		case strings.EqualFold(f.Name, "Cookie"):
 			cookies = append(cookies, f.Value)
 		case strings.EqualFold(f.Name, "X-Forwarded-For"):
 			chain = append(chain, f.Value)
+		case x.st.countryHeader != "" && strings.EqualFold(f.Name, x.st.countryHeader):
+			countries = append(countries, f.Value)
 		}
 	}
 	if len(cookies) > maxLines || len(chain) > maxLines {
 		return nil, false
 	}
 	x.clientIP, x.forwarded, x.peerTrust = x.st.client(peer, chain)
+	x.country = x.st.country(countries, x.peerTrust)
 	return cookies, true
 }
 

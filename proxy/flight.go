@@ -44,19 +44,24 @@ const grace = 500 * time.Millisecond
 // may not go on. It returns at once.
 func (p *Proxy) reevaluate(open []*grant) { p.docket.add(open...) }
 
-// rejudge reads the session of g once more. What is still allowed goes on, but a stream
+// rejudge reads the session of g once more, for only, or for all that is open under g. What is still allowed goes on, but a stream
 // whose app was told something that is no longer true is ended: it would go on being
 // served as who it was. Any failure ends everything, and so does the end of ctx: nobody may
 // stay in because the store could not be asked.
-func (p *Proxy) rejudge(ctx context.Context, g *grant) {
+func (p *Proxy) rejudge(ctx context.Context, g *grant, only *flight) {
 	st := p.state.Load()
 
-	g.mu.Lock()
-	flights := make([]*flight, 0, len(g.flights))
-	for f := range g.flights {
-		flights = append(flights, f)
+	var flights []*flight
+	if only != nil {
+		flights = []*flight{only}
+	} else {
+		g.mu.Lock()
+		flights = make([]*flight, 0, len(g.flights))
+		for f := range g.flights {
+			flights = append(flights, f)
+		}
+		g.mu.Unlock()
 	}
-	g.mu.Unlock()
 
 	for _, f := range flights {
 		if ctx.Err() != nil || !p.mayGoOn(ctx, st, g, f) {
@@ -124,7 +129,7 @@ func (p *Proxy) still(ctx context.Context, st *state, g *grant, f *flight) (next
 	if !f.x.target.ambiguous {
 		rule = pl.app.Rules.Match(f.x.method, f.x.target.path)
 	}
-	d := f.x.judge(pl.app.Rules, rule, next, now)
+	d, _ := f.x.judge(pl.app.Rules, rule, next, now)
 	if !allows(d) || d.Identified != f.x.decision.Identified {
 		return nil, time.Time{}, false
 	}
@@ -165,7 +170,7 @@ func (p *Proxy) arm(f *flight, g *grant, validUntil time.Time) {
 		f.until.Store(at.UnixNano())
 		return
 	}
-	t := time.AfterFunc(max(at.Sub(p.now()), 0)+time.Millisecond, func() { p.docket.add(f.grant.Load()) })
+	t := time.AfterFunc(max(at.Sub(p.now()), 0)+time.Millisecond, func() { p.docket.addOne(f) })
 	if old := f.timer.Swap(t); old != nil {
 		old.Stop()
 	}
@@ -184,7 +189,7 @@ func (x *exchange) takeOff(ctx context.Context, cookies []string, cancel context
 		}
 	}
 	if x.p.state.Load().generation != x.st.generation {
-		x.p.docket.hear(x.grant, time.Now().Add(judgement)) // settings changed before it could be found, and it may stay open for days
+		x.p.docket.hear(x.grant, nil, time.Now().Add(judgement)) // settings changed before it could be found, and it may stay open for days
 	}
 	return nil
 }

@@ -30,6 +30,11 @@ func (x *exchange) forward(r *http.Request) {
 		}
 		r.Body = http.MaxBytesReader(x.w, r.Body, a.MaxBody)
 	}
+	if err := x.withinOpen(); err != nil {
+		x.fail(r, err)
+		return
+	}
+	defer x.place.org.meter.leave()
 	ctx, cancel := r.Context(), context.CancelCauseFunc(x.cancel.End)
 	address, plain := x.plain(r)
 	if !plain {
@@ -110,6 +115,9 @@ func (a *app) rewrite(pr *httputil.ProxyRequest) {
 	h["X-Forwarded-Host"] = []string{x.place.authority}
 	h["X-Forwarded-Proto"] = []string{x.st.public.Scheme}
 	h["X-Request-Id"] = []string{endpoint.RequestID(pr.In.Context())}
+	if x.country != "" {
+		h[x.st.countryHeader] = []string{x.country}
+	}
 	if x.decision.Identified {
 		// An error leaves the header out, and then guarded refuses to send.
 		token, _ := x.p.assertionOf(x.grant, x.st, &x.place, x.began)
@@ -201,6 +209,9 @@ func (g *guarded) check(x *exchange, r *http.Request) error {
 	}
 	want := 3
 	if x.forwarded != "" {
+		want++
+	}
+	if x.country != "" {
 		want++
 	}
 	if x.decision.Identified {

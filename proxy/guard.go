@@ -76,6 +76,9 @@ func (x *exchange) oursCount() int {
 	if x.forwarded != "" {
 		n++
 	}
+	if x.country != "" {
+		n++
+	}
 	if x.decision.Identified {
 		n += len(x.grant.headers) + len(x.grant.assertionIn)
 	}
@@ -100,8 +103,16 @@ func (x *exchange) cutOurs(b []byte, i int) (rest []byte, n int) {
 		rest, ok = cutPieces(b, "X-Request-Id: ", x.id, "\r\n")
 		ok = ok && x.id != ""
 	default:
+		i -= 3
+		if x.country != "" {
+			if i == 0 {
+				rest, ok = cutPieces(b, x.st.countryHeader, ": ", x.country, "\r\n")
+				break
+			}
+			i--
+		}
 		if x.decision.Identified {
-			return x.grant.cutWire(b, i-3)
+			return x.grant.cutWire(b, i)
 		}
 	}
 	if !ok {

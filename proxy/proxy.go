@@ -14,11 +14,13 @@ import (
 	"time"
 
 	"github.com/orgate/orgate/internal/cookie"
+	"github.com/orgate/orgate/internal/denial"
 	"github.com/orgate/orgate/internal/endpoint"
 	"github.com/orgate/orgate/internal/seal"
 	"github.com/orgate/orgate/policy"
 	"github.com/orgate/orgate/session"
 	"github.com/orgate/orgate/store"
+	"github.com/orgate/orgate/tenancy"
 )
 
 // Settings are what the configuration says of the data plane. [Proxy.Reload] takes new
@@ -31,9 +33,14 @@ type Settings struct {
 	Limits session.Limits
 	// TrustedProxies are the peers whose X-Forwarded-For is believed. Empty: nobody's.
 	TrustedProxies []netip.Prefix
+	// CountryHeader is the header in which they say the country of a client, for
+	// conditions; empty: none. From anybody else it is removed.
+	CountryHeader string
 	// ForwardAuth lets them ask whether they may forward a request, and be told who sent it.
 	// They must not hand such questions on for others.
 	ForwardAuth bool
+	// PerOrganization is what an organization may take that says nothing of its own.
+	PerOrganization tenancy.Quota
 	// Offered are the methods that sign-in can ask for now.
 	Offered policy.Methods
 	Jar     cookie.Jar
@@ -53,6 +60,8 @@ type Options struct {
 	LoginHost http.Handler
 	// Observer hears of every request; nil: nobody does.
 	Observer Observer
+	// Denials takes down who was refused; nil: nobody does.
+	Denials *denial.Book
 	// Now is the clock; nil: time.Now.
 	Now func() time.Time
 	// Grants is how many grants are kept ready; 0: 50,000.
@@ -77,10 +86,13 @@ type Proxy struct {
 	// writing orders changes of state.
 	writing sync.Mutex
 
+	// meters has a *meter for each [tenancy.OrgID].
+	meters   sync.Map
 	grants   *cache
 	docket   *docket
 	keys     *keyring
 	touches  *toucher
+	denials  *denial.Book
 	follower *store.Follower
 	heard    *heard
 	routes   http.Handler
@@ -117,6 +129,7 @@ func New(ctx context.Context, o Options) (*Proxy, error) {
 	p.docket = &docket{judge: p.rejudge}
 	p.keys = &keyring{store: o.Store, box: o.Box, now: p.now, log: p.log, wake: make(chan struct{}, 1)}
 	p.touches = newToucher()
+	p.denials = o.Denials
 	if p.routes, err = p.tenantRoutes(); err != nil {
 		return nil, err
 	}

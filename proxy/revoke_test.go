@@ -86,6 +86,74 @@ func endings() map[string]ending {
 	}
 }
 
+// grouped makes a group with a role, and the person a member of it.
+func (w *world) grouped(tx store.Tx, p *person, role string) (tenancy.Group, error) {
+	g, err := tenancy.CreateGroup(tx, w.acme.ID, "g", "", audit.System, w.now())
+	if err != nil {
+		return g, err
+	}
+	if _, err := tenancy.AssignGroupRole(tx, w.acme.ID, g.ID, role, audit.System, w.now()); err != nil {
+		return g, err
+	}
+	m, err := tx.Membership(w.acme.ID, p.user.ID)
+	if err != nil {
+		return g, err
+	}
+	return g, tenancy.JoinGroup(tx, w.acme.ID, g.ID, m.ID, audit.System, w.now())
+}
+
+// A role that a person has by a group is theirs from the next request, and gone from the next after whatever takes it away.
+func TestARoleOfAGroupHoldsFromTheNextRequestAndEndsWithIt(t *testing.T) {
+	for name, end := range map[string]func(*world, tenancy.Membership, tenancy.Group, store.Tx) error{
+		"leaving": func(w *world, m tenancy.Membership, g tenancy.Group, tx store.Tx) error {
+			return tenancy.LeaveGroup(tx, w.acme.ID, g.ID, m.ID, audit.System, w.now())
+		},
+		"the role is taken away": func(w *world, _ tenancy.Membership, g tenancy.Group, tx store.Tx) error {
+			return tenancy.UnassignGroupRole(tx, w.acme.ID, g.ID, "admin", audit.System, w.now())
+		},
+		"the roles are replaced": func(w *world, _ tenancy.Membership, g tenancy.Group, tx store.Tx) error {
+			_, err := tenancy.SetGroupRoles(tx, w.acme.ID, g.ID, []string{"member"}, audit.System, w.now())
+			return err
+		},
+		"the group is deleted": func(w *world, _ tenancy.Membership, g tenancy.Group, tx store.Tx) error {
+			return tenancy.RemoveGroup(tx, w.acme.ID, g.ID, audit.System, w.now())
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			p, c := w.jo("member")
+			get := func() int { return w.do("GET", acmeHost, "/admin/x", "Cookie", c).StatusCode }
+			if got := get(); got != 403 {
+				t.Fatalf("without the group: %d", got)
+			}
+			var g tenancy.Group
+			w.update(func(tx store.Tx) (err error) { g, err = w.grouped(tx, p, "admin"); return err })
+			if got := get(); got != 200 {
+				t.Fatalf("in the group: %d", got)
+			}
+			over := w.stream("websocket", acmeHost, "/admin/x", "Cookie", c)
+			w.update(func(tx store.Tx) error {
+				m, err := tx.Membership(w.acme.ID, p.user.ID)
+				if err != nil {
+					return err
+				}
+				return end(w, m, g, tx)
+			})
+			if got := get(); got != 403 {
+				t.Errorf("after it: %d", got)
+			}
+			w.eventually("the WebSocket is closed", func() bool {
+				select {
+				case <-over:
+					return true
+				default:
+					return false
+				}
+			})
+		})
+	}
+}
+
 // Promise 5, first half.
 func TestARevocationHoldsFromTheNextRequest(t *testing.T) {
 	for name, e := range endings() {

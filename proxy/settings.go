@@ -8,10 +8,13 @@ import (
 	"net"
 	"net/http/httputil"
 	"net/netip"
+	"net/textproto"
 	"net/url"
 	"slices"
 	"strings"
 	"time"
+
+	"golang.org/x/net/http/httpguts"
 
 	"github.com/orgate/orgate/internal/cookie"
 	"github.com/orgate/orgate/policy"
@@ -76,12 +79,16 @@ type gate struct {
 	apps       []*app
 	limits     session.Limits
 	trusted    []netip.Prefix
+	// countryHeader is what trusted ones say the country in; empty: nobody says.
+	countryHeader string
 	// forwardAuth: trusted ones may ask.
 	forwardAuth bool
-	offered     policy.Methods
-	jar         cookie.Jar
-	managed     *managedNames
-	fast        bool // plain requests are served by a [Listener] itself
+	// perOrganization is what an organization may take that has no quota of its own.
+	perOrganization tenancy.Quota
+	offered         policy.Methods
+	jar             cookie.Jar
+	managed         *managedNames
+	fast            bool // plain requests are served by a [Listener] itself
 }
 
 // An app is the compiled form of [App].
@@ -106,7 +113,7 @@ func (s Settings) Check() error {
 // compile checks s and makes it ready. Transports of old are taken over where their
 // settings are the same. It reports every fault at once.
 func (s Settings) compile(old *gate) (*gate, error) {
-	g := &gate{public: s.PublicURL, limits: s.Limits, trusted: slices.Clone(s.TrustedProxies), forwardAuth: s.ForwardAuth, offered: s.Offered, jar: s.Jar, fast: !s.SlowPath}
+	g := &gate{public: s.PublicURL, limits: s.Limits, trusted: slices.Clone(s.TrustedProxies), forwardAuth: s.ForwardAuth, perOrganization: s.PerOrganization, offered: s.Offered, jar: s.Jar, fast: !s.SlowPath}
 	if old != nil {
 		g.generation = old.generation + 1
 	}
@@ -153,6 +160,13 @@ func (s Settings) compile(old *gate) (*gate, error) {
 		for _, n := range a.names {
 			own = append(own, n.name)
 		}
+	}
+	if s.CountryHeader != "" {
+		g.countryHeader = textproto.CanonicalMIMEHeaderKey(s.CountryHeader)
+		if !httpguts.ValidHeaderFieldName(s.CountryHeader) || newManagedNames(own).has(s.CountryHeader) || spokenFor(g.countryHeader) {
+			fault("country_header: %q has a meaning of its own: want a name such as CF-IPCountry", s.CountryHeader)
+		}
+		own = append(own, s.CountryHeader)
 	}
 	if len(faults) > 0 {
 		return nil, errors.Join(faults...)
@@ -282,6 +296,27 @@ func (g *gate) url(authority, path string, query url.Values) string {
 func (g *gate) trusts(addr netip.Addr) bool {
 	addr = addr.Unmap().WithZone("")
 	return slices.ContainsFunc(g.trusted, func(p netip.Prefix) bool { return p.Contains(addr) })
+}
+
+// country returns the country that a trusted proxy says the client is in. What is not there
+// once, and not two letters, is unknown, as are XX and ZZ, by which proxies say so.
+func (g *gate) country(said []string, trustedPeer bool) string {
+	if g.countryHeader == "" || !trustedPeer {
+		return ""
+	}
+	if len(said) != 1 || len(said[0]) != 2 {
+		return ""
+	}
+	c := strings.ToUpper(said[0])
+	for i := range len(c) { // T1 is Tor
+		if (c[i] < 'A' || c[i] > 'Z') && (c[i] < '0' || c[i] > '9') {
+			return ""
+		}
+	}
+	if c == "XX" || c == "ZZ" {
+		return ""
+	}
+	return c
 }
 
 // maxProxies is how many addresses of X-Forwarded-For are looked at.

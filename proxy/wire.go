@@ -65,6 +65,9 @@ func (x *exchange) appendOurs(b []byte) []byte {
 	b = appendField(b, "X-Forwarded-Host", x.place.authority)
 	b = appendField(b, "X-Forwarded-Proto", x.st.public.Scheme)
 	b = appendField(b, "X-Request-Id", x.id)
+	if x.country != "" {
+		b = appendField(b, x.st.countryHeader, x.country)
+	}
 	if !x.decision.Identified {
 		return b
 	}

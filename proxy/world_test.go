@@ -20,6 +20,7 @@ import (
 
 	"github.com/orgate/orgate/audit"
 	"github.com/orgate/orgate/internal/cookie"
+	"github.com/orgate/orgate/internal/denial"
 	"github.com/orgate/orgate/internal/page"
 	"github.com/orgate/orgate/internal/seal"
 	"github.com/orgate/orgate/policy"
@@ -195,13 +196,15 @@ func newWorld(t testing.TB, changes ...change) *world {
 	for _, c := range changes {
 		c(&w.options)
 	}
+	w.options.Denials = denial.New(w.store, w.options.Logger, w.now)
 	if w.proxy, err = New(t.Context(), w.options); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() { defer close(done); w.proxy.Run(ctx) }()
-	t.Cleanup(func() { cancel(); <-done })
+	var running sync.WaitGroup
+	running.Go(func() { w.proxy.Run(ctx) })
+	running.Go(func() { w.options.Denials.Run(ctx) })
+	t.Cleanup(func() { cancel(); running.Wait() })
 
 	w.server = httptest.NewUnstartedServer(nil)
 	w.server.Config = Server(w.proxy, ServerLimits{H2C: true}, w.options.Logger)
@@ -335,11 +338,20 @@ func (p *person) at(host string, org tenancy.OrgID) string {
 		if err != nil {
 			return err
 		}
+		_, err = tx.Membership(org, p.user.ID)
+		outsider := errors.Is(err, tenancy.ErrNotFound)
+		if outsider { // who was a member then
+			if err := tx.PutMembership(tenancy.Membership{ID: "om_then", Organization: org, User: p.user.ID, Status: policy.Active}); err != nil {
+				return err
+			}
+		}
 		r, err := session.Redeem(tx, code.Hash(), attempt, host, org, session.Browser{}, p.w.options.Limits, p.w.now())
 		if err == nil {
 			err = r.Refused
 		}
-		token = r.Token
+		if token = r.Token; err == nil && outsider {
+			err = tx.DeleteMembership(org, p.user.ID)
+		}
 		return err
 	})
 	return cookie.Jar{}.Name(cookie.Session) + "=" + token.Reveal()

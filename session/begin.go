@@ -13,7 +13,12 @@ import (
 )
 
 // A Browser is what is recorded of the browser that a session is in.
-type Browser struct{ UserAgent, RemoteIP string }
+type Browser struct {
+	UserAgent, RemoteIP string
+	// Client is the client of the sign-in API that the person is signed in by, and whose word the rest
+	// is; empty: it is a browser.
+	Client string
+}
 
 // Begin makes a session on the login host from a first proof.
 //
@@ -37,7 +42,7 @@ func Begin(tx Tx, user tenancy.UserID, p policy.Proof, up *UpstreamSession, conf
 	token := NewToken()
 	s := Session{
 		ID: ID(id.New("session", now)), User: user, Token: token.Hash(), Proofs: []policy.Proof{p}, ConfinedTo: confined,
-		CreatedAt: now.UTC(), SeenAt: now.UTC(), ExpiresAt: now.UTC().Add(l.Absolute), UserAgent: b.UserAgent, RemoteIP: b.RemoteIP,
+		CreatedAt: now.UTC(), SeenAt: now.UTC(), ExpiresAt: now.UTC().Add(l.Absolute), UserAgent: b.UserAgent, RemoteIP: b.RemoteIP, Client: b.Client,
 	}
 	if up != nil {
 		s.Upstream = []UpstreamSession{*up}

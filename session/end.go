@@ -11,7 +11,8 @@ import (
 	"github.com/orgate/orgate/tenancy"
 )
 
-// End ends a session, and its children if it has any. Ending what has ended is nothing.
+// End ends a session, and its children if it has any; with one that a client has, the parent that was begun
+// for it. Ending what has ended is nothing.
 func End(tx Tx, id ID, by audit.Actor, now time.Time) error {
 	s, err := tx.Session(id)
 	if errors.Is(err, tenancy.ErrNotFound) {
@@ -27,6 +28,10 @@ func End(tx Tx, id ID, by audit.Actor, now time.Time) error {
 			return err
 		}
 		proofs = parent.Proofs
+		if parent.Client != "" && !over(parent, now) {
+			// Nobody has another way to it: it was made for this one.
+			return End(tx, parent.ID, by, now)
+		}
 	}
 	if err := endOne(tx, s, proofs, by, now); err != nil {
 		return err

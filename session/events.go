@@ -16,6 +16,7 @@ type Object struct {
 	User         string        `json:"user_id"`
 	Organization tenancy.OrgID `json:"organization_id,omitzero"`
 	Host         string        `json:"host,omitzero"`
+	Client       string        `json:"client_id,omitzero"`
 	Method       string        `json:"auth_method"`
 	Status       string        `json:"status"`
 	RemoteIP     *string       `json:"ip_address"`
@@ -41,7 +42,7 @@ func Show(tx Tx, s Session) (Object, error) {
 
 func show(s Session, proofs []policy.Proof, updated time.Time) Object {
 	d := Object{
-		Object: "session", ID: s.ID, User: string(s.User), Organization: s.Organization, Host: s.Host, Method: methodOf(proofs), Status: "active",
+		Object: "session", ID: s.ID, User: string(s.User), Organization: s.Organization, Host: s.Host, Client: s.Client, Method: methodOf(proofs), Status: "active",
 		RemoteIP: textOrNull(s.RemoteIP), UserAgent: textOrNull(s.UserAgent), ExpiresAt: s.ExpiresAt, CreatedAt: s.CreatedAt, UpdatedAt: updated.UTC(),
 	}
 	if !s.EndedAt.IsZero() {

@@ -3,7 +3,6 @@ package session
 import (
 	"cmp"
 	"errors"
-	"math"
 	"slices"
 	"strings"
 	"time"
@@ -35,7 +34,7 @@ type View struct {
 	Organization tenancy.Organization
 	User         tenancy.User       // zero: nobody, or not known yet
 	Membership   tenancy.Membership // zero: none
-	// Roles are the membership's, highest priority first.
+	// Roles are the membership's and those of its groups, highest priority first.
 	Roles []string
 	// Permissions are the union over Roles, sorted.
 	Permissions []string
@@ -293,37 +292,20 @@ func (g *gathering) membership() error {
 	return nil
 }
 
-// roles are those of an active membership that are defined: a role that was removed
-// grants nothing, whatever it is called.
+// roles are those of an active membership.
 func (g *gathering) roles() error {
 	m := g.view.Membership
 	if m.Status != policy.Active {
 		return nil
 	}
-	var roles []tenancy.Role
-	for _, slug := range m.Roles {
-		r, err := tenancy.FindRole(g.tx, m.Organization, slug)
-		switch {
-		case errors.Is(err, tenancy.ErrNotFound) && slug == tenancy.MemberRole:
-			r = tenancy.Role{Slug: slug, Priority: math.MaxInt} // always exists
-		case errors.Is(err, tenancy.ErrNotFound):
-			continue
-		case err != nil:
-			return err
-		}
-		roles = append(roles, r)
-		g.view.Permissions = append(g.view.Permissions, r.Permissions...)
+	roles, err := tenancy.EffectiveRoles(g.tx, m)
+	if err != nil {
+		return err
 	}
-	slices.SortFunc(roles, func(a, b tenancy.Role) int {
-		// Of the same place, the installation's comes first: its organization is "".
-		return cmp.Or(cmp.Compare(a.Priority, b.Priority), cmp.Compare(a.Organization, b.Organization), cmp.Compare(a.Slug, b.Slug))
-	})
 	for _, r := range roles {
 		g.view.Roles = append(g.view.Roles, r.Slug)
 	}
-	g.view.Roles = slices.Compact(g.view.Roles)
-	slices.Sort(g.view.Permissions)
-	g.view.Permissions = slices.Compact(g.view.Permissions)
+	g.view.Permissions = tenancy.PermissionsOf(roles)
 	g.view.Facts.Roles, g.view.Facts.Permissions = g.view.Roles, g.view.Permissions
 	return nil
 }

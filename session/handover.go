@@ -8,6 +8,7 @@ import (
 
 	"github.com/orgate/orgate/audit"
 	"github.com/orgate/orgate/internal/id"
+	"github.com/orgate/orgate/policy"
 	"github.com/orgate/orgate/tenancy"
 )
 
@@ -44,7 +45,7 @@ func IssueHandover(tx Tx, h Handover, now time.Time) (Token, error) {
 
 // Redeem swaps a code for a session on the tenant host, once. It checks that the
 // browser (attempt), host, organization and live parent are those that the code was made
-// for; elsewhere it is spent. The session takes the place of another one of the same browser
+// for, and that the person is an active member still; elsewhere it is spent. The session takes the place of another one of the same browser
 // and host. A second redemption returns an error wrapping [ErrUsed], and ends the session
 // that the first one made: the caller must commit the transaction all the same, which is
 // why that error is in the result and not in err.
@@ -83,6 +84,16 @@ func Redeem(tx Tx, code, attempt Hash, host string, org tenancy.OrgID, b Browser
 		return Redeemed{}, err
 	}
 
+	// Whoever was deactivated or removed since the code was made gets no session, that would come to life
+	// when they are let in again: their sessions ended then (SEMANTICS 1.4.1).
+	m, err := tx.Membership(org, parent.User)
+	if err != nil && !errors.Is(err, tenancy.ErrNotFound) {
+		return Redeemed{}, err
+	}
+	if m.Status != policy.Active { // nor is that of none
+		return Redeemed{Refused: fmt.Errorf("membership: %w", ErrEnded)}, nil
+	}
+
 	// A browser holds one session of a host. Another one that it had there is nobody's, and
 	// many of them would be too many to end at once.
 	siblings, err := collect(tx.Children(parent.ID))
@@ -90,7 +101,7 @@ func Redeem(tx Tx, code, attempt Hash, host string, org tenancy.OrgID, b Browser
 		return Redeemed{}, err
 	}
 	for _, c := range siblings {
-		if c.Host != at {
+		if c.Host != at || c.Client != "" {
 			continue
 		}
 		if err := endOne(tx, c, parent.Proofs, personally(c.User), now); err != nil {

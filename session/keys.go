@@ -17,13 +17,13 @@ const (
 	KeyOverlap = time.Hour
 )
 
-// RotateKeys makes sure that there is a key that signs at now, retiring one that is too
+// RotateKeys makes sure that there is a key of that use that signs at now, retiring one that is too
 // old and deleting those whose tokens have all expired. newKey returns a fresh key pair,
 // its private part sealed; it is called at most once, and its times are set here. It
 // returns all keys, the signing one first. When nothing is due, nothing is written.
-func RotateKeys(tx Tx, newKey func() (SigningKey, error), now time.Time) ([]SigningKey, error) {
+func RotateKeys(tx Tx, use KeyUse, newKey func() (SigningKey, error), now time.Time) ([]SigningKey, error) {
 	var keys, gone []SigningKey
-	for k, err := range tx.SigningKeys() {
+	for k, err := range tx.SigningKeys(use) {
 		if err != nil {
 			return nil, err
 		}
@@ -75,7 +75,7 @@ func RotateKeys(tx Tx, newKey func() (SigningKey, error), now time.Time) ([]Sign
 	if k.ID == "" || len(k.Public) == 0 || len(k.Private) == 0 || slices.ContainsFunc(keys, func(o SigningKey) bool { return o.ID == k.ID }) {
 		return nil, errors.New("signing key: not a fresh key pair with an id")
 	}
-	k.CreatedAt, k.RetiredAt = now.UTC(), time.Time{}
+	k.Use, k.CreatedAt, k.RetiredAt = use, now.UTC(), time.Time{}
 	if err := tx.PutSigningKey(k); err != nil {
 		return nil, err
 	}
@@ -86,7 +86,8 @@ func recordKey(tx Tx, name string, k SigningKey, now time.Time) error {
 	return audit.Record(tx, audit.New(name, audit.System, now), struct {
 		Object    string    `json:"object"`
 		ID        string    `json:"kid"`
+		Use       KeyUse    `json:"use,omitzero"`
 		CreatedAt time.Time `json:"created_at"`
 		RetiredAt time.Time `json:"retired_at,omitzero"`
-	}{"orgate.signing_key", k.ID, k.CreatedAt, k.RetiredAt})
+	}{"orgate.signing_key", k.ID, k.Use, k.CreatedAt, k.RetiredAt})
 }

@@ -17,7 +17,7 @@ func (w *world) rotate() (ids []string, made int) {
 	w.t.Helper()
 	w.must(func(tx store.Tx) error {
 		made = 0
-		keys, err := session.RotateKeys(tx, func() (session.SigningKey, error) {
+		keys, err := session.RotateKeys(tx, session.ForAssertions, func() (session.SigningKey, error) {
 			made++
 			return session.SigningKey{ID: fmt.Sprint("key-", w.now.Unix()), Public: []byte{1}, Private: []byte("sealed")}, nil
 		}, w.now)
@@ -82,7 +82,7 @@ func TestAKeyThatCanNotSignIsNotTaken(t *testing.T) {
 	boom := errors.New("no entropy")
 	for _, k := range []session.SigningKey{{}, {ID: "x"}, {ID: "x", Public: []byte{1}}} {
 		err := w.try(func(tx store.Tx) error {
-			_, err := session.RotateKeys(tx, func() (session.SigningKey, error) { return k, nil }, w.now)
+			_, err := session.RotateKeys(tx, session.ForAssertions, func() (session.SigningKey, error) { return k, nil }, w.now)
 			return err
 		})
 		if err == nil {
@@ -90,7 +90,7 @@ func TestAKeyThatCanNotSignIsNotTaken(t *testing.T) {
 		}
 	}
 	err := w.try(func(tx store.Tx) error {
-		_, err := session.RotateKeys(tx, func() (session.SigningKey, error) { return session.SigningKey{}, boom }, w.now)
+		_, err := session.RotateKeys(tx, session.ForAssertions, func() (session.SigningKey, error) { return session.SigningKey{}, boom }, w.now)
 		return err
 	})
 	if !errors.Is(err, boom) {

@@ -620,3 +620,27 @@ func TestLiftingAConfinementLeavesNobodyMoreSessionsThanCanBeEnded(t *testing.T)
 		t.Errorf("%d sessions are good everywhere, the most is 64", live)
 	}
 }
+
+// A code that was made before a deactivation makes no session after it, which would come to life with the membership.
+func TestACodeIsNoGoodOnceTheMembershipHasEnded(t *testing.T) {
+	for name, act := range map[string]func(w *world, tx store.Tx, u tenancy.UserID) error{
+		"deactivated": func(w *world, tx store.Tx, u tenancy.UserID) error {
+			return session.Deactivate(tx, w.acme.ID, u, operator, w.now)
+		},
+		"removed": func(w *world, tx store.Tx, u tenancy.UserID) error {
+			return session.Remove(tx, w.acme.ID, u, operator, w.now)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			jo := w.sso(w.okta, "jo@acme.com")
+			w.belong(jo.User, w.acme.ID)
+			attempt := session.NewToken().Hash()
+			code := w.issue(jo, acmeHost, w.acme.ID, attempt).Hash()
+			w.must(func(tx store.Tx) error { return act(w, tx, jo.User) })
+			if r := w.redeem(code, attempt, acmeHost, w.acme.ID); !errors.Is(r.Refused, session.ErrEnded) || r.Session.ID != "" {
+				t.Errorf("%+v", r)
+			}
+		})
+	}
+}

@@ -21,6 +21,10 @@ func Live(tx Tx, token Hash, host string, l Limits, now time.Time) (s, parent Se
 	if err != nil {
 		return Session{}, Session{}, err
 	}
+	if s.Client != "" {
+		// It is known by refresh tokens, and by no cookie.
+		return Session{}, Session{}, fmt.Errorf("%w: it is a client's", ErrEnded)
+	}
 	at, err := hostOnly(host)
 	if err != nil || s.Host != at || (s.Parent == "") != (at == "") {
 		return Session{}, Session{}, fmt.Errorf("%w: it is of another host", ErrEnded)

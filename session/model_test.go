@@ -72,7 +72,9 @@ func runModel(t *testing.T, seed uint64, steps int) {
 	var codes []*modelCode
 	issued := map[session.Token]bool{} // whatever a browser ever got
 	for _, email := range people {
-		w.must(func(tx store.Tx) error { _, err := w.assert(tx, w.okta, email); return err })
+		var in tenancy.SignedIn
+		w.must(func(tx store.Tx) (err error) { in, err = w.assert(tx, w.okta, email); return err })
+		w.belong(in.User.ID, w.globex.ID)
 	}
 	w.changes()
 	pick := func(parents bool) *modelSession {

@@ -114,6 +114,12 @@ type Session struct {
 	Organization tenancy.OrgID `json:"organization_id,omitzero"`
 	Host         string        `json:"host,omitzero"`
 
+	// Client is the client of the sign-in API whose session this is: of a child, which has no host;
+	// and of a parent that a client began with proofs that it passed on, and that is no browser's.
+	Client string `json:"client_id,omitzero"`
+	// Next is the session that a client's went on as, in another organization.
+	Next ID `json:"next,omitzero"`
+
 	// Proofs in the order they were made; of the parent only.
 	Proofs []policy.Proof `json:"proofs,omitzero"`
 	// ConfinedTo: see [policy.Facts].
@@ -201,12 +207,24 @@ type Handover struct {
 	Child ID `json:"child,omitzero"`
 }
 
-// A SigningKey signs the JWTs to the app (ES256). The private part is sealed.
+// A KeyUse is what a signing key is for. A key for one is never published, nor signs, for another.
+type KeyUse string
+
+// The uses.
+const (
+	ForAssertions   KeyUse = ""             // the JWTs to the app behind the proxy (ES256)
+	ForAccessTokens KeyUse = "access_token" // the access tokens of the sign-in API (RS256)
+)
+
+// A SigningKey signs JWTs. The private part is sealed.
 type SigningKey struct {
-	ID        string    `json:"kid"`
-	Public    []byte    `json:"public"`  // PKIX DER
-	Private   []byte    `json:"private"` // PKCS #8 DER, sealed
-	CreatedAt time.Time `json:"created_at"`
+	ID  string `json:"kid"`
+	Use KeyUse `json:"use,omitzero"`
+	// Certificate is a self-signed one of the key, in DER, where the key set has such.
+	Certificate []byte    `json:"certificate,omitzero"`
+	Public      []byte    `json:"public"`  // PKIX DER
+	Private     []byte    `json:"private"` // PKCS #8 DER, sealed
+	CreatedAt   time.Time `json:"created_at"`
 	// RetiredAt: a newer key signs since then; this one only verifies, until
 	// the last token signed by it has expired.
 	RetiredAt time.Time `json:"retired_at,omitzero"`
@@ -250,7 +268,7 @@ type Tx interface {
 	// different things apart.
 	Use(kind, name string, until time.Time) error
 
-	SigningKeys() iter.Seq2[SigningKey, error] // by id
+	SigningKeys(KeyUse) iter.Seq2[SigningKey, error] // by id
 	PutSigningKey(SigningKey) error
 	DeleteSigningKey(id string) error
 }

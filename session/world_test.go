@@ -1,6 +1,7 @@
 package session_test
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -190,9 +191,21 @@ func (w *world) redeem(code, attempt session.Hash, host string, org tenancy.OrgI
 	return r
 }
 
-// enter hands a session over to a host.
+// belong makes the user an active member, if there is no membership.
+func (w *world) belong(user tenancy.UserID, org tenancy.OrgID) {
+	w.t.Helper()
+	w.must(func(tx store.Tx) error {
+		if _, err := tx.Membership(org, user); !errors.Is(err, tenancy.ErrNotFound) {
+			return err
+		}
+		return tx.PutMembership(tenancy.Membership{ID: tenancy.MembershipID("om_" + string(org) + string(user)), Organization: org, User: user, Status: policy.Active, Roles: []string{"member"}})
+	})
+}
+
+// enter hands a session of a member over to a host.
 func (w *world) enter(l login, host string, org tenancy.OrgID) login {
 	w.t.Helper()
+	w.belong(l.User, org)
 	attempt := session.NewToken().Hash()
 	r := w.redeem(w.issue(l, host, org, attempt).Hash(), attempt, host, org)
 	if r.Refused != nil {

@@ -14,45 +14,8 @@ import (
 // Guesses are counted by account, by network address and by the network around that, in the
 // store, before they are judged.
 
-// guesses slows down who guesses at one account: five at once, then pauses that double from
-// a second to a quarter of an hour.
-func guesses(what string) factor.Backoff {
-	return factor.Backoff{Scope: "guess " + what, Free: 5, Base: time.Second, Max: 15 * time.Minute, Forget: 24 * time.Hour}
-}
-
-// What is guessed at, as counters know it.
-const (
-	guessEmailCode = "email_code"
-	guessPassword  = "password"
-	guessSecond    = "second"
-	guessSetUp     = "set up"
-)
-
-// guessesFrom limits what comes from one network address, and guessesAround from the
-// addresses around it, of which one customer of a provider may have many.
-func guessesFrom() factor.Bucket {
-	return factor.Bucket{Scope: "guess from", Size: 300, Every: 3 * time.Second}
-}
-
-func guessesAround() factor.Bucket {
-	return factor.Bucket{Scope: "guess around", Size: 1200, Every: time.Second}
-}
-
-// guessesByStrangers limits the guesses at codes to one address by all who were never signed in
-// there in their browser. Each code has few tries, but whoever guesses from many networks gets
-// many codes: at a mail a minute, one in a million is hit in months.
-func guessesByStrangers() factor.Bucket {
-	return factor.Bucket{Scope: "guess by strangers", Size: 100, Every: 5 * time.Minute}
-}
-
-// mailsTo limits the mails to one mailbox: those that one network asks for, so that it does not
-// take all that there is, and all of them. mailsFrom limits those that one network address
-// asks for, and mailsInAll all that are sent: whoever can have us send mail must not be able
-// to flood anybody, or spoil the name of the operator's mail server.
-func mailsTo() factor.Bucket {
-	return factor.Bucket{Scope: "mail to", Size: 20, Every: time.Minute}
-}
-
+// mailsToFrom limits the mails to one mailbox that one network asks for, so that it does not
+// take all that there is ([factor.MailsTo]), and mailsFrom those that one network address asks for.
 func mailsToFrom() factor.Bucket {
 	return factor.Bucket{Scope: "mail to, from", Size: 5, Every: 3 * time.Minute}
 }
@@ -61,45 +24,38 @@ func mailsFrom() factor.Bucket {
 	return factor.Bucket{Scope: "mail from", Size: 100, Every: 5 * time.Second}
 }
 
-func mailsInAll() factor.Bucket {
-	return factor.Bucket{Scope: "mail", Size: 1000, Every: 100 * time.Millisecond}
-}
-
-// around is the network around an address: what one customer of a provider commonly has.
-func around(a netip.Addr) netip.Prefix { return prefixOf(a, 24, 48) }
-
 // attempt counts a guess at an account, or says how long to wait. Strangers' guesses and those
 // in a browser where the person was signed in before are counted apart, so that nobody keeps
 // a person out by guessing.
 func (s *Server) attempt(tx store.Tx, r *http.Request, d device, what, account string, user tenancy.UserID, now time.Time) (wait time.Duration, err error) {
 	ip := s.clientIP(r)
-	if wait, err = guessesFrom().Take(tx, source(network(ip), d, user), now); err != nil || wait > 0 {
+	if wait, err = factor.GuessesFrom().Take(tx, source(network(ip), d, user), now); err != nil || wait > 0 {
 		return wait, err
 	}
-	if wait, err = guessesAround().Take(tx, source(around(ip), d, user), now); err != nil || wait > 0 {
+	if wait, err = factor.GuessesAround().Take(tx, source(factor.Around(ip), d, user), now); err != nil || wait > 0 {
 		return wait, err
 	}
-	if what == guessEmailCode && !d.knows(user) {
-		if wait, err = guessesByStrangers().Take(tx, account, now); err != nil || wait > 0 {
+	if what == factor.GuessEmailCode && !d.knows(user) {
+		if wait, err = factor.GuessesByStrangers().Take(tx, account, now); err != nil || wait > 0 {
 			return wait, err
 		}
 	}
-	return guesses(what).Attempt(tx, s.guesser(r, d, what, account, user), now)
+	return factor.Guesses(what).Attempt(tx, s.guesser(r, d, what, account, user), now)
 }
 
 // succeeded forgets the guesses at an account.
 func (s *Server) succeeded(tx store.Tx, r *http.Request, d device, what, account string, user tenancy.UserID) error {
-	return guesses(what).Success(tx, s.guesser(r, d, what, account, user))
+	return factor.Guesses(what).Success(tx, s.guesser(r, d, what, account, user))
 }
 
 // guesser is what guesses at an account are counted under. Those at codes by mail are counted by
 // network, so that a stranger elsewhere does not have the owner wait; all together they have
-// [guessesByStrangers].
+// [factor.GuessesByStrangers].
 func (s *Server) guesser(r *http.Request, d device, what, account string, user tenancy.UserID) string {
 	switch {
 	case d.knows(user):
 		return account + " " + d.name()
-	case what == guessEmailCode:
+	case what == factor.GuessEmailCode:
 		return account + " " + network(s.clientIP(r)).String()
 	}
 	return account
@@ -136,7 +92,7 @@ func (s *Server) mayMail(tx store.Tx, r *http.Request, d device, email string, n
 	for _, b := range []struct {
 		bucket factor.Bucket
 		name   string
-	}{{mailsFrom(), from}, {mailsToFrom(), to + " " + from}, {mailsTo(), to}, {mailsInAll(), "all"}} {
+	}{{mailsFrom(), from}, {mailsToFrom(), to + " " + from}, {factor.MailsTo(), to}, {factor.MailsInAll(), "all"}} {
 		if wait, err = b.bucket.Take(tx, b.name, now); err != nil || wait > 0 {
 			return wait, err
 		}

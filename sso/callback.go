@@ -13,6 +13,7 @@ import (
 	"github.com/orgate/orgate/internal/text"
 	"github.com/orgate/orgate/policy"
 	"github.com/orgate/orgate/session"
+	"github.com/orgate/orgate/sso/factor"
 	"github.com/orgate/orgate/sso/idp"
 	"github.com/orgate/orgate/sso/oidc"
 	"github.com/orgate/orgate/sso/saml"
@@ -74,7 +75,7 @@ func (s *Server) callback(w http.ResponseWriter, r *http.Request) error {
 		in, err = s.oidc.Finish(r.Context(), client, f.OIDC, q, now)
 	}
 	if err != nil {
-		return s.failed(r, f, org, in.Email, err)
+		return s.toldClient(w, r, f.Aim, s.failed(r, f, org, in.Email, err))
 	}
 
 	return s.answered(w, r, f, *conn, org, s.saidByOIDC(f, in))
@@ -111,6 +112,9 @@ func (s *Server) saidByOIDC(f flow, a oidc.Assertion) saying {
 
 // answered makes a proof of what a provider says, and goes on.
 func (s *Server) answered(w http.ResponseWriter, r *http.Request, f flow, conn tenancy.Connection, org tenancy.Organization, said saying) error {
+	if f.Aim.App != nil && f.Aim.App.Profile {
+		return s.answeredProfile(w, r, f, conn, org, said)
+	}
 	done, err := s.prove(r, f, said)
 	if err != nil {
 		return s.failed(r, f, org, said.Email, err)
@@ -214,7 +218,7 @@ func (s *Server) enter(tx store.Tx, r *http.Request, another bool, p policy.Proo
 	user := done.in.User.ID
 	if done.in.Cleanse {
 		// A stranger may have made this account and be signed in to it (attack 76).
-		if err := s.cleanse(tx, done.in, now); err != nil {
+		if err := factor.Cleanse(tx, done.in, now); err != nil {
 			return err
 		}
 		live = live && there.User != user

@@ -70,18 +70,20 @@ func (s *Server) mailCode(tx store.Tx, r *http.Request, a aim, d device, email s
 	}
 	minutes := int(factor.EmailCodeLife / time.Minute)
 	var m mail.Composer = mail.SignInCode{Organization: org.Name, Host: s.publicURL.Host, Code: digits, Minutes: minutes}
-	event := audit.MagicAuthCreated
 	switch {
 	case !expected:
 		m = mail.NoAccount{Organization: org.Name, Host: s.publicURL.Host}
 	case purpose == factor.ForPasswordReset:
 		m = mail.ResetPassword{Organization: org.Name, Host: s.publicURL.Host, Code: digits, Minutes: minutes}
-		event = audit.PasswordResetCreated
 	}
 	if err := s.mail.Put(tx, email, m, s.locale(r), code.ExpiresAt, now); err != nil {
 		return code, err
 	}
-	return code, s.recordLocal(tx, r, event, session.Session{}, email, nil, now)
+	user, err := userAt(tx, email)
+	if err != nil {
+		return code, err
+	}
+	return code, factor.RecordCode(tx, code, user, audit.System, now)
 }
 
 // code is GET and POST /sign-in/code: what was sent by mail.
@@ -248,7 +250,7 @@ func (s *Server) judgeCode(tx store.Tx, r *http.Request, v visit, m mailed, now 
 	if err != nil {
 		return j, 0, err
 	}
-	if wait, err = s.attempt(tx, r, v.dev, guessEmailCode, m.to, user, now); err != nil || wait > 0 {
+	if wait, err = s.attempt(tx, r, v.dev, factor.GuessEmailCode, m.to, user, now); err != nil || wait > 0 {
 		return j, wait, err
 	}
 	if j, err = factor.UseEmailCode(tx, m.id, m.purpose, v.dev.Secret, v.form.Get("code"), now); err != nil {
@@ -260,7 +262,7 @@ func (s *Server) judgeCode(tx store.Tx, r *http.Request, v visit, m mailed, now 
 	if j.Refused != nil {
 		return j, 0, s.recordGuess(tx, r, audit.MagicAuthFailed, m.to, now)
 	}
-	return j, 0, s.succeeded(tx, r, v.dev, guessEmailCode, m.to, user)
+	return j, 0, s.succeeded(tx, r, v.dev, factor.GuessEmailCode, m.to, user)
 }
 
 // recordGuess tells of a wrong code or password, now and then: all are counted, but whoever

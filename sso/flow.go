@@ -6,6 +6,7 @@ import (
 	"github.com/orgate/orgate/internal/cookie"
 	"github.com/orgate/orgate/internal/seal"
 	"github.com/orgate/orgate/session"
+	"github.com/orgate/orgate/session/client"
 	"github.com/orgate/orgate/sso/oidc"
 	"github.com/orgate/orgate/sso/saml"
 	"github.com/orgate/orgate/tenancy"
@@ -36,6 +37,8 @@ type aim struct {
 	// its hosts having asked: they began at the provider. Empty: it is not said.
 	Home tenancy.OrgID `json:"home,omitzero"`
 	Path string        `json:"path,omitzero"`
+	// App is what a client of the sign-in API asked for; nil: it is none that the person comes from.
+	App *client.Authorization `json:"app,omitzero"`
 	// Invitation is what the person clicked to accept, and Clicked the word of that, sealed for
 	// the browser in which it was: see [Server.clicked].
 	Invitation tenancy.InvitationID `json:"invitation,omitzero"`

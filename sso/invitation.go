@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/orgate/orgate/internal/endpoint"
@@ -44,6 +45,11 @@ func (s *Server) clicked(d device, a aim, i tenancy.Invitation) (aim, error) {
 	a.Clicked = base64.RawURLEncoding.EncodeToString(s.box.Seal(invitationPurpose, d.Token, plain))
 	if a.Organization != i.Organization {
 		a.Request = session.SignInRequest{} // it leads to the home of the one that is joined
+	}
+	if a.App != nil {
+		req := *a.App
+		req.Organization = i.Organization
+		a.App = &req
 	}
 	a.Invitation, a.Organization, a.Request.LoginHint = i.ID, i.Organization, i.Email
 	return a, nil
@@ -186,6 +192,9 @@ func (s *Server) showInvitation(w http.ResponseWriter, r *http.Request, o offer,
 		Brand: s.brand(o.organization), To: o.organization.Name, Inviter: o.inviter, Email: o.Email, Until: text.Moment(o.ExpiresAt),
 		Action: s.url(pathInvitations + "/" + r.PathValue("token")),
 	}
+	if v := r.URL.Query().Get(paramAuthorization); v != "" {
+		p.Action += "?" + url.Values{paramAuthorization: {v}}.Encode()
+	}
 	if o.Organization == "" {
 		p.To = s.publicURL.Host
 	}
@@ -211,7 +220,10 @@ func (s *Server) acceptInvitation(w http.ResponseWriter, r *http.Request) error 
 	if err != nil {
 		return err
 	}
-	var a aim
+	a, err := s.withAuthorization(aim{}, r.URL.Query().Get(paramAuthorization))
+	if err != nil {
+		return err
+	}
 	switch {
 	case as == "" || as == o.Email:
 	case form.Get(fieldAnother) == "1":
@@ -283,7 +295,7 @@ func (s *Server) invitations(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) showInvitations(w http.ResponseWriter, r *http.Request, a aim, org tenancy.Organization, email string, entries []page.InvitationEntry, status int) error {
-	if a.Invitation, a.Clicked = "", ""; a.Request.Host == "" {
+	if a.Invitation, a.Clicked = "", ""; a.Request.Host == "" && a.App == nil {
 		a.Organization = ""
 	}
 	p := page.Invitations{Email: email, Entries: entries, Action: s.at(pathInvitations, a, ""), Another: s.again(a, true)}
@@ -364,7 +376,7 @@ func (s *Server) nextInvited(tx store.Tx, a aim, who session.Session, email stri
 		return turn{}, err
 	}
 
-	v, d, err := s.judge(tx, i.Organization, who, email, a.fresh(), now)
+	v, d, err := s.judge(tx, i.Organization, who, email, a.fresh(now), now)
 	if err != nil {
 		return turn{}, err
 	}
@@ -374,7 +386,7 @@ func (s *Server) nextInvited(tx store.Tx, a aim, who session.Session, email stri
 		// An organization's provider does not prove the address of a guest, and its word is good
 		// there alone: the address first, as everybody proves it who comes to the login host.
 		waits = false
-		if v, d, err = s.judge(tx, "", who, email, a.fresh(), now); err != nil {
+		if v, d, err = s.judge(tx, "", who, email, a.fresh(now), now); err != nil {
 			return turn{}, err
 		}
 		if d.Verdict == policy.Allow {
@@ -409,6 +421,9 @@ func (s *Server) nextInvited(tx store.Tx, a aim, who session.Session, email stri
 func (s *Server) welcome(tx store.Tx, a aim, who session.Session, now time.Time) (turn, error) {
 	org := a.Organization
 	a.Invitation, a.Clicked = "", ""
+	if org != "" && a.App != nil {
+		return s.next(tx, a, who, "", now)
+	}
 	if org != "" && a.Request.Host == "" {
 		a.Organization = ""
 		if home := s.tenants.Home(org); home != "" {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/orgate/orgate/internal/endpoint"
 	"github.com/orgate/orgate/internal/text"
+	"github.com/orgate/orgate/sso/factor"
 	"github.com/orgate/orgate/tenancy"
 )
 
@@ -63,20 +64,7 @@ func (l *limiter) take(key any) (wait time.Duration, ok bool) {
 
 // network is what one stranger is told from another by: an IPv4 address, or the /64 of
 // an IPv6 address, within which a single machine may rotate freely.
-func network(a netip.Addr) netip.Prefix { return prefixOf(a, 32, 64) }
-
-func prefixOf(a netip.Addr, bits4, bits6 int) netip.Prefix {
-	a = a.Unmap()
-	bits := bits4
-	if a.Is6() {
-		bits = bits6
-	}
-	p, err := a.WithZone("").Prefix(bits)
-	if err != nil {
-		return netip.Prefix{} // no address: all such share one bucket
-	}
-	return p
-}
+func network(a netip.Addr) netip.Prefix { return factor.Network(a) }
 
 // connectionIP returns the address of the peer.
 func connectionIP(r *http.Request) netip.Addr {

@@ -143,39 +143,16 @@ func isRefusal(err error) bool {
 		errors.Is(err, tenancy.ErrNotMember) || errors.Is(err, tenancy.ErrNotFound) || errors.Is(err, tenancy.ErrIdentityConflict)
 }
 
-// localAuthentication is the data of the authentication events of local factors.
-type localAuthentication struct {
-	Type      string               `json:"type"`
-	Status    string               `json:"status"`
-	IPAddress *string              `json:"ip_address"`
-	UserAgent *string              `json:"user_agent"`
-	UserID    *tenancy.UserID      `json:"user_id"`
-	Email     string               `json:"email"`
-	Error     *authenticationError `json:"error,omitzero"`
-}
-
-// kinds says what the API calls the kind of an authentication event.
-var kinds = map[string]string{
-	audit.MagicAuthSucceeded: "magic_auth", audit.MagicAuthFailed: "magic_auth",
-	audit.PasswordSucceeded: "password", audit.PasswordFailed: "password",
-	audit.PasskeySucceeded: "passkey", audit.PasskeyFailed: "passkey",
-	audit.MFASucceeded: "mfa", audit.MFAFailed: "mfa",
-	audit.OAuthSucceeded: "oauth", audit.OAuthFailed: "oauth",
-}
-
 // recordLocal tells of a local proof, or of one that failed.
 func (s *Server) recordLocal(tx store.Tx, r *http.Request, event string, who session.Session, email string, failed *authenticationError, now time.Time) error {
 	b := s.browser(r)
-	d := localAuthentication{Type: kinds[event], Status: "succeeded", IPAddress: &b.RemoteIP, UserAgent: &b.UserAgent, Email: clip(email, maxEmail), Error: failed}
-	by := audit.System
+	a := factor.Attempt{User: who.User, Email: clip(email, maxEmail), Session: who.ID, IP: b.RemoteIP, UserAgent: b.UserAgent}
 	if failed != nil {
-		d.Status = "failed"
+		a.Failed, a.Message = failed.Code, failed.Message
 	}
+	by := audit.System
 	if who.User != "" {
-		d.UserID = &who.User
 		by = audit.Actor{Type: "user", ID: string(who.User)}
 	}
-	e := audit.New(event, by, now)
-	e.User, e.Session = string(who.User), string(who.ID)
-	return audit.Record(tx, e, d)
+	return factor.RecordAttempt(tx, event, a, by, now)
 }

@@ -67,9 +67,14 @@ func (s *Server) nextURL(n next) string {
 }
 
 // fresh is how old what was proved may be at the most; 0: as the policies say.
-func (a aim) fresh() time.Duration {
-	if a.Fresh {
+func (a aim) fresh(now time.Time) time.Duration {
+	switch {
+	case a.Fresh:
 		return policy.EnrollWithin
+	case a.App != nil && a.App.Anew:
+		// What was proved since the client asked, or as long before as it says.
+		return max(now.Sub(a.App.At)+a.App.MaxAge, 1)
+	default:
+		return 0
 	}
-	return 0
 }

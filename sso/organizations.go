@@ -12,6 +12,7 @@ import (
 	"github.com/orgate/orgate/internal/text"
 	"github.com/orgate/orgate/policy"
 	"github.com/orgate/orgate/session"
+	"github.com/orgate/orgate/session/client"
 	"github.com/orgate/orgate/store"
 	"github.com/orgate/orgate/tenancy"
 )
@@ -28,8 +29,12 @@ func (s *Server) organizations(w http.ResponseWriter, r *http.Request) error {
 		return errors.New("picker: no guard stood before it")
 	}
 	current, _ := s.organizationAt(r.URL.Query().Get("host"))
+	from, err := s.withAuthorization(aim{}, r.URL.Query().Get(paramAuthorization))
+	if err != nil {
+		return err
+	}
 	var p page.Organizations
-	err := s.store.View(r.Context(), func(tx store.Tx) error {
+	err = s.store.View(r.Context(), func(tx store.Tx) error {
 		p = page.Organizations{SignOut: s.url(pathSignOut), SignOutAll: s.url(pathSignOut) + "?everywhere=1", Account: s.url(pathAccount)}
 		u, err := tx.User(who.User)
 		if err != nil {
@@ -51,7 +56,7 @@ func (s *Server) organizations(w http.ResponseWriter, r *http.Request) error {
 			if m.Status != policy.Active || who.ConfinedTo != "" && who.ConfinedTo != m.Organization {
 				continue
 			}
-			e, ok, err := s.entry(tx, m.Organization, who)
+			e, ok, err := s.entry(tx, m.Organization, who, from.App)
 			if err != nil {
 				return err
 			}
@@ -75,17 +80,22 @@ func (s *Server) organizations(w http.ResponseWriter, r *http.Request) error {
 }
 
 // entry returns a row of the picker; ok is false for what can't be entered by anybody.
-func (s *Server) entry(tx store.Tx, org tenancy.OrgID, who session.Session) (e page.OrganizationEntry, ok bool, err error) {
+func (s *Server) entry(tx store.Tx, org tenancy.OrgID, who session.Session, app *client.Authorization) (e page.OrganizationEntry, ok bool, err error) {
 	v, d, err := s.judge(tx, org, who, "", 0, s.now())
 	if err != nil || !v.Facts.OrganizationActive {
 		return e, false, err
 	}
 	home := s.tenants.Home(org)
 	u, err := url.Parse(home)
-	if home == "" || err != nil {
+	if home == "" && app == nil || err != nil {
 		return e, false, nil //nolint:nilerr // an organization without an address is not shown
 	}
 	e = page.OrganizationEntry{Name: v.Organization.Name, Host: u.Host, URL: home}
+	if app != nil {
+		req := *app
+		req.Organization = org
+		e.URL = s.at(pathSignIn, aim{App: &req}, "")
+	}
 	if len(v.Roles) > 0 {
 		e.Role = v.Roles[0]
 	}

@@ -19,7 +19,6 @@ import (
 )
 
 const (
-	resetUse = "password reset"
 	// maxHashing is how many passwords are hashed at once: each takes 19 MiB and a core.
 	maxHashing = 4
 	// hashingWait is how long a request waits for its turn at that.
@@ -68,7 +67,7 @@ func (s *Server) password(w http.ResponseWriter, r *http.Request) error {
 		if err != nil && !errors.Is(err, tenancy.ErrNotFound) {
 			return err
 		}
-		wait, err = s.attempt(tx, r, v.dev, guessPassword, v.step.Email, user.ID, s.now())
+		wait, err = s.attempt(tx, r, v.dev, factor.GuessPassword, v.step.Email, user.ID, s.now())
 		return err
 	})
 	switch {
@@ -117,7 +116,7 @@ func (s *Server) password(w http.ResponseWriter, r *http.Request) error {
 				return err
 			}
 		}
-		if err := s.succeeded(tx, r, v.dev, guessPassword, v.step.Email, u.ID); err != nil {
+		if err := s.succeeded(tx, r, v.dev, factor.GuessPassword, v.step.Email, u.ID); err != nil {
 			return err
 		}
 		in, err := arrived(tx, u, s.rules, now)
@@ -260,18 +259,11 @@ func (s *Server) passwordNew(w http.ResponseWriter, r *http.Request) error {
 			return nil
 		}
 		if v.step.Reset != "" {
-			if err := tx.Use(resetUse, v.step.Reset, now.Add(2*stepLife)); err != nil {
-				return err
-			}
 			// Whoever reads the address's mail has proved that it is theirs.
-			in, err := tenancy.SignInByAddress(tx, s.rules, tenancy.Proven{Email: v.step.Email}, now)
-			if err != nil {
+			if user, err = factor.FinishReset(tx, s.rules, v.step.reset(), hash, audit.Actor{}, now); err != nil {
 				return err
 			}
-			if err := s.cleanse(tx, in, now); err != nil {
-				return err
-			}
-			user = in.User
+			return s.tell(tx, r, user, mail.PasswordChanged{Host: s.publicURL.Host}, now)
 		}
 		return s.setPassword(tx, r, v, user, hash, now)
 	})
@@ -293,7 +285,12 @@ func (s *Server) passwordNew(w http.ResponseWriter, r *http.Request) error {
 	return s.reconsider(w, r, v)
 }
 
-// setPassword sets it, ends what was signed in by the old one, and tells the person.
+// reset is the reset that a step is about.
+func (st step) reset() factor.Reset {
+	return factor.Reset{ID: st.Reset, Email: st.Email, CreatedAt: st.Sent, ExpiresAt: st.Sent.Add(factor.EmailCodeLife)}
+}
+
+// setPassword sets it for whoever is signed in, ends what was signed in elsewhere by the old one, and tells the person.
 func (s *Server) setPassword(tx store.Tx, r *http.Request, v visit, user tenancy.User, hash string, now time.Time) error {
 	by := audit.Actor{Type: "user", ID: string(user.ID)}
 	_, err := tx.Password(user.ID)
@@ -304,22 +301,13 @@ func (s *Server) setPassword(tx store.Tx, r *http.Request, v visit, user tenancy
 	if err := factor.SetPassword(tx, user.ID, hash, by, now); err != nil {
 		return err
 	}
-	if v.step.Reset != "" {
-		if err := s.recordLocal(tx, r, audit.PasswordReset, session.Session{User: user.ID}, user.Email, nil, now); err != nil {
-			return err
-		}
-	}
-	keep := v.who.ID
-	if v.step.Reset != "" {
-		keep = ""
-	}
-	if had || v.step.Reset != "" {
-		if err := session.EndAll(tx, user.ID, keep, by, now); err != nil {
+	if had {
+		if err := session.EndAll(tx, user.ID, v.who.ID, by, now); err != nil {
 			return err
 		}
 	}
 	// What others guessed at the old one does not slow down the new one.
-	if err := guesses(guessPassword).Success(tx, user.Email); err != nil {
+	if err := factor.Guesses(factor.GuessPassword).Success(tx, user.Email); err != nil {
 		return err
 	}
 	return s.tell(tx, r, user, mail.PasswordChanged{Host: s.publicURL.Host}, now)
@@ -339,14 +327,8 @@ func (s *Server) maySetPassword(tx store.Tx, v visit) (u tenancy.User, allowed b
 		if err != nil {
 			return u, false, err
 		}
-		// Who has a passkey and no password has forgotten none: a first one by mail would make
-		// the mailbox the key.
-		have, err := tx.Enrolled(u.ID)
-		if err != nil || !have.Has(policy.Password) {
-			return u, err == nil && !have.Has(policy.Passkey) && v.resets(), err
-		}
-		p, err := tx.Password(u.ID)
-		return u, err == nil && !p.UpdatedAt.After(v.step.Sent) && v.resets(), err
+		may, err := factor.MayReset(tx, u.ID, v.step.Sent)
+		return u, err == nil && may && v.resets(), err
 	}
 	if v.who.ID == "" {
 		return u, false, nil

@@ -311,7 +311,7 @@ func (s *Server) samlFinish(w http.ResponseWriter, r *http.Request) error {
 	s.jar.Clear(w, answerCookie(a.id))
 	if err := f.SAML.Check(p.Connection, a.said, a.relay, now); err != nil {
 		s.trials.refused(a.relay, err)
-		return s.failed(r, f, p.org, a.said.Email, err)
+		return s.toldClient(w, r, f.Aim, s.failed(r, f, p.org, a.said.Email, err))
 	}
 	if f.Test != "" {
 		return s.endTrial(w, r, f, p, a)

@@ -60,7 +60,7 @@ func (s *Server) second(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 		user := v.who.User
-		if res.wait, err = s.attempt(tx, r, v.dev, guessSecond, string(user), user, now); err != nil || res.wait > 0 {
+		if res.wait, err = s.attempt(tx, r, v.dev, factor.GuessSecond, string(user), user, now); err != nil || res.wait > 0 {
 			return err
 		}
 		if method == policy.RecoveryCode {
@@ -79,7 +79,7 @@ func (s *Server) second(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return err
 		}
-		if err := s.succeeded(tx, r, v.dev, guessSecond, string(user), user); err != nil {
+		if err := s.succeeded(tx, r, v.dev, factor.GuessSecond, string(user), user); err != nil {
 			return err
 		}
 		return s.accept(tx, r, &v, policy.Proof{Method: method, At: now}, tenancy.SignedIn{User: u}, audit.MFASucceeded, &res, now)
@@ -108,7 +108,7 @@ func (s *Server) askSecond(w http.ResponseWriter, r *http.Request, v visit, m po
 		Kind: kindTOTP, Hidden: map[string]string{paramKind: kindTOTP},
 	}
 	link := func(kind string) string {
-		q := v.aim.values()
+		q := s.values(v.aim)
 		q.Set(paramKind, kind)
 		return s.url(pathSecond) + "?" + q.Encode()
 	}

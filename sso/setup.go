@@ -1,17 +1,11 @@
 package sso
 
 import (
-	"bytes"
-	"encoding/base64"
 	"errors"
 	"html/template"
-	"image/png"
 	"net/http"
 	"strings"
 	"time"
-
-	"github.com/boombuler/barcode"
-	"github.com/boombuler/barcode/qr"
 
 	"github.com/orgate/orgate/audit"
 	"github.com/orgate/orgate/internal/endpoint"
@@ -89,7 +83,7 @@ func (s *Server) setUp(w http.ResponseWriter, r *http.Request, v visit, m policy
 		if err != nil {
 			return err
 		}
-		if res.wait, err = s.attempt(tx, r, v.dev, guessSetUp, string(u.ID), u.ID, now); err != nil || res.wait > 0 {
+		if res.wait, err = s.attempt(tx, r, v.dev, factor.GuessSetUp, string(u.ID), u.ID, now); err != nil || res.wait > 0 {
 			return err
 		}
 		proof, err := enrol(tx, u, now)
@@ -100,7 +94,7 @@ func (s *Server) setUp(w http.ResponseWriter, r *http.Request, v visit, m policy
 		if err != nil {
 			return err
 		}
-		if err := s.succeeded(tx, r, v.dev, guessSetUp, string(u.ID), u.ID); err != nil {
+		if err := s.succeeded(tx, r, v.dev, factor.GuessSetUp, string(u.ID), u.ID); err != nil {
 			return err
 		}
 		if !before.Has(policy.RecoveryCode) {
@@ -158,18 +152,6 @@ func (s *Server) goOn(w http.ResponseWriter, r *http.Request) error {
 	return s.follow(w, r, v.aim, v.turn)
 }
 
-// cleanse throws out what strangers may have planted in an account whose address nobody had
-// proved before (attack 76).
-func (s *Server) cleanse(tx store.Tx, in tenancy.SignedIn, now time.Time) error {
-	if !in.Cleanse {
-		return nil
-	}
-	if err := session.EndAll(tx, in.User.ID, "", audit.System, now); err != nil {
-		return err
-	}
-	return factor.Wipe(tx, in.User.ID, audit.System, now)
-}
-
 // tell mails a person what was changed about their account; where no mail can be sent, nobody
 // is told.
 func (s *Server) tell(tx store.Tx, r *http.Request, u tenancy.User, m mail.Composer, now time.Time) error {
@@ -198,18 +180,8 @@ func (s *Server) logRefused(r *http.Request, what string, cause error) {
 
 // qrCode draws a text as a QR code, as a page can hold it.
 func qrCode(s string) (template.URL, error) {
-	code, err := qr.Encode(s, qr.M, qr.Auto)
-	if err != nil {
-		return "", err
-	}
-	if code, err = barcode.Scale(code, 240, 240); err != nil {
-		return "", err
-	}
-	var b bytes.Buffer
-	if err := png.Encode(&b, code); err != nil {
-		return "", err
-	}
-	return template.URL("data:image/png;base64," + base64.StdEncoding.EncodeToString(b.Bytes())), nil
+	data, err := factor.QRCode(s)
+	return template.URL(data), err
 }
 
 // inFours writes a secret in groups, as people can type it.

@@ -89,7 +89,11 @@ func (s *Server) sendLinkCode(w http.ResponseWriter, r *http.Request, a aim, p S
 		if err := s.mail.Put(tx, st.Email, m, s.locale(r), code.ExpiresAt, now); err != nil {
 			return err
 		}
-		return s.recordLocal(tx, r, audit.MagicAuthCreated, session.Session{}, st.Email, nil, now)
+		user, err := userAt(tx, st.Email)
+		if err != nil {
+			return err
+		}
+		return factor.RecordCode(tx, code, user, audit.System, now)
 	})
 	switch {
 	case err != nil:

@@ -27,11 +27,13 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 
 	"github.com/orgate/orgate/internal/cookie"
+	"github.com/orgate/orgate/internal/denial"
 	"github.com/orgate/orgate/internal/endpoint"
 	"github.com/orgate/orgate/internal/page"
 	"github.com/orgate/orgate/internal/seal"
 	"github.com/orgate/orgate/policy"
 	"github.com/orgate/orgate/session"
+	"github.com/orgate/orgate/session/client"
 	"github.com/orgate/orgate/sso/saml"
 	"github.com/orgate/orgate/store"
 	"github.com/orgate/orgate/tenancy"
@@ -75,6 +77,8 @@ type Options struct {
 	Passkeys Passkeys
 	// Social are the providers that anybody may sign in with, in the order to offer them.
 	Social []SocialProvider
+	// Clients are those of the sign-in API.
+	Clients client.Clients
 	// GitHub speaks to those of them that are GitHubs; nil: none may be.
 	GitHub GitHub
 	Logger *slog.Logger
@@ -84,6 +88,8 @@ type Options struct {
 	Brand func(tenancy.Organization) page.Brand
 	// Count hears how each step ended, as one of a closed list of words; nil: nobody does.
 	Count func(outcome string)
+	// Denials takes down who was refused; nil: nobody does.
+	Denials *denial.Book
 	// ClientIP returns the address that a request really came from, where proxies are
 	// trusted to say so; nil: that of the connection.
 	ClientIP func(*http.Request) netip.Addr
@@ -119,6 +125,7 @@ type Server struct {
 	passkeys  Passkeys
 	brand     func(tenancy.Organization) page.Brand
 	social    []SocialProvider
+	clients   client.Clients
 	github    GitHub
 	// socialFlows are of social providers, and no callback of a connection can open them.
 	socialFlows flowJar[socialFlow]
@@ -126,6 +133,7 @@ type Server struct {
 	log         *slog.Logger
 	now         func() time.Time
 	count       func(string)
+	denials     *denial.Book
 	clientIP    func(*http.Request) netip.Addr
 	strangers   *limiter
 	visits      *limiter
@@ -163,8 +171,8 @@ func New(o Options) (*Server, error) {
 		store: o.Store, tenants: o.Tenants, oidc: o.OIDC, box: o.Box,
 		publicURL: &url.URL{Scheme: o.PublicURL.Scheme, Host: o.PublicURL.Host}, jar: o.Jar,
 		flows: newFlows(o.Box, o.Jar), samlFlows: newSAMLFlows(o.Box, o.Jar), trials: newTrials(), socialFlows: newSocialFlows(o.Box, o.Jar),
-		limits: o.Limits, rules: o.Rules, offered: o.Offered, mail: o.Mail, passkeys: o.Passkeys, social: o.Social, github: o.GitHub, hashers: make(chan struct{}, maxHashing),
-		log: o.Logger, now: o.Now, count: o.Count, clientIP: o.ClientIP,
+		limits: o.Limits, rules: o.Rules, offered: o.Offered, mail: o.Mail, passkeys: o.Passkeys, social: o.Social, clients: o.Clients, github: o.GitHub, hashers: make(chan struct{}, maxHashing),
+		log: o.Logger, now: o.Now, count: o.Count, denials: o.Denials, clientIP: o.ClientIP,
 	}
 	var err error
 	if s.samlKeys, err = lru.New[string, saml.Key](maxSAMLKeys); err != nil {
@@ -223,6 +231,7 @@ const (
 	pathRecoveryCodes = "/sign-in/recovery-codes"
 	pathGoOn          = "/sign-in/go-on"
 	pathInvitations   = "/invitations"
+	pathResetLink     = "/password-reset"
 	pathEmail         = "/account/email"
 	pathEmailOld      = "/account/email/old"
 	pathEmailNew      = "/account/email/new"
@@ -246,6 +255,9 @@ func (s *Server) Routes() []endpoint.Route {
 		// The provider posts here, server to server: there is no browser whose word
 		// could be taken, and the token is signed.
 		{Side: endpoint.Login, Pattern: "POST /sso/oidc/backchannel-logout/{organization}/{connection}", Access: endpoint.Public, CrossSite: true, Handle: s.backchannelLogout},
+		{Side: endpoint.Login, Pattern: "GET " + pathAuthorize, Access: endpoint.Public, Handle: s.polite(s.visits, s.authorize)},
+		{Side: endpoint.Login, Pattern: "GET " + pathAuthorizeSSO, Access: endpoint.Public, Handle: s.polite(s.visits, s.authorizeSSO)},
+		{Side: endpoint.Login, Pattern: "GET " + pathClientSignOut, Access: endpoint.Public, Handle: s.polite(s.strangers, s.clientSignOut)},
 		{Side: endpoint.Login, Pattern: "GET " + pathOrganizations, Access: endpoint.SignedIn, Handle: s.organizations},
 		{Side: endpoint.Login, Pattern: "GET " + pathSignOut, Access: endpoint.Public, Handle: s.askSignOut},
 		{Side: endpoint.Login, Pattern: "POST " + pathSignOut, Access: endpoint.Public, Handle: s.signOut},
@@ -269,6 +281,8 @@ func (s *Server) Routes() []endpoint.Route {
 		endpoint.Route{Side: endpoint.Login, Pattern: "POST " + pathInvitations, Access: endpoint.Public, Handle: s.polite(s.strangers, s.acceptListed)},
 		endpoint.Route{Side: endpoint.Login, Pattern: "GET " + pathInvitations + "/{token}", Access: endpoint.Public, Handle: s.polite(s.visits, s.invitation)},
 		endpoint.Route{Side: endpoint.Login, Pattern: "POST " + pathInvitations + "/{token}", Access: endpoint.Public, Handle: s.polite(s.strangers, s.acceptInvitation)},
+		endpoint.Route{Side: endpoint.Login, Pattern: "GET " + pathResetLink + "/{token}", Access: endpoint.Public, Handle: s.polite(s.visits, s.resetLink)},
+		endpoint.Route{Side: endpoint.Login, Pattern: "POST " + pathResetLink + "/{token}", Access: endpoint.Public, Handle: s.polite(s.strangers, s.resetLink)},
 		endpoint.Route{Side: endpoint.Login, Pattern: "GET " + pathWays, Access: endpoint.Public, Handle: s.polite(s.visits, s.otherWay)},
 		endpoint.Route{Side: endpoint.Login, Pattern: "GET " + pathEnroll, Access: endpoint.Public, Handle: s.polite(s.visits, s.enroll)},
 		endpoint.Route{Side: endpoint.Login, Pattern: "POST " + pathResend, Access: endpoint.Public, Handle: s.polite(s.strangers, s.resend)},

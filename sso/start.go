@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/orgate/orgate/internal/denial"
 	"github.com/orgate/orgate/internal/endpoint"
 	"github.com/orgate/orgate/internal/page"
 	"github.com/orgate/orgate/internal/text"
@@ -159,6 +160,10 @@ func (s *Server) follow(w http.ResponseWriter, r *http.Request, a aim, t turn) e
 		// out, or in as another: whoever wants to be another says who.
 		t.AskEmail, t.Outcome = true, "asked_email"
 	}
+	if t.Denied != nil {
+		b := s.browser(r)
+		s.denials.Add(denial.Denial{Organization: t.Organization.ID, User: t.User, Email: t.Email, Source: t.Denied.Source, Reason: t.Denied.Reason, At: s.now(), RemoteIP: b.RemoteIP, UserAgent: b.UserAgent})
+	}
 	switch {
 	case t.Refused != nil && len(t.Waiting) > 0:
 		s.count("invitations_shown")
@@ -253,6 +258,7 @@ func (s *Server) aimOf(r *http.Request) (aim, error) {
 		return aim{}, badRequest(err)
 	}
 	var a aim
+	authorization := ""
 	if v := q[paramAnother]; len(v) > 1 {
 		return aim{}, badRequest(errors.New("repeated parameter"))
 	} else if len(v) == 1 {
@@ -261,7 +267,7 @@ func (s *Server) aimOf(r *http.Request) (aim, error) {
 	}
 	for name, values := range q {
 		switch {
-		case name != paramNext && name != paramFresh && name != paramStep && name != paramKind && name != paramInvitation:
+		case name != paramNext && name != paramFresh && name != paramStep && name != paramKind && name != paramInvitation && name != paramAuthorization:
 			continue
 		case len(values) != 1:
 			return aim{}, badRequest(errors.New("repeated parameter"))
@@ -273,11 +279,16 @@ func (s *Server) aimOf(r *http.Request) (aim, error) {
 			a.Fresh = values[0] == "1"
 		case name == paramInvitation:
 			a.Clicked = values[0]
+		case name == paramAuthorization:
+			authorization = values[0]
 		}
 		q.Del(name) // the step and the kind are read by the pages that have them
 	}
 	if a.Request, err = session.ParseSignInRequest(q); err != nil {
 		return aim{}, badRequest(err)
+	}
+	if a, err = s.withAuthorization(a, authorization); err != nil {
+		return aim{}, err
 	}
 	if a.Request.Host == "" {
 		return s.withInvitation(r, a)

@@ -84,7 +84,7 @@ func (s *Server) openStep(d device, value string, now time.Time) (st step, ok bo
 
 // at returns the URL of a page of the sign-in that a is for, with a step; empty: none.
 func (s *Server) at(path string, a aim, sealed string) string {
-	q := a.values()
+	q := s.values(a)
 	if sealed != "" {
 		q.Set(paramStep, sealed)
 	}

@@ -19,6 +19,9 @@ import (
 // in this order; the first that is set is what happens. Else one of Ask and Local is proved.
 type turn struct {
 	Refused *endpoint.Error
+	// Denied is the decision by which User, who has proved who they are, is refused; nil: it is no such refusal.
+	Denied *policy.Decision
+	User   tenancy.UserID
 	// Waiting are, of somebody who is refused, the invitations that they can accept.
 	Waiting []page.InvitationEntry
 	// To is where the browser goes: the sign-in is over.
@@ -60,7 +63,7 @@ func (s *Server) next(tx store.Tx, a aim, who session.Session, email string, now
 	if a.Invitation != "" {
 		return s.nextInvited(tx, a, who, email, now)
 	}
-	v, d, err := s.judge(tx, a.Organization, who, email, a.fresh(), now)
+	v, d, err := s.judge(tx, a.Organization, who, email, a.fresh(now), now)
 	if err != nil {
 		return turn{}, err
 	}
@@ -74,7 +77,7 @@ func (s *Server) next(tx store.Tx, a aim, who session.Session, email string, now
 		if err != nil {
 			return turn{}, err
 		}
-		if v, d, err = s.judge(tx, a.Organization, who, email, a.fresh(), now); err != nil {
+		if v, d, err = s.judge(tx, a.Organization, who, email, a.fresh(now), now); err != nil {
 			return turn{}, err
 		}
 	}
@@ -94,7 +97,12 @@ func (s *Server) turnOf(tx store.Tx, a aim, who session.Session, v session.View,
 			t.To, t.Outcome = s.nextURL(a.Next), "sent_on"
 			return t, nil
 		}
-		if a.Organization == "" {
+		switch {
+		case a.App != nil && a.Organization == "":
+			return s.chooseFor(tx, a, who, t, now)
+		case a.App != nil:
+			return s.authorized(tx, a, who, t, now)
+		case a.Organization == "":
 			return s.arrive(tx, a, who, t, now)
 		}
 		return s.handOver(tx, a, who, t, now)
@@ -114,6 +122,7 @@ func (s *Server) turnOf(tx store.Tx, a aim, who session.Session, v session.View,
 			return s.arrive(tx, a, who, t, now)
 		default:
 			t.Refused = s.refused(a, d, v.Organization, t.Email)
+			t.Denied, t.User = &d, who.User
 			t.Refused.Err = fmt.Errorf("policy: %v, reason %d of source %d", d.Verdict, d.Reason, d.Source)
 			if d.Reason == policy.InvitationOpen {
 				var err error
@@ -177,6 +186,7 @@ func (s *Server) askable(tx store.Tx, a aim, who session.Session, v session.View
 	default:
 		d.Reason = policy.NoMethod
 		t.Refused = s.refused(a, d, t.Organization, t.Email)
+		t.Denied, t.User = &d, who.User
 		t.Outcome = t.Refused.Code
 	}
 	return nil
@@ -259,6 +269,9 @@ func (s *Server) handOver(tx store.Tx, a aim, who session.Session, t turn, now t
 // several one is picked, and with none that is said. The tenant host has no attempt yet;
 // it begins its own, and is handed over to at once.
 func (s *Server) arrive(tx store.Tx, a aim, who session.Session, t turn, now time.Time) (turn, error) {
+	if a.App != nil {
+		return s.chooseFor(tx, a, who, t, now)
+	}
 	t.Refused, t.Ask, t.Local, t.AskEmail = nil, nil, 0, false
 	if home := s.tenants.Home(a.Home); a.Home != "" && home != "" {
 		// Whether they may enter there is said there.

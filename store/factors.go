@@ -21,7 +21,8 @@ func passwords() table[factor.Password] {
 func totps() table[factor.TOTP] {
 	return table[factor.TOTP]{
 		kind: kindTOTP, name: "authenticator app",
-		fields: func(t factor.TOTP) []string { return []string{string(t.User)} },
+		fields:  func(t factor.TOTP) []string { return []string{string(t.User)} },
+		indexes: func(t factor.TOTP) []index { return []index{{kindFactorByID, []string{t.FactorID()}, false}} },
 	}
 }
 
@@ -37,7 +38,7 @@ func passkeys() table[factor.Passkey] {
 		kind: kindPasskey, name: "passkey",
 		fields: func(p factor.Passkey) []string { return []string{p.ID} },
 		indexes: func(p factor.Passkey) []index {
-			return []index{{kindPasskeyByUser, []string{string(p.User), p.ID}, false}}
+			return []index{{kindPasskeyByUser, []string{string(p.User), p.ID}, false}, {kindFactorByID, []string{p.FactorID()}, false}}
 		},
 	}
 }
@@ -47,12 +48,20 @@ func emailCodes() table[factor.EmailCode] {
 		kind: kindEmailCode, name: "e-mail code",
 		fields: func(c factor.EmailCode) []string { return []string{c.ID} },
 		indexes: func(c factor.EmailCode) []index {
+			if c.App {
+				return []index{{kindLiveEmailCode, []string{c.Browser.String(), string(c.Purpose), string(c.User)}, true}}
+			}
 			if !c.Live() {
 				return nil
 			}
 			return []index{{kindLiveEmailCode, []string{c.Browser.String(), string(c.Purpose), c.Email}, true}}
 		},
-		expires: func(c factor.EmailCode) time.Time { return c.ExpiresAt },
+		expires: func(c factor.EmailCode) time.Time {
+			if c.App {
+				return c.ExpiresAt.Add(afterlife)
+			}
+			return c.ExpiresAt
+		},
 	}
 }
 
@@ -107,7 +116,7 @@ func (t *tx) LiveEmailCode(browser session.Hash, p factor.Purpose, email string)
 }
 
 func (t *tx) PutEmailCode(c factor.EmailCode) error {
-	if c.Browser == (session.Hash{}) || c.Sum == (session.Hash{}) {
+	if c.Browser == (session.Hash{}) || c.Sum == (session.Hash{}) && !c.App {
 		return fmt.Errorf("e-mail code: %w", errNoToken)
 	}
 	return put(t, emailCodes(), c)

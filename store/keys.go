@@ -51,8 +51,13 @@ type kind byte
 //	'C'   user                            RecoveryCodes
 //	'a'   passkey                         Passkey
 //	'A'   user, passkey                   → 'a'
-//	'E'   e-mail code id                  EmailCode       ExpiresAt
-//	'l'   browser hash, purpose, address  → 'E', the live one  ExpiresAt
+//	'E'   e-mail code id                  EmailCode       ExpiresAt, an app's 1 h later
+//	'l'   browser hash, purpose, address  → 'E', the live one  as the code
+//	'l'   no browser's hash, purpose, user → 'E', an app's last one  as the code
+//	'.'   user or nobody, factor id       APIFactor
+//	'/'   factor id                       → 'T', 'a' or '.'
+//	':'   challenge                       Challenge       ExpiresAt + 1 h
+//	';'   password reset                  Reset           ExpiresAt + 1 h
 //	'#'   scope, name                     Counter         ExpiresAt
 //	'q'   mail                            outbox.Message  ExpiresAt + 1 h
 //	'g'   place in the outbox             → 'q'           as the mail
@@ -68,6 +73,12 @@ type kind byte
 //	'5'   endpoint, when it is due, position → '4'        as the event
 //	'6'   "health" or "replay", endpoint  hook.Health, hook.Replay
 //	'6'   "position"; "lease"             of the feed; hook.Lease
+//	'&'   code hash                       client.Code     ExpiresAt + 24 h
+//	'*'   token hash                      client.Refresh  ExpiresAt
+//	'+'   token hash                      client.Pending  ExpiresAt
+//	'-'   token hash                      client.ProfileToken  ExpiresAt
+//	','   "file", parts of a path         certificate.File
+//	','   "lock", name                    certificate.Lock  Until
 //	'K'   API key                         APIKey
 //	'j'   secret hash                     → 'K'
 //	'7'   API key, request's name         Replay          ExpiresAt
@@ -80,6 +91,33 @@ type kind byte
 //	'b'   organization, membership        → 'm'
 //	'U'   user, membership                → 'm'
 //	'Z'   permission slug                 Permission
+//	'<'   organization, "group", group    Group
+//	'<'   organization, "member", group, membership  GroupMember
+//	'>'   token hash                      PortalLink      ExpiresAt
+//	'='   "group", group                  → '<'
+//	'^'   organization, directory         directory.Directory
+//	'_'   organization, directory, "user", directory user    directory.User
+//	'_'   organization, directory, "group", directory group  directory.Group
+//	'_'   organization, directory, "member", group, user     directory.Member
+//	'='   "directory", directory          → '^'
+//	'='   "directory_user", user; "directory_group", group → '_'
+//	'?'   organization, "directory_user", user; "directory_group", group → '_'
+//	'?'   organization, "directory_user at", directory, provider's id; the same of groups → '_'
+//	'?'   organization, "directory_user named", directory, address, user → '_'
+//	'?'   organization, "directory_groups of", directory, user, group → '_' member
+//	'~'   organization, key for the app   AppKey
+//	'='   "api_key", key                  → '~'
+//	'='   "api_key hash", secret hash     → '~'
+//	'='   "keys of", user, key            → '~'
+//	'?'   organization, "groups of", membership, group → '<'
+//	'?'   organization, "keys of", owner, key → '~'
+//	'@'   organization or "installation", number  trail.Entry
+//	'$'   organization or "installation"  trail.Head
+//	'%'   organization or "installation", "settings"  trail.Settings
+//	'0'   "action", name                  trail.Action
+//	'0'   "schema", action, version       trail.Schema
+//	'0'   "export", export                trail.Export    CreatedAt + 30 d
+//	'0'   "position"; "lease"             of the feed; trail.Lease
 //	'!'   "indexes"                       the version of the index entries
 //	'!'   "restoring"                     true, while a restore is not finished
 //
@@ -122,6 +160,10 @@ const (
 	kindPasskeyByUser        kind = 'A'
 	kindEmailCode            kind = 'E'
 	kindLiveEmailCode        kind = 'l'
+	kindAPIFactor            kind = '.'
+	kindFactorByID           kind = '/'
+	kindChallenge            kind = ':'
+	kindReset                kind = ';'
 	kindCounter              kind = '#'
 	kindMail                 kind = 'q'
 	kindMailPlace            kind = 'g'
@@ -131,6 +173,11 @@ const (
 	kindWebhookDelivery      kind = '4'
 	kindWebhookDue           kind = '5'
 	kindWebhookState         kind = '6'
+	kindAuthorizationCode    kind = '&'
+	kindRefreshToken         kind = '*'
+	kindPending              kind = '+'
+	kindProfileToken         kind = '-'
+	kindCertificate          kind = ','
 	kindNote                 kind = '!'
 
 	kindInvitation               kind = 'V'
@@ -150,12 +197,28 @@ const (
 	kindMembershipByID           kind = 'B'
 	kindMembershipInOrganization kind = 'b'
 	kindMembershipOfUser         kind = 'U'
+
+	kindDirectory      kind = '^'
+	kindInDirectory    kind = '_' // the third field says what
+	kindAppKey         kind = '~'
+	kindGroup          kind = '<'
+	kindPortalLink     kind = '>'
+	kindByID           kind = '=' // the first field says of what
+	kindInOrganization kind = '?' // the second field says in what order
+
+	kindLogEntry    kind = '@'
+	kindLogHead     kind = '$'
+	kindLogSettings kind = '%'
+	kindLogState    kind = '0'
 )
 
 // ownedByOrganization reports whether keys of k begin with an organization that owns them.
 func (k kind) ownedByOrganization() bool {
 	switch k {
-	case kindDomain, kindConnection, kindConnectionName, kindSAMLState, kindMembership, kindRole, kindInvitationInOrganization, kindMembershipInOrganization:
+	case kindDomain, kindConnection, kindConnectionName, kindSAMLState, kindMembership, kindRole, kindInvitationInOrganization, kindMembershipInOrganization,
+		kindGroup, kindAppKey, kindDirectory, kindInDirectory, kindInOrganization:
+		return true
+	case kindLogEntry, kindLogHead, kindLogSettings:
 		return true
 	default:
 		return false

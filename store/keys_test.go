@@ -72,7 +72,7 @@ func TestEveryKindIsItsOwnAndBackedUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	seen := map[string]bool{}
-	for _, m := range regexp.MustCompile(`(?m)^\tkind\w+ +kind = '(.)'$`).FindAllStringSubmatch(string(source), -1) {
+	for _, m := range regexp.MustCompile(`(?m)^\tkind\w+ +kind = '(.)'`).FindAllStringSubmatch(string(source), -1) {
 		k := m[1]
 		if seen[k] {
 			t.Errorf("kind %q is there twice", k)

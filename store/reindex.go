@@ -9,7 +9,7 @@ import (
 )
 
 // indexVersion grows when rows get index entries that rows written before do not have.
-const indexVersion = "3"
+const indexVersion = "4"
 
 const reindexBatch = 200
 
@@ -35,6 +35,8 @@ func (s *Store) Reindex(ctx context.Context) error {
 		func() error { return reindex(ctx, s, connections()) },
 		func() error { return reindex(ctx, s, memberships()) },
 		func() error { return reindex(ctx, s, invitations()) },
+		func() error { return reindex(ctx, s, totps()) },
+		func() error { return reindex(ctx, s, passkeys()) },
 	} {
 		if err := step(); err != nil {
 			return fmt.Errorf("reindex: %w", err)

@@ -18,10 +18,11 @@ import (
 // it be cut off later, the store refuses every transaction from then on.
 //
 // What a backup could bring back to life stays dead: every session of it is ended, its
-// hand-over codes, e-mail codes, recovery codes and waiting mail are left out, and every code that an
-// authenticator app can have shown until now is used. Whoever signed out, or was put out,
+// hand-over codes, what clients of the sign-in API hold, e-mail codes, challenges, password resets, recovery codes and waiting mail
+// are left out, and every code that an authenticator app can have shown until now is used. Whoever signed out, or was put out,
 // since the backup was made is not signed in by restoring it, and no code works twice. Invitations that
-// were open are revoked: some may have been accepted or taken back since.
+// were open are revoked: some may have been accepted or taken back since. So are API keys that the YAML does not give, and the keys
+// that customers have for the app have expired.
 // Passwords, passkeys and authenticator apps are those of the backup.
 func (s *Store) Restore(ctx context.Context, r io.ReadSeeker) (Copied, error) {
 	n, err := s.restore(ctx, r)
@@ -174,7 +175,8 @@ func (s *Store) fillBatch(kv KV, batch []backupLine) error {
 // out.
 func revive(l backupLine, now time.Time) (value []byte, dead bool, err error) {
 	switch l.kind() {
-	case kindHandover, kindAnswer, kindAnswerBySubject, kindEmailCode, kindLiveEmailCode, kindRecoveryCodes, kindMail, kindMailPlace, kindMailDue, kindReplay:
+	case kindHandover, kindAnswer, kindAnswerBySubject, kindEmailCode, kindLiveEmailCode, kindChallenge, kindReset, kindRecoveryCodes, kindMail, kindMailPlace, kindMailDue, kindReplay,
+		kindPortalLink, kindAuthorizationCode, kindRefreshToken, kindPending, kindProfileToken:
 		return nil, true, nil
 	case kindSession:
 		value, err = rewrite(l.Value, "session", func(s *session.Session) {
@@ -195,8 +197,17 @@ func revive(l backupLine, now time.Time) (value []byte, dead bool, err error) {
 				k.RevokedAt = now
 			}
 		})
+	case kindAppKey:
+		// One that was deleted, or of whom has left since, would be good again.
+		value, err = rewrite(l.Value, "key for the app", func(k *tenancy.AppKey) {
+			if !k.Expired(now) {
+				k.ExpiresAt, k.UpdatedAt = now, now
+			}
+		})
 	case kindTOTP:
 		value, err = rewrite(l.Value, "authenticator app", func(t *factor.TOTP) { *t = t.SpentBy(now) })
+	case kindAPIFactor:
+		value, err = rewrite(l.Value, "authenticator app", func(f *factor.APIFactor) { *f = f.SpentBy(now) })
 	default:
 		value = l.Value
 	}

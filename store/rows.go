@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/orgate/orgate/session"
+	"github.com/orgate/orgate/session/client"
 	"github.com/orgate/orgate/tenancy"
 )
 
@@ -15,6 +16,9 @@ const (
 	// HandoverRecordLife is how long a one-time code is remembered after it expired,
 	// so that presenting it again is noticed.
 	HandoverRecordLife = 10 * time.Minute
+	// CodeRecordLife is the same of the authorization codes of clients, which keep what they have
+	// exchanged longer in histories and logs.
+	CodeRecordLife = 24 * time.Hour
 	// EventLife is how long an event stays in the feed. Who follows the feed from a
 	// position older than this misses what has gone.
 	EventLife = 90 * 24 * time.Hour
@@ -181,6 +185,38 @@ func handovers() table[session.Handover] {
 		kind: kindHandover, name: "hand-over",
 		fields:  func(h session.Handover) []string { return []string{h.Code.String()} },
 		expires: func(h session.Handover) time.Time { return h.ExpiresAt.Add(HandoverRecordLife) },
+	}
+}
+
+func authorizationCodes() table[client.Code] {
+	return table[client.Code]{
+		kind: kindAuthorizationCode, name: "authorization code",
+		fields:  func(c client.Code) []string { return []string{c.Hash.String()} },
+		expires: func(c client.Code) time.Time { return c.ExpiresAt.Add(CodeRecordLife) },
+	}
+}
+
+func refreshTokens() table[client.Refresh] {
+	return table[client.Refresh]{
+		kind: kindRefreshToken, name: "refresh token",
+		fields:  func(t client.Refresh) []string { return []string{t.Hash.String()} },
+		expires: func(t client.Refresh) time.Time { return t.ExpiresAt },
+	}
+}
+
+func pendingAuthentications() table[client.Pending] {
+	return table[client.Pending]{
+		kind: kindPending, name: "pending authentication",
+		fields:  func(p client.Pending) []string { return []string{p.Hash.String()} },
+		expires: func(p client.Pending) time.Time { return p.ExpiresAt },
+	}
+}
+
+func profileTokens() table[client.ProfileToken] {
+	return table[client.ProfileToken]{
+		kind: kindProfileToken, name: "profile",
+		fields:  func(p client.ProfileToken) []string { return []string{p.Hash.String()} },
+		expires: func(p client.ProfileToken) time.Time { return p.ExpiresAt },
 	}
 }
 

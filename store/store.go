@@ -20,18 +20,24 @@ import (
 
 	"github.com/orgate/orgate/audit"
 	"github.com/orgate/orgate/audit/hook"
+	"github.com/orgate/orgate/audit/trail"
+	"github.com/orgate/orgate/directory"
+	"github.com/orgate/orgate/internal/certificate"
 	"github.com/orgate/orgate/internal/outbox"
-	"github.com/orgate/orgate/session"
+	"github.com/orgate/orgate/session/client"
 	"github.com/orgate/orgate/sso/factor"
 )
 
 // Tx is one transaction: the union of what the packages below need.
 type Tx interface {
 	audit.Tx
-	session.Tx // includes tenancy.Tx
+	client.Tx // includes session.Tx, and that tenancy.Tx
 	factor.Tx
+	directory.Tx
 	outbox.Tx
 	hook.Tx
+	trail.Tx
+	certificate.Tx
 }
 
 // What engines return, wrapped.

@@ -274,7 +274,18 @@ func (t *tx) Use(kind, name string, until time.Time) error {
 	return t.kv.Set(key, []byte("true"), until)
 }
 
-func (t *tx) SigningKeys() iter.Seq2[session.SigningKey, error] { return all(t, signingKeys()) }
+func (t *tx) SigningKeys(use session.KeyUse) iter.Seq2[session.SigningKey, error] {
+	return func(yield func(session.SigningKey, error) bool) {
+		for k, err := range all(t, signingKeys()) {
+			if err == nil && k.Use != use {
+				continue
+			}
+			if !yield(k, err) {
+				return
+			}
+		}
+	}
+}
 
 func (t *tx) PutSigningKey(k session.SigningKey) error { return put(t, signingKeys(), k) }
 

@@ -187,3 +187,31 @@ func recordSAML(tx Tx, c Connection, s SAMLState, change SAMLChange, now time.Ti
 		return nil
 	}
 }
+
+func recordGroup(tx Tx, name string, g Group, by audit.Actor, now time.Time) error {
+	e := audit.New(name, by, now)
+	e.Organization = string(g.Organization)
+	return audit.Record(tx, e, ShowGroup(g))
+}
+
+func recordGroupMember(tx Tx, name string, m GroupMember, by audit.Actor, now time.Time) error {
+	e := audit.New(name, by, now)
+	e.Organization, e.User = string(m.Organization), string(m.User)
+	return audit.Record(tx, e, struct {
+		Group      GroupID      `json:"group_id"`
+		Membership MembershipID `json:"organization_membership_id"`
+	}{m.Group, m.Membership})
+}
+
+func recordGroupRole(tx Tx, name string, g Group, r AssignedRole, by audit.Actor, now time.Time) error {
+	e := audit.New(name, by, now)
+	e.Organization = string(g.Organization)
+	return audit.Record(tx, e, struct {
+		Object       string      `json:"object"`
+		ID           GroupRoleID `json:"id"`
+		Group        GroupID     `json:"group_id"`
+		Organization OrgID       `json:"organization_id"`
+		Role         RoleSlug    `json:"role"`
+		CreatedAt    time.Time   `json:"created_at"`
+	}{"orgate.group_role_assignment", r.ID, g.ID, g.Organization, RoleSlug{r.Role}, r.CreatedAt})
+}

@@ -169,13 +169,16 @@ func SetRoles(tx Tx, r Rules, org OrgID, user UserID, g Grant, by audit.Actor, n
 	return m, changeMembership(tx, m, by, now)
 }
 
-// RemoveMembership deletes a membership for good, and takes back the invitation of one that is
+// RemoveMembership deletes a membership for good, takes it out of its groups, deletes its keys, and takes back the invitation of one that is
 // pending. The user's sessions in the organization
 // must end with it: that is session.Remove, which calls this. Removing what is not there
 // is nothing.
 func RemoveMembership(tx Tx, org OrgID, user UserID, by audit.Actor, now time.Time) error {
 	_, m, err := membershipOf(tx, org, user)
 	if err != nil || m.Status == policy.NoMember {
+		return err
+	}
+	if err := errors.Join(leaveGroups(tx, m, by, now), removeAppKeysOf(tx, org, user, by, now)); err != nil {
 		return err
 	}
 	if err := tx.DeleteMembership(org, user); err != nil {

@@ -108,6 +108,22 @@ type (
 	}
 )
 
+// A GroupObject is a group.
+type GroupObject struct {
+	Object       string    `json:"object"`
+	ID           GroupID   `json:"id"`
+	Organization OrgID     `json:"organization_id"`
+	Name         string    `json:"name"`
+	Description  *string   `json:"description"`
+	CreatedAt    time.Time `json:"created_at"`
+	UpdatedAt    time.Time `json:"updated_at"`
+}
+
+// ShowGroup returns the group as the API shows it.
+func ShowGroup(g Group) GroupObject {
+	return GroupObject{"group", g.ID, g.Organization, g.Name, textOrNull(g.Description), g.CreatedAt, g.UpdatedAt}
+}
+
 // ShowOrganization returns the organization as the API shows it.
 func ShowOrganization(tx Tx, o Organization) (OrganizationObject, error) {
 	d := OrganizationObject{

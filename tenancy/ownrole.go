@@ -146,6 +146,14 @@ func RemoveOwnRole(tx Tx, org OrgID, slug string, by audit.Actor, now time.Time)
 			return ErrRoleAssigned
 		}
 	}
+	for g, err := range tx.GroupsIn(org, Place{}) {
+		if err != nil {
+			return err
+		}
+		if g.assigned(slug) >= 0 {
+			return ErrRoleAssigned
+		}
+	}
 	return RemoveRole(tx, org, slug, by, now)
 }
 

@@ -39,7 +39,7 @@ func FinishRemoval(tx Tx, org OrgID, limit int, by audit.Actor, now time.Time) (
 		return false, ErrState
 	}
 	r := removal{tx, o, limit, by, now}
-	for _, step := range []func() error{r.connections, r.domains, r.roles, r.invitations} {
+	for _, step := range []func() error{r.connections, r.domains, r.roles, r.groups, r.keys, r.invitations} {
 		if err := step(); err != nil {
 			return false, err
 		}
@@ -106,6 +106,25 @@ func (r *removal) roles() error {
 		err = errors.Join(err, RemoveRole(r.tx, r.org.ID, o.Slug, r.by, r.now))
 	}
 	r.left -= len(roles)
+	return err
+}
+
+// groups have no members any more when an organization comes to its end.
+func (r *removal) groups() error {
+	all, err := first(r.tx.GroupsIn(r.org.ID, Place{}), r.left)
+	for _, g := range all {
+		err = errors.Join(err, RemoveGroup(r.tx, r.org.ID, g.ID, r.by, r.now))
+	}
+	r.left -= len(all)
+	return err
+}
+
+func (r *removal) keys() error {
+	all, err := first(r.tx.AppKeysIn(r.org.ID), r.left)
+	for _, k := range all {
+		err = errors.Join(err, RemoveAppKey(r.tx, k.ID, r.by, r.now))
+	}
+	r.left -= len(all)
 	return err
 }
 

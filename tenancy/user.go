@@ -140,10 +140,36 @@ func RemoveUser(tx Tx, user UserID, by audit.Actor, now time.Time) error {
 	if _, err := Unlink(tx, user, by, now); err != nil {
 		return err
 	}
+	if err := forgetInvited(tx, u.Email, by, now); err != nil {
+		return err
+	}
 	if err := tx.DeleteUser(user); err != nil {
 		return err
 	}
 	return recordUser(tx, audit.UserDeleted, u, by, now)
+}
+
+// forgetInvited deletes all invitations to an address, of whatever organization and state: with the user goes what
+// holds the address, and the events say that they were invited. What is open is revoked before, as it can't be accepted any more.
+func forgetInvited(tx Tx, email string, by audit.Actor, now time.Time) error {
+	var all []Invitation
+	for i, err := range tx.InvitationsAt(email, Place{}) {
+		if err != nil {
+			return err
+		}
+		all = append(all, i)
+	}
+	for _, i := range all {
+		if i.State(now) == InvitationPending {
+			if _, err := RevokeInvitation(tx, i.ID, by, now); err != nil {
+				return err
+			}
+		}
+		if err := tx.DeleteInvitation(i.ID); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Unlink forgets by which identities the user is known at identity providers, and returns

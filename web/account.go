@@ -77,7 +77,7 @@ func (s *Server) sessions(tx store.Tx, who session.Session) ([]page.AccountSessi
 		switch {
 		case x.Alive(s.limits, now) != nil:
 		case x.Parent != "":
-			if !slices.Contains(entered[x.Parent], x.Organization) {
+			if x.Organization != "" && !slices.Contains(entered[x.Parent], x.Organization) {
 				entered[x.Parent] = append(entered[x.Parent], x.Organization)
 			}
 		case mayEnd(who, x):

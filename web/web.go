@@ -1,5 +1,5 @@
 // Package web is the pages of the login host that are about oneself: the account page,
-// which shows where a person is signed in and ends what should not be.
+// which shows where a person is signed in and ends what should not be; and the page that a link to the admin portal leads to.
 //
 // It owns what these pages show and which of it may be changed by whom. It does not own
 // how people sign in (package sso), what a session is (session), or what pages look like
@@ -19,6 +19,7 @@ import (
 	"github.com/orgate/orgate/internal/endpoint"
 	"github.com/orgate/orgate/internal/mail"
 	"github.com/orgate/orgate/internal/outbox"
+	"github.com/orgate/orgate/internal/page"
 	"github.com/orgate/orgate/internal/text"
 	"github.com/orgate/orgate/policy"
 	"github.com/orgate/orgate/session"
@@ -51,6 +52,8 @@ type Options struct {
 	Mail Mail
 	// Home returns the URL of an organization's first page, empty if it has none; nil: none has.
 	Home func(tenancy.OrgID) string
+	// Brand returns what an organization's pages look like; nil: its name alone.
+	Brand func(tenancy.Organization) page.Brand
 	// Now is the clock; nil: time.Now.
 	Now func() time.Time
 }
@@ -73,6 +76,7 @@ type Server struct {
 	mail       Mail
 	mails      bool
 	home       func(tenancy.OrgID) string
+	brand      func(tenancy.Organization) page.Brand
 	now        func() time.Time
 }
 
@@ -82,7 +86,10 @@ func New(o Options) (*Server, error) {
 		return nil, errors.New("web: store, public URL and limits of sessions are required")
 	}
 	s := &Server{store: o.Store, base: (&url.URL{Scheme: o.PublicURL.Scheme, Host: o.PublicURL.Host}).String(), limits: o.Limits, now: o.Now,
-		host: o.PublicURL.Host, offered: o.Offered, social: o.Social, mail: o.Mail, mails: o.Mail != nil, home: o.Home}
+		host: o.PublicURL.Host, offered: o.Offered, social: o.Social, mail: o.Mail, mails: o.Mail != nil, home: o.Home, brand: o.Brand}
+	if s.brand == nil {
+		s.brand = func(o tenancy.Organization) page.Brand { return page.Brand{Organization: o.Name} }
+	}
 	if s.home == nil {
 		s.home = func(tenancy.OrgID) string { return "" }
 	}
@@ -96,6 +103,7 @@ func New(o Options) (*Server, error) {
 // the session into the context by package signedin.
 func (s *Server) Routes() []endpoint.Route {
 	return []endpoint.Route{
+		{Side: endpoint.Login, Pattern: "GET /portal/{token}", Access: endpoint.Public, Handle: s.portal},
 		{Side: endpoint.Login, Pattern: "GET /account", Access: endpoint.SignedIn, Handle: s.account},
 		{Side: endpoint.Login, Pattern: "POST /account/sessions/revoke", Access: endpoint.SignedIn, Handle: s.revoke},
 		{Side: endpoint.Login, Pattern: "POST /account/name", Access: endpoint.SignedIn, Handle: s.change([]string{"name"}, s.rename)},

@@ -44,6 +44,7 @@ func (g *gateway) control(ctx context.Context) (*http.Server, func(), error) {
 	mux.HandleFunc("POST /operations/{name}", g.serveOperation)
 	mux.HandleFunc("GET /domains", domainsHandler(g.store, nil))
 	mux.HandleFunc("POST /domains/verify", domainsHandler(g.store, g.domains))
+	mux.HandleFunc("POST /audit/{what}", g.serveAudit)
 	mux.HandleFunc("POST /saml/key", g.serveSAMLKey)
 	mux.HandleFunc("POST /saml/test", g.serveStartTrial)
 	mux.HandleFunc("GET /saml/test/{id}", g.serveTrial)

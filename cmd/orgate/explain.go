@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -19,13 +20,15 @@ import (
 func explainCommand() *cobra.Command {
 	var x explaining
 	var configFile, dryRunFile string
+	var at string
 	var noStore, fail bool
 	cmd := &cobra.Command{
 		Use:   "explain --config FILE (--org SLUG --email ADDRESS | --dry-run NEW)",
 		Short: "Print what would be asked of a person, and which rule says so",
 		Long: "Prints, step by step, what would be asked of the person with this address who wants to enter the\n" +
-			"organization, and which rule says so; with --path, also whether that request would be let through. The\n" +
-			"first way in is told in full, all others briefly.\n\n" +
+			"organization, and which rule says so; with --path, also whether that request would be let through, from\n" +
+			"an address (--ip), a country (--country) and at a time (--at). The first way in is told in full, all\n" +
+			"others briefly.\n\n" +
 			"The settings are those of the configuration, whether they are in force yet or not. Who the person is\n" +
 			"(memberships, factors that are set up), and the settings that are not from the configuration, are looked\n" +
 			"up in the store; a running orgate is asked by the socket in the store's directory. --no-store judges the\n" +
@@ -44,6 +47,11 @@ func explainCommand() *cobra.Command {
 			}
 			if dryRunFile == "" {
 				x.cfg, x.offered, x.now = cfg, cfg.Offered(), time.Now()
+				if at != "" {
+					if x.now, err = time.Parse(time.RFC3339, at); err != nil {
+						return errors.New("--at: want a time such as 2026-03-30T08:00:00Z")
+					}
+				}
 				return x.explain(c.Context(), c.OutOrStdout(), knows)
 			}
 			next, err := readConfig(dryRunFile, c.ErrOrStderr())
@@ -62,12 +70,15 @@ func explainCommand() *cobra.Command {
 	cmd.Flags().StringVar(&x.email, "email", "", "the person's e-mail address")
 	cmd.Flags().StringVar(&x.path, "path", "", "also judge a request for this path")
 	cmd.Flags().StringVar(&x.method, "method", "GET", "the method of that request")
+	cmd.Flags().StringVar(&x.ip, "ip", "", "the address that it comes from")
+	cmd.Flags().StringVar(&x.country, "country", "", "the country that a trusted proxy says, such as DE")
+	cmd.Flags().StringVar(&at, "at", "", "the time of it, such as 2026-03-30T08:00:00Z (default now)")
 	cmd.Flags().BoolVar(&noStore, "no-store", false, "judge the configuration alone")
 	cmd.Flags().StringVar(&dryRunFile, "dry-run", "", "compare this configuration with what is in force")
 	cmd.Flags().BoolVar(&fail, "fail", false, "with --dry-run: exit with status 1 if somebody would be locked out")
 	cmd.MarkFlagsOneRequired("org", "dry-run")
 	cmd.MarkFlagsRequiredTogether("org", "email")
-	for _, flag := range []string{"org", "email", "path", "no-store"} {
+	for _, flag := range []string{"org", "email", "path", "no-store", "ip", "country", "at"} {
 		cmd.MarkFlagsMutuallyExclusive(flag, "dry-run")
 	}
 	cmd.MarkFlagsMutuallyExclusive("org", "fail") // which would be about nothing
@@ -79,6 +90,7 @@ type explaining struct {
 	cfg                      *config.Config
 	offered                  policy.Methods
 	org, email, path, method string
+	ip, country              string
 	now                      time.Time
 }
 
@@ -94,6 +106,17 @@ func (x explaining) explain(ctx context.Context, w io.Writer, knows knowledge) (
 		if _, err := policy.CanonicalPath(x.path); err != nil {
 			return fmt.Errorf("--path: %w", err)
 		}
+	}
+	if x.ip != "" {
+		if _, err := netip.ParseAddr(x.ip); err != nil {
+			return fmt.Errorf("--ip: %q is no address", x.ip)
+		}
+	}
+	if x.country = strings.ToUpper(x.country); x.country != "" && len(x.country) != 2 {
+		return fmt.Errorf("--country: want two letters, such as DE")
+	}
+	if x.path == "" && (x.ip != "" || x.country != "") {
+		return errors.New("--ip and --country are of a request: --path says which")
 	}
 	scratch, err := openScratch(ctx, knows, x.email)
 	if err != nil {

@@ -18,7 +18,10 @@ import (
 	"github.com/orgate/orgate/config"
 	"github.com/orgate/orgate/config/apply"
 	"github.com/orgate/orgate/domain"
+	"github.com/orgate/orgate/internal/certificate"
+	"github.com/orgate/orgate/internal/certificate/issue"
 	"github.com/orgate/orgate/internal/cookie"
+	"github.com/orgate/orgate/internal/denial"
 	"github.com/orgate/orgate/internal/dnsproof"
 	"github.com/orgate/orgate/internal/egress"
 	"github.com/orgate/orgate/internal/endpoint"
@@ -55,6 +58,7 @@ type gateway struct {
 	domains   *domain.Checker
 	saml      *upkeep.Keeper
 	hooks     *egress.Client // calls the receivers of webhooks
+	denials   *denial.Book
 
 	// front is what each configuration makes anew. The proxy keeps its own part, as
 	// connections and grants outlive a reload.
@@ -65,6 +69,9 @@ type gateway struct {
 	reckoning sync.Mutex
 
 	ready atomic.Bool
+
+	// issuer gets certificates; nil without ACME. It is there before the public listener serves.
+	issuer *issue.Issuer
 }
 
 // A front is a configuration and what is built from it, in force together.
@@ -73,8 +80,8 @@ type front struct {
 	// login serves the login host, where signIn signs people in.
 	login  http.Handler
 	signIn *sso.Server
-	// certificate is that of the public listener; nil without TLS.
-	certificate *tls.Certificate
+	// certificates are those of the public listener; nil without TLS.
+	certificates *certificate.Set
 	// mail is the mail server; nil without one.
 	mail mail.Sender
 }
@@ -90,6 +97,7 @@ func open(ctx context.Context, c *config.Config, log *slog.Logger) (g *gateway, 
 	}
 	opened := store.New(g.engine, store.Options{Logger: log})
 	g.store = opened
+	g.denials = denial.New(opened, log, nil)
 	defer func() {
 		if err != nil { // g is nil by now
 			err = errors.Join(err, opened.Close())
@@ -121,9 +129,12 @@ func open(ctx context.Context, c *config.Config, log *slog.Logger) (g *gateway, 
 		if err := g.apply(ctx, c); err != nil {
 			return nil, err
 		}
+		if _, err := apply.Reseal(ctx, g.store, g.box); err != nil {
+			return nil, err
+		}
 		g.proxy, err = proxy.New(ctx, proxy.Options{
 			Settings: proxySettings(c), Store: g.store, Box: g.box, Logger: log, Renderer: page.Errors{},
-			LoginHost: http.HandlerFunc(g.serveLogin), Observer: observer{g.metrics}, Grants: c.Limits.Grants,
+			LoginHost: http.HandlerFunc(g.serveLogin), Observer: observer{g.metrics}, Grants: c.Limits.Grants, Denials: g.denials,
 		})
 		return f, err
 	})
@@ -184,6 +195,9 @@ func (g *gateway) put(ctx context.Context, c *config.Config) error {
 		if err != nil {
 			return nil, err
 		}
+		if f.certificates == nil { // what takes effect at the next start leaves visitors what they are shown until then
+			f.certificates = g.front.Load().certificates
+		}
 		settings := proxySettings(c)
 		if err := settings.Check(); err != nil {
 			return nil, err
@@ -221,12 +235,8 @@ func (g *gateway) build(c *config.Config) (*front, error) {
 		r.Body = http.MaxBytesReader(w, r.Body, int64(c.Limits.MaxBody))
 		login.ServeHTTP(w, r)
 	})
-	if c.TLS != nil {
-		cert, err := tls.LoadX509KeyPair(string(c.TLS.CertFile), string(c.TLS.KeyFile))
-		if err != nil {
-			return nil, fmt.Errorf("tls: %w", err)
-		}
-		f.certificate = &cert
+	if f.certificates, err = certificates(c); err != nil {
+		return nil, fmt.Errorf("tls: %w", err)
 	}
 	if f.mail, err = mailServer(c); err != nil {
 		return nil, err
@@ -244,6 +254,7 @@ func needsRestart(a, b *config.Config) (keys []string) {
 	differs(a.Listen != b.Listen, "listen")
 	differs(a.Management.Listen != b.Management.Listen || a.Management.Pprof != b.Management.Pprof, "management")
 	differs((a.TLS == nil) != (b.TLS == nil), "tls")
+	differs(a.TLS != nil && b.TLS != nil && !reflect.DeepEqual(a.TLS.ACME, b.TLS.ACME), "tls.acme")
 	differs((a.Store.Postgres == nil) != (b.Store.Postgres == nil) ||
 		a.Store.Postgres != nil && *a.Store.Postgres != *b.Store.Postgres ||
 		a.Store.Badger != nil && b.Store.Badger != nil && *a.Store.Badger != *b.Store.Badger, "store")
@@ -263,7 +274,7 @@ func (g *gateway) loginRoutes(c *config.Config) ([]endpoint.Route, map[endpoint.
 	o := sso.Options{
 		Store: g.store, Tenants: tenants{g}, OIDC: g.providers, GitHub: g.github, Box: g.box,
 		PublicURL: c.PublicURL.URL, Jar: jar(c), Limits: limits(c), Rules: c.Rules(), Offered: c.Offered(), Logger: g.log,
-		Count: g.metrics.SignIn, ClientIP: proxy.ClientIP,
+		Count: g.metrics.SignIn, ClientIP: proxy.ClientIP, Denials: g.denials,
 	}
 	w := web.Options{Store: g.store, PublicURL: c.PublicURL.URL, Limits: limits(c), Offered: c.Offered(), Home: tenants{g}.Home}
 	if c.Mail != nil {
@@ -279,6 +290,7 @@ func (g *gateway) loginRoutes(c *config.Config) ([]endpoint.Route, map[endpoint.
 			return nil, nil, nil, err
 		}
 	}
+	o.Clients = c.SignInClients()
 	o.Social, w.Social = socialProviders(c)
 	brands, err := brands(c)
 	if err != nil {
@@ -289,6 +301,7 @@ func (g *gateway) loginRoutes(c *config.Config) ([]endpoint.Route, map[endpoint.
 		b.Organization = org.Name
 		return b
 	}
+	w.Brand = o.Brand
 	signIn, err := sso.New(o)
 	if err != nil {
 		return nil, nil, nil, err
@@ -330,7 +343,7 @@ func limits(c *config.Config) session.Limits {
 
 // proxySettings are what the configuration says of the data plane.
 func proxySettings(c *config.Config) proxy.Settings {
-	s := proxy.Settings{PublicURL: c.PublicURL.URL, Limits: limits(c), TrustedProxies: c.TrustedProxies, ForwardAuth: c.ForwardAuth, Offered: c.Offered(), Jar: jar(c), SlowPath: c.DataPlane.FastPath == "off"}
+	s := proxy.Settings{PublicURL: c.PublicURL.URL, Limits: limits(c), TrustedProxies: c.TrustedProxies, CountryHeader: c.CountryHeader, ForwardAuth: c.ForwardAuth, PerOrganization: tenancy.Quota(c.Limits.PerOrganization), Offered: c.Offered(), Jar: jar(c), SlowPath: c.DataPlane.FastPath == "off"}
 	for _, a := range c.Apps {
 		s.Apps = append(s.Apps, proxy.App{
 			Name: a.Name, Host: a.Host.String(), Upstream: a.Upstream.URL, Rules: a.Rules,
@@ -395,11 +408,7 @@ func (g *gateway) publicServer(tracing telemetry.Tracing) *http.Server {
 		H2C: c.TLS == nil && slices.ContainsFunc(c.Apps, func(a *config.App) bool { return a.GRPC }),
 	}, g.log)
 	if c.TLS != nil {
-		s.TLSConfig = &tls.Config{
-			MinVersion:     tls.VersionTLS12,
-			NextProtos:     []string{"h2", "http/1.1"},
-			GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return g.front.Load().certificate, nil },
-		}
+		s.TLSConfig = g.tlsConfig(c.TLS)
 	}
 	return s
 }

@@ -42,7 +42,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	root.AddCommand(serveCommand(), demoCommand(), checkCommand(), explainCommand(), schemaCommand(), backupCommand(), restoreCommand(), domainCommand(), samlCommand(), memberCommand(), inviteCommand(), userCommand(), webhookCommand(), apiKeyCommand(), versionCommand())
+	root.AddCommand(serveCommand(), demoCommand(), checkCommand(), explainCommand(), schemaCommand(), backupCommand(), restoreCommand(), domainCommand(), samlCommand(), orgCommand(), memberCommand(), inviteCommand(), userCommand(), webhookCommand(), apiKeyCommand(), auditCommand(), versionCommand())
 	began := false
 	noteBeginning(root, &began)
 	c, err := root.ExecuteContextC(ctx)

@@ -14,13 +14,16 @@ import (
 
 	"github.com/orgate/orgate/api"
 	"github.com/orgate/orgate/audit/hook"
+	"github.com/orgate/orgate/config"
 	"github.com/orgate/orgate/internal/endpoint"
 	"github.com/orgate/orgate/internal/invite"
 	"github.com/orgate/orgate/internal/mail"
 	"github.com/orgate/orgate/internal/page"
 	"github.com/orgate/orgate/internal/telemetry"
 	"github.com/orgate/orgate/internal/text"
+	"github.com/orgate/orgate/policy"
 	"github.com/orgate/orgate/session"
+	"github.com/orgate/orgate/session/client"
 	"github.com/orgate/orgate/store"
 	"github.com/orgate/orgate/tenancy"
 )
@@ -82,6 +85,12 @@ func (g *gateway) managementAPI() (*api.API, error) {
 		RolesAt: func() tenancy.Origin { return g.config().RolesAt },
 		Rules:   func() tenancy.Rules { return g.config().Rules() },
 		Limits:  func() session.Limits { return limits(g.config()) },
+		Offered: func() policy.Methods { return g.config().Offered() },
+
+		Connections: connections{g},
+
+		RetentionDays: func() int { return g.config().Audit.RetentionDays },
+		ManagementURL: func() *url.URL { return managementURL(g.config().Management) },
 
 		PublicURL: func() *url.URL { return g.config().PublicURL.URL },
 		Mail: func() invite.Mail {
@@ -90,8 +99,31 @@ func (g *gateway) managementAPI() (*api.API, error) {
 			}
 			return mail.NewQueue(g.box)
 		},
+		Clients:  func() client.Clients { return g.config().SignInClients() },
 		Webhooks: func() hook.Rules { return hook.Rules{CheckURL: g.hooks.CheckURL, Box: g.box} },
+		Apps:     g.checkedApps,
 	})
+}
+
+// checkedApps are the apps whose route rules can be asked.
+func (g *gateway) checkedApps() []api.App {
+	var apps []api.App
+	for _, a := range g.config().Apps {
+		apps = append(apps, api.App{Name: a.Name, Rules: a.Rules, Host: a.Host.Host})
+	}
+	return apps
+}
+
+// managementURL is where programs reach the management listener, as far as can be known.
+func managementURL(m config.Management) *url.URL {
+	if m.URL.URL != nil {
+		return m.URL.URL
+	}
+	host, port, err := net.SplitHostPort(m.Listen)
+	if ip, bad := netip.ParseAddr(host); err == nil && (host == "" || bad == nil && ip.IsUnspecified()) {
+		host = "localhost"
+	}
+	return &url.URL{Scheme: "http", Host: net.JoinHostPort(host, port)}
 }
 
 // finishRemovals deletes what of organizations a process before this one has left.

@@ -35,12 +35,19 @@ type operating struct {
 	webhooks hook.Rules
 	by       audit.Actor
 	now      time.Time
+	clock    func() time.Time
+	// then takes what is to be done once the change is committed, in transactions of its own.
+	then *func(context.Context, *store.Store) error
 }
 
 // operations are the commands that can be asked for, by name.
 func operations() map[string]operation {
 	return map[string]operation{
-		"member add": addMember, "user unlink": unlinkUser, "user reset-mfa": resetMFA, "saml show": showSAML,
+		"org create": createOrganization, "org list": listOrganizations, "org update": updateOrganization, "org delete": deleteOrganization,
+		"member add": addMember, "member list": listMembers, "member role": changeMember(setMemberRole), "member deactivate": changeMember(deactivateMember),
+		"member reactivate": changeMember(reactivateMember), "member remove": changeMember(removeMember),
+		"user create": createUser, "user list": listUsers, "user update": updateUser, "user delete": deleteUser,
+		"user unlink": unlinkUser, "user reset-mfa": resetMFA, "saml show": showSAML,
 		"invite create": createInvitation, "invite list": listInvitations, "invite resend": resendInvitation, "invite revoke": revokeInvitation,
 		"webhook create": createWebhook, "webhook list": listWebhooks, "webhook enable": enableWebhook, "webhook disable": disableWebhook,
 		"webhook rotate": rotateWebhook, "webhook delete": deleteWebhook, "webhook redeliver": redeliverWebhooks,
@@ -49,7 +56,7 @@ func operations() map[string]operation {
 }
 
 func operatingOf(c *config.Config, box *seal.Box, name string) operating {
-	o := operating{rules: c.Rules(), host: c.PublicURL.Host, public: c.PublicURL.URL, by: audit.Actor{Type: "system", Name: "orgate " + name}, now: time.Now()}
+	o := operating{rules: c.Rules(), host: c.PublicURL.Host, public: c.PublicURL.URL, by: audit.Actor{Type: "system", Name: "orgate " + name}, now: time.Now(), clock: time.Now}
 	o.webhooks = hook.Rules{CheckURL: egress.New(egressOptions(c, nil)).CheckURL, Box: box}
 	if c.Mail != nil {
 		o.mail = mail.NewQueue(box)
@@ -78,10 +85,16 @@ func carryOut(ctx context.Context, s *store.Store, o operating, name string, arg
 	if !ok {
 		return "", fmt.Errorf("no operation %q", name)
 	}
+	var then func(context.Context, *store.Store) error
+	o.then = &then
 	err = s.Update(ctx, func(tx store.Tx) (err error) {
+		then = nil
 		said, err = f(tx, o, args)
 		return err
 	})
+	if err == nil && then != nil {
+		err = then(context.WithoutCancel(ctx), s)
+	}
 	return said, err
 }
 

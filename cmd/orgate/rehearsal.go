@@ -324,17 +324,9 @@ func (r *rehearsal) decide(f *policy.Facts, o tenancy.Organization) (policy.Deci
 		return policy.Decision{}, fmt.Errorf("--path: %w", err)
 	}
 	app := r.cfg.Apps[0]
-	f.Request = policy.Request{Method: strings.ToUpper(r.method), Path: path, Host: string(app.Host.Host(o.Slug))}
+	f.Request = policy.Request{Method: strings.ToUpper(r.method), Path: path, Host: string(app.Host.Host(o.Slug)), RemoteIP: r.ip, Country: r.country}
 	f.Rule = app.Rules.Match(f.Request.Method, path)
-	d := policy.Decide(f)
-	for _, other := range append(app.Rules.Unnamed(f.Request.Method, path), app.Rules.MatchFold(f.Request.Method, path)) {
-		if d.Verdict != policy.Allow || other == nil || other == f.Rule || other.Access == policy.Public {
-			continue
-		}
-		f.Rule = other
-		d = policy.Decide(f)
-	}
-	return d, nil
+	return app.Rules.Decide(f), nil
 }
 
 func (r *rehearsal) say(what, why string) { r.said = append(r.said, saying{what, why}) }

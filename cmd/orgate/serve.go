@@ -105,6 +105,7 @@ func serve(ctx context.Context, s serving) (err error) {
 		return errors.Join(fmt.Errorf("management.listen: %w", err), front.Close())
 	}
 	addresses := []any{"listen", front.Addr().String(), "management", back.Addr().String()}
+	addr := front.Addr()
 	switch {
 	case !tracing.On():
 		fast := proxy.Listen(front, public.TLSConfig, g.proxy, public)
@@ -120,13 +121,21 @@ func serve(ctx context.Context, s serving) (err error) {
 	if control != nil {
 		draining = append(draining, control)
 	}
+	stopIssuing, err := g.startIssuing(addr)
+	if err != nil {
+		return errors.Join(err, front.Close(), back.Close())
+	}
+	defer stopIssuing()
 	failed := make(chan error, 2)
 	background.Go(func() { failed <- ended(public.Serve(front)) })
 	background.Go(func() { failed <- ended(management.Serve(back)) })
 	background.Go(func() { g.reloads(work, s.reader) })
+	background.Go(func() { g.prepareLogin(work) })
 	background.Go(func() { g.domains.Run(work) })
 	background.Go(func() { g.saml.Run(work) })
 	background.Go(func() { g.finishRemovals(work) })
+	background.Go(func() { g.denials.Run(work) })
+	background.Go(func() { _ = g.auditLogs().Run(work) }) // it ends with work and no sooner
 	log.With(addresses...).InfoContext(ctx, "serving", "public_url", s.config.PublicURL.String(), "version", version)
 	debug.FreeOSMemory() // what reading thousands of organizations has left behind
 	g.ready.Store(true)

@@ -17,7 +17,9 @@ import (
 )
 
 func userCommand() *cobra.Command {
-	return commandsBelow("user", "People",
+	return commandsBelow("user", "People", userCreateCommand(), userListCommand(), userUpdateCommand(),
+		personCommand("delete", "Delete a person with all that is known of them, for good",
+			"Deletes the user with this address: memberships, factors, identities, and sessions. It can't be undone."),
 		personCommand("unlink", "Forget by which identities a person is known at identity providers",
 			"Forgets by which identities the person with this address is known at identity providers, and ends\n"+
 				"the person's sessions. The next sign-in that proves the address links anew.\n\n"+

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/orgate/orgate/config"
+	"github.com/orgate/orgate/internal/seal"
 	"github.com/orgate/orgate/policy"
 	"github.com/orgate/orgate/store"
 	"github.com/orgate/orgate/tenancy"
@@ -58,6 +59,10 @@ func (r *run) saveOne(tx store.Tx, c change) (created bool, err error) {
 			o.Upstreams = map[string]string{}
 		}
 		o.Upstreams[app] = u.String()
+	}
+	o.Quota = nil
+	if q := c.Limits; q != nil {
+		o.Quota = new(tenancy.Quota(*q))
 	}
 	o.Managed = maps.Clone(c.Managed)
 	given := func(s tenancy.Section) bool { _, ok := c.Managed[s]; return ok }
@@ -242,6 +247,11 @@ func (r *run) sealsSame(id tenancy.ConnectionID, sealed, secret []byte) bool {
 	}
 	plain, err := r.box.Open(secretPurpose, string(id), sealed)
 	return err == nil && bytes.Equal(plain, secret)
+}
+
+// SealClientSecret seals the secret of a connection's client as those of the YAML are.
+func SealClientSecret(box *seal.Box, id tenancy.ConnectionID, secret string) []byte {
+	return box.Seal(secretPurpose, string(id), []byte(secret))
 }
 
 func (r *run) seal(id tenancy.ConnectionID, secret []byte) []byte {

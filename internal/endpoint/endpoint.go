@@ -34,11 +34,12 @@ const (
 	Confirmed        // the same, who has proved a moment ago all that is asked of them
 	Operator         // whoever reaches the management listener
 	APIKey           // a management API key
+	Link             // whoever has a link to it that orgate made, and that is still good
 )
 
 // String returns the name that the golden route table shows.
 func (a Access) String() string {
-	return [...]string{"no one", "public", "signed in", "confirmed", "operator", "api key"}[a]
+	return [...]string{"no one", "public", "signed in", "confirmed", "operator", "api key", "link"}[a]
 }
 
 // Side is the host or listener that a route is on.

@@ -39,6 +39,10 @@ func occasions(typed string) map[string]Composer {
 		"factor_removed":   FactorRemoved{typed, host, AuthenticatorApp},
 		"mfa_reset":        MFAReset{typed, host},
 		"invitation":       Invitation{typed, host, typed, "https://login.example.com/invitations/abc", until},
+		"app_sign_in_code": AppSignInCode{typed, host, code, 10},
+		"verify_email":     VerifyEmailCode{typed, host, code, 10},
+		"app_change_email": AppChangeEmailCode{typed, host, code, 10},
+		"reset_link":       ResetLink{typed, host, "https://login.example.com/password-reset/abc", until},
 	}
 }
 
@@ -154,7 +158,7 @@ func TestWhatSomebodyTypedIsTextAndNeverALink(t *testing.T) {
 			if len(c.Subject) > 600 || len(c.Text) > 4000 || len(c.HTML) > 12_000 {
 				t.Errorf("%s with %.30q: subject of %d bytes, text of %d, HTML of %d", kind, name, len(c.Subject), len(c.Text), len(c.HTML))
 			}
-			ours := strings.NewReplacer("https://login.example.com/invitations/abc", "", host, "", "acme.test", "", "jo.new@", "")
+			ours := strings.NewReplacer("https://login.example.com/invitations/abc", "", "https://login.example.com/password-reset/abc", "", host, "", "acme.test", "", "jo.new@", "")
 			for what, s := range map[string]string{"subject": c.Subject, "text": c.Text, "HTML": words(t, c.HTML)} {
 				if got := linked.FindString(ours.Replace(s)); got != "" {
 					t.Errorf("%s with %.30q: its %s has what a mail program makes a link of: %s", kind, name, what, got)
@@ -202,7 +206,7 @@ func checkHTML(t *testing.T, what, page string) {
 			t.Errorf("%.60q has the element %s", what, n.Data)
 		}
 		for _, a := range n.Attr {
-			if a.Key == "href" && a.Val != "https://login.example.com/invitations/abc" || a.Key == "src" || a.Key == "background" ||
+			if a.Key == "href" && a.Val != "https://login.example.com/invitations/abc" && a.Val != "https://login.example.com/password-reset/abc" || a.Key == "src" || a.Key == "background" ||
 				strings.HasPrefix(a.Key, "on") || a.Key == "style" && strings.Contains(a.Val, "url(") {
 				t.Errorf("%.60q has %s=%q", what, a.Key, a.Val)
 			}

@@ -156,6 +156,12 @@ func gallery() []picture {
 		{"invitations-none", func(w http.ResponseWriter, r *http.Request) error {
 			return page.Invitations{Brand: acme, Email: "jo@acme.com", Action: "/invitations"}.Render(w, r, 200)
 		}},
+		{"portal", func(w http.ResponseWriter, r *http.Request) error {
+			return page.Portal{Brand: acme, Organization: "Acme Inc.", Intent: "sso", Until: text.Moment(moment), Back: "https://app.example.com/settings"}.Render(w, r, 200)
+		}},
+		{"portal-plain", func(w http.ResponseWriter, r *http.Request) error {
+			return page.Portal{Brand: globex, Organization: "Globex Corporation", Until: text.Moment(moment)}.Render(w, r, 200)
+		}},
 		{"account", func(w http.ResponseWriter, r *http.Request) error {
 			return page.Account{Name: "Jo Doe", Email: "jo@acme.com", Sessions: sessions, Revoke: "/account/sessions", SignOutAll: "/sign-out/everywhere", Picker: "/organizations", Hidden: hidden}.Render(w, r, 200)
 		}},

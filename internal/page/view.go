@@ -43,6 +43,7 @@ var (
 	confirm       = parse[Confirm]("confirm.html")
 	leaving       = parse[Leaving]("leaving.html")
 	carrying      = parse[Carrying]("carrying.html")
+	portal        = parse[Portal]("portal.html")
 	notice        = parse[Notice]("notice.html")
 	failure       = parse[failurePage]("error.html")
 )

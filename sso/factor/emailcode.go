@@ -44,7 +44,7 @@ func NewEmailCode(tx Tx, p Purpose, email, about string, browser session.Token, 
 	}
 	code = fmt.Sprintf("%0*d", codeDigits, n)
 	c = EmailCode{
-		ID: id.New("email_code", now), Purpose: p, Email: email, About: about, Browser: browser.Hash(),
+		ID: id.New(p.prefix(), now), Purpose: p, Email: email, About: about, Browser: browser.Hash(),
 		CreatedAt: now.UTC(), ExpiresAt: now.UTC().Add(EmailCodeLife),
 	}
 	c.Sum = c.sum(browser, code)
@@ -52,6 +52,20 @@ func NewEmailCode(tx Tx, p Purpose, email, about string, browser session.Token, 
 		return EmailCode{}, "", err
 	}
 	return c, code, nil
+}
+
+// prefix is that of the ids of codes: what the API has a name for is called so.
+func (p Purpose) prefix() string {
+	switch p {
+	case ForSignIn, ForMagicAuth, ForSocialLink:
+		return "magic_auth"
+	case ForPasswordReset:
+		return resetPrefix
+	case ForVerification, ForEmailChange:
+		return string(p)
+	default:
+		return "email_code"
+	}
 }
 
 // endEmailCode uses up the code that is live, if there is one.

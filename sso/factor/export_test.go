@@ -7,7 +7,7 @@ var (
 	NormalizeCode     = normalizeCode
 	NormalizePassword = normalizePassword
 	PasskeyName       = passkeyName
-	Guesses           = guesses
+	PasswordGuesses   = guesses
 )
 
 const (

@@ -15,6 +15,7 @@ package factor
 
 import (
 	"errors"
+	"fmt"
 	"iter"
 	"time"
 
@@ -36,6 +37,12 @@ var (
 	ErrNone = errors.New("no such factor")
 	// ErrTooMany: the person has as many passkeys as anybody may.
 	ErrTooMany = errors.New("too many passkeys")
+
+	// Why a code or token is spent: each wraps ErrSpent. Only an app is told, which asked for it.
+
+	ErrCodeUsed    = fmt.Errorf("%w: it was used", ErrSpent)
+	ErrCodeExpired = fmt.Errorf("%w: it is too old", ErrSpent)
+	ErrCodeTries   = fmt.Errorf("%w: it had too many wrong tries", ErrSpent)
 )
 
 // A Sealer seals secrets at rest; [seal.Box] is one.
@@ -47,7 +54,7 @@ type Sealer interface {
 // A Password is what is kept of a password.
 type Password struct {
 	User tenancy.UserID `json:"user_id"`
-	// Hash is argon2id in PHC form; see [HashPassword].
+	// Hash is argon2id in PHC form, or what another system made; see [HashPassword] and [ImportPassword].
 	Hash      string    `json:"hash"`
 	CreatedAt time.Time `json:"created_at"`
 	UpdatedAt time.Time `json:"updated_at"`
@@ -56,6 +63,11 @@ type Password struct {
 // A TOTP is an authenticator app (RFC 6238: SHA-1, 6 digits, 30 s).
 type TOTP struct {
 	User tenancy.UserID `json:"user_id"`
+	// ID is auth_factor_…; empty in rows of older versions: see [TOTP.FactorID].
+	ID string `json:"id,omitzero"`
+	// Issuer and Account are what the app shows, where the API said so.
+	Issuer  string `json:"issuer,omitzero"`
+	Account string `json:"account,omitzero"`
 	// Secret is sealed.
 	Secret []byte `json:"secret"`
 	// Step is the time step of the code that was accepted last: neither that one nor an
@@ -95,6 +107,12 @@ const (
 	ForOldAddress    Purpose = "old_address" // the address that is to be given up
 	ForNewAddress    Purpose = "new_address" // the address that is to be taken
 	ForSocialLink    Purpose = "social_link" // the address that a social provider named
+
+	// Those of codes that an app asks for by the API; see [NewAppCode].
+
+	ForMagicAuth    Purpose = "magic_auth"         // to sign in
+	ForVerification Purpose = "email_verification" // the address that nobody has proved yet
+	ForEmailChange  Purpose = "email_change"       // the address that is to be taken
 )
 
 // An EmailCode is a code that was sent to an address. It lives for [EmailCodeLife].
@@ -115,6 +133,12 @@ type EmailCode struct {
 	CreatedAt time.Time    `json:"created_at"`
 	ExpiresAt time.Time    `json:"expires_at"`
 	UsedAt    time.Time    `json:"used_at,omitzero"`
+
+	// App says that an app asked for it by the API, for User; then Browser stands for no browser,
+	// there is no Sum, and Sealed is the code, as long as it may be used.
+	App    bool           `json:"app,omitzero"`
+	User   tenancy.UserID `json:"user_id,omitzero"`
+	Sealed []byte         `json:"sealed,omitzero"`
 }
 
 // A Counter counts attempts; see [Backoff] and [Bucket].
@@ -153,7 +177,25 @@ type Tx interface {
 	EmailCode(id string) (EmailCode, error)
 	// LiveEmailCode returns the one that is not used up, by [EmailCode.Live].
 	LiveEmailCode(browser session.Hash, p Purpose, email string) (EmailCode, error)
-	PutEmailCode(EmailCode) error // expires with ExpiresAt; ErrTaken: another one is live
+	PutEmailCode(EmailCode) error // expires with ExpiresAt, an app's later; ErrTaken: another one is live
+	// AppCode returns the last one that an app asked for, live or not.
+	AppCode(Purpose, tenancy.UserID) (EmailCode, error)
+	DeleteEmailCode(id string) error
+
+	// APIFactor and APIFactorsOf, by id, find what [EnrollByAPI] made.
+	APIFactor(id string) (APIFactor, error)
+	APIFactorsOf(tenancy.UserID) iter.Seq2[APIFactor, error]
+	PutAPIFactor(APIFactor) error
+	DeleteAPIFactor(APIFactor) error
+	// TOTPByID and PasskeyByFactorID find factors by their ids in the API.
+	TOTPByID(string) (TOTP, error)
+	PasskeyByFactorID(string) (Passkey, error)
+
+	Challenge(id string) (Challenge, error)
+	PutChallenge(Challenge) error // expires an hour after ExpiresAt
+
+	Reset(id string) (Reset, error)
+	PutReset(Reset) error // expires an hour after ExpiresAt
 
 	Counter(scope, name string) (Counter, error)
 	PutCounter(Counter) error // expires with ExpiresAt

@@ -74,7 +74,7 @@ func TestANewPasswordIsRefusedForWhatItIsAndNothingElse(t *testing.T) {
 	} {
 		err := factor.CheckNewPassword(tt.password, aboutJo...)
 		if !errors.Is(err, tt.want) || (err == nil) != (tt.want == nil) {
-			t.Errorf("%.40q: %v, want %v (2^%.1f guesses)", tt.password, err, tt.want, factor.Guesses(tt.password[:min(len(tt.password), 256)], nil))
+			t.Errorf("%.40q: %v, want %v (2^%.1f guesses)", tt.password, err, tt.want, factor.PasswordGuesses(tt.password[:min(len(tt.password), 256)], nil))
 		}
 	}
 }
@@ -109,7 +109,7 @@ var hostile = []string{
 
 func TestCheckingAPasswordIsQuickWhateverItIs(t *testing.T) {
 	about := strings.Fields(strings.Repeat("aaaa@aaa.aaaaaaaa.aaa ", 200))
-	factor.Guesses("", nil) // which loads the lists
+	factor.PasswordGuesses("", nil) // which loads the lists
 	for _, p := range hostile {
 		best := time.Hour
 		for range 5 {
@@ -148,7 +148,7 @@ func FuzzCheckNewPassword(f *testing.F) {
 		if n := utf8.RuneCountInString(normal); !ok || n < factor.MinPassword || len(normal) > factor.MaxPassword {
 			t.Errorf("%q of %d characters may be chosen", password, n)
 		}
-		if g := factor.Guesses(normal, nil); !(g >= factor.MinGuesses && g <= 6*256) {
+		if g := factor.PasswordGuesses(normal, nil); !(g >= factor.MinGuesses && g <= 6*256) {
 			t.Errorf("%q takes 2^%v guesses", password, g)
 		}
 	})

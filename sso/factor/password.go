@@ -63,6 +63,9 @@ const nobodysHash = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAA
 // MatchPassword reports whether hash is of the password. With an empty hash, of somebody who
 // has no password, it takes as long and says no. Call it outside of transactions.
 func MatchPassword(hash, password string) bool {
+	if strings.HasPrefix(hash, importedPrefix) {
+		return matchImported(hash, password)
+	}
 	none := hash == ""
 	if none {
 		hash = nobodysHash
@@ -135,10 +138,10 @@ func parseHash(s string) (phc, error) {
 	return h, nil
 }
 
-// SetPassword sets the user's password to one of that hash, of [HashPassword]. The other
+// SetPassword sets the user's password to one of that hash, of [HashPassword] or [ImportPassword]. The other
 // sessions of the user are for the caller to end.
 func SetPassword(tx Tx, user tenancy.UserID, hash string, by audit.Actor, now time.Time) error {
-	if _, err := parseHash(hash); err != nil {
+	if err := checkHash(hash); err != nil {
 		return err // such as the password itself
 	}
 	if err := checkUser(tx, user); err != nil {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/orgate/orgate/audit"
+	"github.com/orgate/orgate/session"
 	"github.com/orgate/orgate/tenancy"
 )
 
@@ -26,6 +27,9 @@ func ResetMFA(tx Tx, user tenancy.UserID, by audit.Actor, now time.Time) error {
 	if err := RemoveTOTP(tx, user, by, now); err != nil {
 		return err
 	}
+	if err := dropUnconfirmed(tx, user, by, now); err != nil {
+		return err
+	}
 	return removeRecoveryCodes(tx, user, by, now)
 }
 
@@ -35,7 +39,23 @@ func Wipe(tx Tx, user tenancy.UserID, by audit.Actor, now time.Time) error {
 	if err := ResetMFA(tx, user, by, now); err != nil {
 		return err
 	}
+	// It was asked for by whoever set the rest up, and went to an address of theirs.
+	if err := endAppCode(tx, ForEmailChange, user); err != nil {
+		return err
+	}
 	return RemovePassword(tx, user, by, now)
+}
+
+// Cleanse throws out what strangers may have planted in an account whose address nobody had
+// proved before, if in says so (attack 76).
+func Cleanse(tx AccountTx, in tenancy.SignedIn, now time.Time) error {
+	if !in.Cleanse {
+		return nil
+	}
+	if err := session.EndAll(tx, in.User.ID, "", audit.System, now); err != nil {
+		return err
+	}
+	return Wipe(tx, in.User.ID, audit.System, now)
 }
 
 // RemovePassword removes the password. Removing what is not there is nothing.

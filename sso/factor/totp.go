@@ -1,15 +1,20 @@
 package factor
 
 import (
+	"bytes"
 	"crypto/rand"
 	"crypto/subtle"
 	"encoding/base32"
+	"encoding/base64"
 	"errors"
 	"fmt"
+	"image/png"
 	"net/url"
 	"strings"
 	"time"
 
+	"github.com/boombuler/barcode"
+	"github.com/boombuler/barcode/qr"
 	"github.com/pquerna/otp"
 	"github.com/pquerna/otp/totp"
 
@@ -23,6 +28,7 @@ const (
 	totpWindow  = 1 // steps before and after, for clocks that differ
 	// minTOTPSecret is in bytes: the least that RFC 4226 allows.
 	minTOTPSecret = 16
+	maxTOTPSecret = 64
 )
 
 // totpEncoding is how authenticator apps take a secret.
@@ -43,6 +49,22 @@ func TOTPURL(secret, issuer, account string) string {
 	// Some apps show a + for what it is, and others for a space.
 	label := strings.ReplaceAll(url.PathEscape(issuer+":"+account), "+", "%2B")
 	return "otpauth://totp/" + label + "?" + strings.ReplaceAll(q.Encode(), "+", "%20")
+}
+
+// QRCode returns a QR code of s, such as of [TOTPURL], as the data URL of a PNG.
+func QRCode(s string) (string, error) {
+	code, err := qr.Encode(s, qr.M, qr.Auto)
+	if err != nil {
+		return "", err
+	}
+	if code, err = barcode.Scale(code, 240, 240); err != nil {
+		return "", err
+	}
+	var b bytes.Buffer
+	if err := png.Encode(&b, code); err != nil {
+		return "", err
+	}
+	return "data:image/png;base64," + base64.StdEncoding.EncodeToString(b.Bytes()), nil
 }
 
 // matchTOTP returns the time step that a code is of, later than last, within the window.
@@ -67,10 +89,7 @@ func EnrollTOTP(tx Tx, box Sealer, user tenancy.UserID, secret, code string, by 
 	if err := checkUser(tx, user); err != nil {
 		return err
 	}
-	switch _, err := tx.TOTP(user); {
-	case err == nil:
-		return fmt.Errorf("authenticator app: %w", ErrExists)
-	case !errors.Is(err, tenancy.ErrNotFound):
+	if err := noTOTP(tx, user); err != nil {
 		return err
 	}
 	if b, err := totpEncoding.DecodeString(secret); err != nil || len(b) < minTOTPSecret {
@@ -80,8 +99,12 @@ func EnrollTOTP(tx Tx, box Sealer, user tenancy.UserID, secret, code string, by 
 	if !ok {
 		return ErrWrong
 	}
-	t := TOTP{User: user, Secret: box.Seal(totpPurpose, string(user), []byte(secret)), Step: step, CreatedAt: now.UTC(), LastUsedAt: now.UTC()}
+	t := TOTP{User: user, ID: newFactorID(now), Secret: box.Seal(totpPurpose, string(user), []byte(secret)), Step: step, CreatedAt: now.UTC(), LastUsedAt: now.UTC()}
 	if err := tx.PutTOTP(t); err != nil {
+		return err
+	}
+	// What the API has set up and nobody has used is not theirs beside it.
+	if err := dropUnconfirmed(tx, user, by, now); err != nil {
 		return err
 	}
 	return record(tx, audit.FactorEnrolled, user, "totp", "", by, now)

@@ -63,6 +63,7 @@ func furnish(t testing.TB, s *store.Store, now time.Time) {
 		hook.Health{Endpoint: "we_1", FailingSince: now}, hook.Replay{Endpoint: "we_1", Next: 2, Until: 4})
 	do(t, s, func(tx store.Tx) error { return tx.PutWebhookPosition(4) })
 	put(t, s, factorsOf("user_1")...)
+	put(t, s, heldByClients(now)...)
 	do(t, s, func(tx store.Tx) error { return tx.Use("state", "spent", now.Add(time.Hour)) })
 	for i := range 5 {
 		do(t, s, func(tx store.Tx) error {
@@ -143,7 +144,7 @@ func restored(t *testing.T, h Harness) {
 		if _, err := tx.Role("", "member"); err != nil {
 			t.Error(err)
 		}
-		if len(list(t, tx.SigningKeys(), func(k session.SigningKey) string { return k.ID })) != 1 {
+		if len(list(t, tx.SigningKeys(session.ForAssertions), func(k session.SigningKey) string { return k.ID })) != 1 {
 			t.Error("the signing key is gone")
 		}
 	})
@@ -173,6 +174,9 @@ func restoredDead(t *testing.T, h Harness) {
 		}
 		if _, err := tx.Handover(hash("code")); !errors.Is(err, tenancy.ErrNotFound) {
 			t.Errorf("a code came back: %v", err)
+		}
+		if got := held(t, tx, hash("held")); got != "[]" {
+			t.Errorf("what clients held came back: %s", got)
 		}
 		if _, err := tx.Answer(hash("answer")); !errors.Is(err, tenancy.ErrNotFound) {
 			t.Errorf("an answer came back: %v", err)

@@ -80,6 +80,20 @@ func factorRows(t *testing.T, h Harness) {
 	})
 	check(func(i int) bool { return i%2 == 0 && i > 0 })
 
+	// What the API has set up is found by its id in its own table alone; challenges and resets by theirs.
+	do(t, s, func(tx store.Tx) error {
+		return errors.Join(tx.PutAPIFactor(factor.APIFactor{ID: "auth_factor_1", User: "b", Secret: []byte{1}}), tx.PutAPIFactor(factor.APIFactor{ID: "auth_factor_2", Secret: []byte{1}}))
+	})
+	look(t, s, func(tx store.Tx) {
+		f, err := tx.APIFactor("auth_factor_1")
+		g, err2 := tx.APIFactor("auth_factor_2")
+		_, err3 := tx.TOTPByID("auth_factor_1")
+		_, err4 := tx.PasskeyByFactorID("auth_factor_1")
+		if err != nil || err2 != nil || f.User != "b" || g.User != "" || !errors.Is(err3, tenancy.ErrNotFound) || !errors.Is(err4, tenancy.ErrNotFound) {
+			t.Errorf("%+v, %v, %+v, %v, %v, %v", f, err, g, err2, err3, err4)
+		}
+	})
+
 	// A passkey that moves is found by its new owner alone.
 	put(t, s, factor.Passkey{ID: "key of user_ab", User: "b", Credential: []byte{1}})
 	look(t, s, func(tx store.Tx) {

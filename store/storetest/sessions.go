@@ -179,7 +179,7 @@ func typedExpiry(t *testing.T, h Harness) {
 			if _, err := tx.Handover(hash("code")); err == nil {
 				got = append(got, "hand-over")
 			}
-			if len(list(t, tx.SigningKeys(), func(k session.SigningKey) string { return k.ID })) == 1 {
+			if len(list(t, tx.SigningKeys(session.ForAssertions), func(k session.SigningKey) string { return k.ID })) == 1 {
 				got = append(got, "key")
 			}
 			if _, err := tx.User("user_1"); err == nil {

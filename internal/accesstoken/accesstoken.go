@@ -1,0 +1,197 @@
+// Package accesstoken signs the access tokens of the sign-in API, and publishes the keys that verify them.
+//
+// It owns the claims, the algorithm and the pairs of keys. It does not own who gets a token (package api), how long
+// keys live (session), or the assertions that the app behind the proxy is sent (proxy), whose keys are others, of
+// another algorithm: a token of one kind never verifies as the other.
+//
+// The invariants: a private key leaves its seal only to sign; a key that signs was published before, as both are
+// read in the transaction of the token.
+package accesstoken
+
+import (
+	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"math/big"
+	"sync"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
+
+	"github.com/orgate/orgate/session"
+	"github.com/orgate/orgate/store"
+)
+
+// Life is how long a token is good: what a stolen one is worth, and how long an app that verifies by itself
+// may let somebody in who was put out.
+const Life = 5 * time.Minute
+
+const (
+	keyPurpose = "access token signing key"
+	keyBits    = 2048
+)
+
+// A Sealer seals secrets at rest; [seal.Box] is one.
+type Sealer interface {
+	Seal(purpose, about string, plain []byte) []byte
+	Open(purpose, about string, sealed []byte) ([]byte, error)
+}
+
+// Claims are those of an access token.
+type Claims struct {
+	Issuer       string           `json:"iss"`
+	Subject      string           `json:"sub"`
+	Client       string           `json:"client_id"`
+	Session      string           `json:"sid"`
+	ID           string           `json:"jti"`
+	Organization string           `json:"org_id,omitzero"`
+	Role         string           `json:"role,omitzero"`
+	Roles        []string         `json:"roles,omitzero"`
+	Permissions  []string         `json:"permissions,omitzero"`
+	IssuedAt     *jwt.NumericDate `json:"iat"`
+	Expiry       *jwt.NumericDate `json:"exp"`
+}
+
+// ErrTooBig says that a token would be larger than what browsers keep in a cookie.
+var ErrTooBig = errors.New("access token is too big")
+
+// MaxSize is how long a token may be.
+const MaxSize = 3800
+
+// A Signer signs tokens. It is safe for concurrent use.
+type Signer struct {
+	box func() Sealer
+
+	mu     sync.Mutex
+	kid    string // of
+	signer jose.Signer
+}
+
+// New returns a signer whose keys the box seals, which is asked for anew each time.
+func New(box func() Sealer) *Signer { return &Signer{box: box} }
+
+// Sign signs a token, good from now for [Life], but not after ends. It fills in jti, iat and exp. It makes a key
+// where one is due.
+func (s *Signer) Sign(tx store.Tx, c Claims, ends, now time.Time) (string, error) {
+	keys, err := session.RotateKeys(tx, session.ForAccessTokens, sync.OnceValues(s.newKey), now)
+	if err != nil {
+		return "", err
+	}
+	signer, err := s.signerOf(keys[0])
+	if err != nil {
+		return "", err
+	}
+	exp := now.Add(Life)
+	if ends.Before(exp) {
+		exp = ends
+	}
+	c.ID, c.IssuedAt, c.Expiry = rand.Text(), jwt.NewNumericDate(now), jwt.NewNumericDate(exp)
+	token, err := jwt.Signed(signer).Claims(c).Serialize()
+	if err == nil && len(token) > MaxSize {
+		err = ErrTooBig
+	}
+	return token, err
+}
+
+func (s *Signer) signerOf(k session.SigningKey) (jose.Signer, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.kid == k.ID {
+		return s.signer, nil
+	}
+	secret, err := s.box().Open(keyPurpose, k.ID, k.Private)
+	if err != nil {
+		return nil, fmt.Errorf("signing key %s: %w (is secrets_key another one than when it was made?)", k.ID, err)
+	}
+	private, err := x509.ParsePKCS8PrivateKey(secret)
+	if err != nil {
+		return nil, fmt.Errorf("signing key %s: %w", k.ID, err)
+	}
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.RS256, Key: jose.JSONWebKey{Key: private, KeyID: k.ID}}, (&jose.SignerOptions{}).WithType("JWT"))
+	if err != nil {
+		return nil, fmt.Errorf("signing key %s: %w", k.ID, err)
+	}
+	s.kid, s.signer = k.ID, signer
+	return signer, nil
+}
+
+// newKey makes a pair, its private part sealed, and a certificate that says nothing but the key: SDKs read such a
+// set.
+func (s *Signer) newKey() (session.SigningKey, error) {
+	private, err := rsa.GenerateKey(rand.Reader, keyBits)
+	if err != nil {
+		return session.SigningKey{}, err
+	}
+	public, err := x509.MarshalPKIXPublicKey(&private.PublicKey)
+	if err != nil {
+		return session.SigningKey{}, err
+	}
+	secret, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		return session.SigningKey{}, err
+	}
+	thumb, err := (&jose.JSONWebKey{Key: &private.PublicKey}).Thumbprint(crypto.SHA256)
+	if err != nil {
+		return session.SigningKey{}, err
+	}
+	kid := base64.RawURLEncoding.EncodeToString(thumb)
+	from := time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
+	cert := &x509.Certificate{
+		SerialNumber: new(big.Int).SetBytes(thumb[:16]), Subject: pkix.Name{CommonName: kid}, NotBefore: from, NotAfter: from.AddDate(100, 0, 0),
+		KeyUsage: x509.KeyUsageDigitalSignature,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, cert, cert, &private.PublicKey, private)
+	if err != nil {
+		return session.SigningKey{}, err
+	}
+	return session.SigningKey{ID: kid, Public: public, Certificate: der, Private: s.box().Seal(keyPurpose, kid, secret)}, nil
+}
+
+// A Key is a public key as the key set has it.
+type Key struct {
+	Algorithm   string   `json:"alg"`
+	Type        string   `json:"kty"`
+	Use         string   `json:"use"`
+	Chain       []string `json:"x5c"`
+	Modulus     string   `json:"n"`
+	Exponent    string   `json:"e"`
+	ID          string   `json:"kid"`
+	Fingerprint string   `json:"x5t#S256"`
+}
+
+// A KeySet is the keys that tokens may be signed by.
+type KeySet struct {
+	Keys []Key `json:"keys"`
+}
+
+// Keys returns the public keys. There are none before the first token was signed.
+func Keys(tx store.Tx) (KeySet, error) {
+	set := KeySet{Keys: []Key{}}
+	for k, err := range tx.SigningKeys(session.ForAccessTokens) {
+		if err != nil {
+			return KeySet{}, err
+		}
+		public, err := x509.ParsePKIXPublicKey(k.Public)
+		if err != nil {
+			return KeySet{}, fmt.Errorf("signing key %s: %w", k.ID, err)
+		}
+		p, ok := public.(*rsa.PublicKey)
+		if !ok {
+			return KeySet{}, fmt.Errorf("signing key %s: not an RSA key", k.ID)
+		}
+		sum := sha256.Sum256(k.Certificate)
+		set.Keys = append(set.Keys, Key{
+			Algorithm: string(jose.RS256), Type: "RSA", Use: "sig", Chain: []string{base64.StdEncoding.EncodeToString(k.Certificate)},
+			Modulus: base64.RawURLEncoding.EncodeToString(p.N.Bytes()), Exponent: base64.RawURLEncoding.EncodeToString(big.NewInt(int64(p.E)).Bytes()),
+			ID: k.ID, Fingerprint: base64.RawURLEncoding.EncodeToString(sum[:]),
+		})
+	}
+	return set, nil
+}
