@@ -73,7 +73,9 @@ type buffer struct {
 	head    plain.Head // the same, read
 	cookies [maxLines]string
 	chain   [maxLines]string
-	out     [bufferSize]byte
+	// countries are lines of the header that a country is said in: of more than one none counts.
+	countries [2]string
+	out       [bufferSize]byte
 }
 
 const (
@@ -182,7 +184,7 @@ func (c *conn) receive() error {
 func (c *conn) release() {
 	if b := c.buf; b != nil {
 		c.buf = nil
-		b.text, b.cookies, b.chain = "", [maxLines]string{}, [maxLines]string{} // they would keep what they are parts of
+		b.text, b.cookies, b.chain, b.countries = "", [maxLines]string{}, [maxLines]string{}, [2]string{} // they would keep what they are parts of
 		b.head.Clear()
 		c.l.buffers.Put(b)
 	}

@@ -44,16 +44,18 @@ func (c *conn) serve() (o outcome) {
 	if err := x.admit(ctx, cookies); err != nil || !allows(x.decision) || x.clear {
 		return notOurs
 	}
-	if x.withinRate() != nil || x.withinOpen() != nil {
+	// Who is refused is counted by whoever refuses.
+	quota, meter := x.st.quota(x.place.org), x.place.org.meter
+	if _, ok := meter.admit(quota, x.began); !ok || !meter.enter(quota) {
 		return notOurs
 	}
+	defer meter.leave()
 	c.begin(x)
 	if err := x.takeOff(ctx, cookies, func(cause error) { c.giveUp(x, cause) }); err != nil || !allows(x.decision) || x.clear {
 		if x.flying() {
 			p.land(x)
 		}
 		c.finish()
-		x.place.org.meter.leave()
 		return notOurs
 	}
 	defer func() {
@@ -65,7 +67,6 @@ func (c *conn) serve() (o outcome) {
 		}
 		p.land(x)
 		c.finish()
-		x.place.org.meter.leave()
 		x.record(ctx, "")
 	}()
 	return c.forward(x, address)
@@ -92,25 +93,22 @@ func (x *exchange) plainly(peer peer, b *buffer) (cookies []string, ok bool) {
 	if a := x.place.app; a.MaxBody > 0 && h.Length > a.MaxBody {
 		return nil, false
 	}
-	cookies, chain := b.cookies[:0], b.chain[:0]
-	var countries [2]string // more than one is none
-	said := 0
+	cookies, chain, countries := b.cookies[:0], b.chain[:0], b.countries[:0]
 	for _, f := range h.Fields() {
 		switch {
 		case strings.EqualFold(f.Name, "Cookie"):
 			cookies = append(cookies, f.Value)
 		case strings.EqualFold(f.Name, "X-Forwarded-For"):
 			chain = append(chain, f.Value)
-		case said < len(countries) && strings.EqualFold(f.Name, x.st.countryHeader):
-			countries[said] = f.Value
-			said++
+		case x.st.countryHeader != "" && strings.EqualFold(f.Name, x.st.countryHeader):
+			countries = append(countries, f.Value)
 		}
 	}
 	if len(cookies) > maxLines || len(chain) > maxLines {
 		return nil, false
 	}
 	x.clientIP, x.forwarded, x.peerTrust = x.st.client(peer, chain)
-	x.country = x.st.country(countries[:said], x.peerTrust)
+	x.country = x.st.country(countries, x.peerTrust)
 	return cookies, true
 }
 

@@ -105,11 +105,13 @@ func (x *exchange) cutOurs(b []byte, i int) (rest []byte, n int) {
 	default:
 		i -= 3
 		if x.country != "" {
+			if i == 0 {
+				rest, ok = cutPieces(b, x.st.countryHeader, ": ", x.country, "\r\n")
+				break
+			}
 			i--
 		}
-		if i < 0 {
-			rest, ok = cutPieces(b, x.st.countryHeader, ": ", x.country, "\r\n")
-		} else if x.decision.Identified {
+		if x.decision.Identified {
 			return x.grant.cutWire(b, i)
 		}
 	}

@@ -157,14 +157,18 @@ func (l *Listener) take(nc net.Conn) {
 	}
 }
 
-// handshake reports whether there is TLS on the connection now, and HTTP/1 within. (It is not a part of
+// handshake reports whether there is TLS on the connection now, and HTTP/1 to come. (It is not a part of
 // take, whose stack all connections have while they rest.)
 //
 //go:noinline
 func (l *Listener) handshake(c *tls.Conn) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), l.header)
 	defer cancel()
-	return c.HandshakeContext(ctx) == nil && c.ConnectionState().NegotiatedProtocol != "h2"
+	if c.HandshakeContext(ctx) != nil {
+		return false
+	}
+	protocol := c.ConnectionState().NegotiatedProtocol
+	return protocol == "" || protocol == "http/1.1"
 }
 
 // Close has no more connections come, as [http.Server.Shutdown] does first. Those that wait for a
