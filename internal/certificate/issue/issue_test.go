@@ -137,7 +137,7 @@ func (w *world) replica(l net.Listener) *issue.Issuer {
 
 // visit asks for a host at l, and returns the certificate that was shown.
 func (w *world) visit(l net.Listener, host string) (*x509.Certificate, error) {
-	dialer := &tls.Dialer{NetDialer: &net.Dialer{Timeout: 30 * time.Second}, Config: &tls.Config{RootCAs: w.authority.Issued, ServerName: host, MinVersion: tls.VersionTLS12}}
+	dialer := &tls.Dialer{NetDialer: &net.Dialer{Timeout: 2 * time.Minute}, Config: &tls.Config{RootCAs: w.authority.Issued, ServerName: host, MinVersion: tls.VersionTLS12}}
 	conn, err := dialer.DialContext(w.t.Context(), "tcp", l.Addr().String())
 	if err != nil {
 		return nil, err
@@ -307,7 +307,7 @@ func TestACertificateIsRenewedWhileItIsAskedFor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(30 * time.Second); ; {
+	for deadline := time.Now().Add(2 * time.Minute); ; {
 		c, err := w.visit(w.listener, "portal.acme.com")
 		if err != nil {
 			t.Fatalf("a visitor in the meantime: %v", err)
