@@ -524,3 +524,22 @@ func TestWhatIsWrittenAtOnceIsAllThere(t *testing.T) {
 		t.Errorf("%+v, %v", r, err)
 	}
 }
+
+func TestANumberThatNobodyCanCompareIsRefused(t *testing.T) {
+	w := newWorld(t)
+	org := w.organizationNamed("Acme")
+	schema := func(of string) map[string]any {
+		return map[string]any{"targets": []any{map[string]any{"type": "invoice"}}, "metadata": json.RawMessage(`{"properties": {"n": {` + of + `}}}`)}
+	}
+	w.call(createSchema, "invoice.paid", schema(`"type": "number", "minimum": 1`)).want(201)
+	for _, n := range []string{"1e9999999", "1E+1000000", "1e-1000000", "1e-9999999", "1e99999999999999999999"} {
+		a := w.call(writeEvent, eventIn(org, map[string]any{"metadata": map[string]any{"n": json.RawMessage(n)}})).refused(400, "invalid_audit_log_event")
+		if got := a.paths(); !slices.Equal(got, []string{"/metadata/n"}) {
+			t.Errorf("%s: %q", n, got)
+		}
+		for _, of := range []string{`"multipleOf": ` + n, `"minLength": ` + n, `"enum": [1, ` + n + `]`} {
+			w.call(createSchema, "invoice.paid", schema(of)).refused(422, "invalid_request_parameters")
+		}
+	}
+	w.call(writeEvent, eventIn(org, map[string]any{"metadata": map[string]any{"n": json.RawMessage("1.5e300")}})).want(200)
+}

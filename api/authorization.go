@@ -146,7 +146,9 @@ func (q *check) readContext(b body) {
 		q.request.RemoteIP = *s
 	}
 	if s := b.text("country"); s != nil {
-		if q.request.Country = strings.ToUpper(*s); len(*s) != 2 && *s != "" {
+		// As the proxy reads it: an app hands on what a header says.
+		var ok bool
+		if q.request.Country, ok = policy.Country(*s); !ok && *s != "" {
 			b.fault("invalid", "country", "must have two letters")
 		}
 	}

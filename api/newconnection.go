@@ -76,9 +76,12 @@ func (a *API) createConnection(c *call) error {
 		if conn.OIDC != nil {
 			made.OIDC = new(*conn.OIDC)
 		}
-		made, err = tenancy.SaveConnection(tx, made, c.by, c.now)
-		if errors.Is(err, tenancy.ErrTaken) {
+		made, err = tenancy.AddConnection(tx, made, c.by, c.now)
+		switch {
+		case errors.Is(err, tenancy.ErrTaken):
 			return nil, conflict("connection_name_conflict", "The organization has a connection of this name.")
+		case errors.Is(err, tenancy.ErrConnectionLimit):
+			return nil, &Error{Status: http.StatusBadRequest, Code: "connection_limit_exceeded", Message: "The organization has 100 connections, which is the most. Delete those that nobody uses.", Err: err}
 		}
 		if err == nil && in.ClientSecret != "" {
 			// No change of its own: it is sealed for the id, which it has only now.

@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -56,4 +57,26 @@ func TestAConnectionIsMadeWhereTheConfigurationGivesNone(t *testing.T) {
 		return tx.PutOrganization(o)
 	})
 	w.call(create, globex.org, okta).refused(409, "managed_by_config")
+}
+
+// Each sign-in and each grant reads all connections of the organization.
+func TestAnOrganizationHasNoMoreConnectionsThanAreReadAtEachSignIn(t *testing.T) {
+	const create = "POST /orgate/v1/organizations/{organizationId}/connections"
+	w := newWorld(t)
+	acme, globex := w.place("acme"), w.place("globex")
+	key := w.key(session.APIKey{Name: "acme", Organization: tenancy.OrgID(acme.org)})
+	conn := func(n int) map[string]any {
+		return map[string]any{"name": fmt.Sprint("c", n), "type": "oidc", "issuer": "https://acme.okta.com", "client_id": "orgate"}
+	}
+	made := 0
+	var last answer
+	for ; made <= tenancy.MaxConnections; made++ {
+		if last = w.as(key, create, acme.org, conn(made)); last.status != 201 {
+			break
+		}
+	}
+	last.refused(400, "connection_limit_exceeded")
+	w.call(create, globex.org, conn(0)).want(201)
+	w.as(key, "DELETE /connections/{id}", w.as(key, "GET /connections").ids()[0]).want(204)
+	w.as(key, create, acme.org, conn(made)).want(201)
 }

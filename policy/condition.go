@@ -198,7 +198,7 @@ func (v *variables) ResolveName(name string) (any, bool) {
 	case "request.country":
 		return f.Request.Country, true
 	case "now":
-		return f.Now, true
+		return f.Now.UTC(), true // written out, it is in its zone: that of the machine would be another time elsewhere
 	default:
 		return nil, false
 	}

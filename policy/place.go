@@ -104,6 +104,24 @@ func parseRange(s string) (netip.Prefix, error) {
 	return p, nil
 }
 
+// Country returns the country that somebody says, in two letters or digits (T1 is Tor), as conditions have it:
+// in upper case, and empty if it is XX or ZZ, by which proxies say that they don't know. ok is false for what is no country.
+func Country(said string) (c string, ok bool) {
+	if len(said) != 2 {
+		return "", false
+	}
+	c = strings.ToUpper(said)
+	for i := range len(c) {
+		if (c[i] < 'A' || c[i] > 'Z') && (c[i] < '0' || c[i] > '9') {
+			return "", false
+		}
+	}
+	if c == "XX" || c == "ZZ" {
+		c = ""
+	}
+	return c, true
+}
+
 func clip(s string) string {
 	if len(s) > 60 {
 		return strings.ToValidUTF8(s[:60], "") + "…"

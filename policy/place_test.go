@@ -182,3 +182,18 @@ func FuzzARangeIsReadOrRefused(f *testing.F) {
 		}
 	})
 }
+
+func TestTheZoneOfTheMachineMeansNothing(t *testing.T) {
+	at := time.Date(2026, 5, 1, 12, 30, 0, 0, time.UTC)
+	for _, expr := range []string{`now.getHours() == 12`, `now.getDayOfWeek() == 5`, `string(now) == "2026-05-01T12:30:00Z"`} {
+		c, err := ParseCondition(expr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, zone := range []*time.Location{time.UTC, time.FixedZone("", 14*3600), time.FixedZone("", -11*3600)} {
+			if holds, err := c.Holds(&Facts{Now: at.In(zone)}); !holds || err != nil {
+				t.Errorf("%s at %v: %v, %v", expr, at.In(zone), holds, err)
+			}
+		}
+	}
+}

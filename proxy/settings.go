@@ -304,18 +304,10 @@ func (g *gate) country(said []string, trustedPeer bool) string {
 	if g.countryHeader == "" || !trustedPeer {
 		return ""
 	}
-	if len(said) != 1 || len(said[0]) != 2 {
+	if len(said) != 1 {
 		return ""
 	}
-	c := strings.ToUpper(said[0])
-	for i := range len(c) { // T1 is Tor
-		if (c[i] < 'A' || c[i] > 'Z') && (c[i] < '0' || c[i] > '9') {
-			return ""
-		}
-	}
-	if c == "XX" || c == "ZZ" {
-		return ""
-	}
+	c, _ := policy.Country(said[0])
 	return c
 }
 

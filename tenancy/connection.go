@@ -9,6 +9,25 @@ import (
 	"github.com/orgate/orgate/internal/id"
 )
 
+// MaxConnections is how many connections the API makes for one organization: whoever signs in there has all of them read.
+const MaxConnections = 100
+
+// ErrConnectionLimit says that there are as many connections as can be.
+var ErrConnectionLimit = errors.New("there are as many connections as can be")
+
+// AddConnection makes a connection as [SaveConnection] does, for somebody other than the operator. It returns [ErrConnectionLimit] if the
+// organization has [MaxConnections].
+func AddConnection(tx Tx, c Connection, by audit.Actor, now time.Time) (Connection, error) {
+	has, err := first(tx.ConnectionsIn(c.Organization, Place{}), MaxConnections)
+	if err != nil {
+		return Connection{}, err
+	}
+	if len(has) >= MaxConnections {
+		return Connection{}, ErrConnectionLimit
+	}
+	return SaveConnection(tx, c, by, now)
+}
+
 // SaveConnection makes the connection, if c.ID is empty, or changes it to be c, and
 // returns it as it is now. Nothing is written if nothing changes. It returns an error
 // wrapping [ErrTaken] if another connection of the organization has its name.

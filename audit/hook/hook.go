@@ -196,8 +196,9 @@ type Tx interface {
 	WebhookLease() (Lease, error)
 	PutWebhookLease(Lease) error
 
-	// EventsAfter returns up to limit events after a position, as [Store.Feed] does; and
-	// LastEvent is the position of the last one.
+	// EventsAfter returns up to limit events after a position, and LastEvent is the position of the last
+	// one. Those of what was committed just now may change yet: what is to be kept is read outside of a
+	// transaction first.
 	EventsAfter(position uint64, limit int) ([]Entry, error)
 	LastEvent() (uint64, error)
 }

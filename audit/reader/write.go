@@ -7,6 +7,7 @@ import (
 	"io"
 	"iter"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/orgate/orgate/audit/trail"
@@ -77,22 +78,34 @@ func rowOf(e trail.Entry) ([]string, error) {
 	return row, nil
 }
 
-// harmless keeps spreadsheets from taking a cell for a formula. What begins with an apostrophe gets another
-// one, so that what was there can be told.
+// harmless keeps spreadsheets from taking a cell, or a part of one, for a formula. A part is what follows a
+// semicolon, a tab or the end of a line: where lists are written with semicolons, a spreadsheet takes these for the end of a
+// cell, and quotes in the middle of a line for nothing. What begins with an apostrophe gets another one, so that what was
+// there can be told.
 func harmless(cell string) string {
-	if cell == "" {
-		return cell
+	var b strings.Builder
+	if cell != "" && strings.IndexByte("\t\r\n", cell[0]) >= 0 {
+		b.WriteByte('\'')
 	}
-	switch cell[0] {
-	case '=', '+', '-', '@', '\t', '\r', '\n', '\'':
-		return "'" + cell
+	begins := true
+	for i := range len(cell) {
+		if begins && formula(cell[i:]) {
+			b.WriteByte('\'')
+		}
+		b.WriteByte(cell[i])
+		begins = strings.IndexByte(";\t\r\n", cell[i]) >= 0
 	}
-	for _, wide := range []string{"＝", "＋", "－", "＠"} { // some take these for the others
-		if len(cell) >= len(wide) && cell[:len(wide)] == wide {
-			return "'" + cell
+	return b.String()
+}
+
+// formula reports whether a spreadsheet may take text that begins so for one, or it begins with what keeps it from that.
+func formula(s string) bool {
+	for _, sign := range []string{"=", "+", "-", "@", "'", "＝", "＋", "－", "＠"} { // some take the wide ones for the others
+		if strings.HasPrefix(s, sign) {
+			return true
 		}
 	}
-	return cell
+	return false
 }
 
 // WriteJSON writes entries as JSON, one on a line.

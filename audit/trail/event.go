@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -21,6 +22,8 @@ const (
 	maxName = 200
 	// maxNumber is how many digits a number may be written with.
 	maxNumber = 40
+	// maxExponent is that of a number: those of the floating-point numbers that everybody has are smaller.
+	maxExponent = 400
 	// maxWritten is how long an entry may be that the app writes, as JSON.
 	maxWritten = 64 << 10
 )
@@ -122,10 +125,21 @@ func (c *checker) metadata(path string, m Metadata) {
 			continue
 		}
 		c.text(at, v.text, maxValue, false)
-		if v.kind == 'n' && len(v.text) > maxNumber {
+		if v.kind == 'n' && !plainNumber(v.text) {
 			c.fault(at)
 		}
 	}
+}
+
+// plainNumber reports whether a number of JSON has no more digits and no larger exponent than a number that is meant: a few bytes
+// such as 1e1000000 take a schema long to compare, and larger ones it can't.
+func plainNumber(s string) bool {
+	_, exponent, ok := strings.Cut(strings.ToLower(s), "e")
+	if len(s) > maxNumber || !ok {
+		return len(s) <= maxNumber
+	}
+	n, err := strconv.Atoi(exponent)
+	return err == nil && -maxExponent <= n && n <= maxExponent
 }
 
 // escape writes a name as a part of a JSON pointer.

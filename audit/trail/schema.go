@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -154,8 +155,8 @@ func compile(doc json.RawMessage) (*jsonschema.Schema, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, ok := v.(map[string]any); !ok || refers(v) {
-		return nil, errors.New("not an object, or it refers to others")
+	if _, ok := v.(map[string]any); !ok || refers(v) || extreme(v) {
+		return nil, errors.New("not an object, or it refers to others, or has a number that nobody means")
 	}
 	c := jsonschema.NewCompiler()
 	c.UseLoader(nothing{})
@@ -180,6 +181,19 @@ func refers(v any) bool {
 		if slices.ContainsFunc(v, refers) {
 			return true
 		}
+	}
+	return false
+}
+
+// extreme reports whether a schema has a number that can't be compared.
+func extreme(v any) bool {
+	switch v := v.(type) {
+	case map[string]any:
+		return slices.ContainsFunc(slices.Collect(maps.Values(v)), extreme)
+	case []any:
+		return slices.ContainsFunc(v, extreme)
+	case json.Number:
+		return !plainNumber(string(v))
 	}
 	return false
 }

@@ -56,10 +56,9 @@ type queuing struct {
 // turn queues once. queued: something is new in the queue; more: there may be more to queue.
 func (q *queuing) turn(ctx context.Context) (queued, more bool, err error) {
 	var start uint64
-	var entries []hook.Entry
-	var wanted, replays, deleted bool
+	var ok, wanted, replays, deleted bool
 	err = q.Store.View(ctx, func(tx store.Tx) (err error) {
-		entries, wanted, replays, deleted = nil, false, false, false
+		replays, deleted = false, false
 		for _, err := range tx.WebhookReplays() {
 			replays = err == nil
 			break
@@ -70,17 +69,7 @@ func (q *queuing) turn(ctx context.Context) (queued, more bool, err error) {
 			}
 			deleted = deleted || e.Deleted
 		}
-		var ok bool
-		if start, ok, err = hook.Start(tx); err != nil || !ok {
-			return err
-		}
-		from := start
-		if start == q.start {
-			from = max(from, q.after)
-		}
-		if entries, err = tx.EventsAfter(from, page); err == nil {
-			wanted, err = hook.Wanted(tx, entries)
-		}
+		start, ok, err = hook.Start(tx)
 		return err
 	})
 	if err != nil {
@@ -89,7 +78,26 @@ func (q *queuing) turn(ctx context.Context) (queued, more bool, err error) {
 	if start != q.start {
 		q.start, q.after = start, start
 	}
-	if len(entries) > 0 {
+	var entries []hook.Entry
+	if ok || replays {
+		// Outside of a transaction, as only so are positions those that events keep: a transaction's may be those of
+		// what somebody else commits at this moment. What a replay goes up to has its positions from here on, too.
+		changes, err := q.Store.Feed(ctx, max(start, q.after), page)
+		if err != nil {
+			return false, false, err
+		}
+		for _, c := range changes {
+			entries = append(entries, hook.Entry(c))
+		}
+	}
+	if ok && len(entries) > 0 {
+		err = q.Store.View(ctx, func(tx store.Tx) (err error) {
+			wanted, err = hook.Wanted(tx, entries)
+			return err
+		})
+		if err != nil {
+			return false, false, err
+		}
 		last := entries[len(entries)-1].Position
 		more = len(entries) == page
 		if wanted || last-start > lazy {

@@ -2,9 +2,11 @@ package webhook_test
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/orgate/orgate/audit"
 	"github.com/orgate/orgate/audit/hook"
 	"github.com/orgate/orgate/audit/webhook"
 	"github.com/orgate/orgate/store"
@@ -62,4 +64,59 @@ func TestTwoReplicasDeliverOnceAndReplaceEachOther(t *testing.T) {
 	if n := len(w.waiting(e.ID)); n != 0 {
 		t.Errorf("%d still wait", n)
 	}
+}
+
+// Whoever commits while the feed is read may come before what is read: what two replicas write at
+// once is queued once, and all of it.
+func TestWhatReplicasCommitAtOnceIsQueuedOnceAndNothingIsMissed(t *testing.T) {
+	url := pgtest.Start(t).URL()
+	clock := storetest.NewClock(time.Now())
+	var ws []*world
+	for range 2 {
+		e, err := postgres.Open(context.Background(), postgres.Options{URL: url, Now: clock.Now, MaxConns: 8})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := store.New(e, store.Options{Now: clock.Now})
+		t.Cleanup(func() {
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+		ws = append(ws, worldOf(t, s, clock))
+	}
+	const writers, each = 4, 100
+	w := ws[0]
+	r := w.receiver(nil)
+	w.endpoint(r.URL)
+	w.start()
+	var wrote sync.WaitGroup
+	for i := range writers {
+		wrote.Go(func() {
+			for range each {
+				err := ws[i%2].s.Update(context.WithoutCancel(t.Context()), func(tx store.Tx) error {
+					return audit.Record(tx, audit.New(audit.UserCreated, audit.System, clock.Now()), struct{}{})
+				})
+				if err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wrote.Wait()
+	var want []string
+	changes, err := w.s.Feed(t.Context(), 0, 2*writers*each)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range changes {
+		if c.Event.Name == audit.UserCreated {
+			want = append(want, c.Event.ID)
+		}
+	}
+	if len(want) != writers*each {
+		t.Fatalf("the feed has %d events", len(want))
+	}
+	w.gets(r, want...)
+	w.getsNothing(r)
 }

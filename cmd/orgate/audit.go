@@ -104,6 +104,9 @@ func (s *selection) flags(c *cobra.Command) {
 }
 
 func (s *selection) values() (url.Values, error) {
+	if s.org == "" && !s.installation { // of a variable that is empty, say
+		return nil, errors.New("--org: want the slug of an organization")
+	}
 	v := url.Values{"org": {s.org}, "action": s.actions, "actor": s.actors, "actor_id": s.actorIDs, "target": s.targets}
 	for name, text := range map[string]string{"since": s.since, "until": s.until} {
 		if text == "" {
@@ -228,7 +231,7 @@ func parseHead(s string) (trail.Anchor, error) {
 
 // logNamed returns the log of an organization; of none, the installation's.
 func logNamed(ctx context.Context, s *store.Store, slug string) (l trail.Log, err error) {
-	if slug == "" || slug == string(trail.Installation) {
+	if slug == "" {
 		return trail.Installation, nil
 	}
 	err = s.View(ctx, func(tx store.Tx) error {
@@ -360,6 +363,9 @@ func verifyAudit(ctx context.Context, s *store.Store, args url.Values, out io.Wr
 		return err
 	}
 	if slug := args.Get("org"); slug != "" {
+		if slug == string(trail.Installation) { // an organization of that slug is among all of them
+			slug = ""
+		}
 		l, err := logNamed(ctx, s, slug)
 		if err != nil {
 			return err

@@ -112,12 +112,14 @@ func (x explaining) explain(ctx context.Context, w io.Writer, knows knowledge) (
 			return fmt.Errorf("--ip: %q is no address", x.ip)
 		}
 	}
-	if x.country = strings.ToUpper(x.country); x.country != "" && len(x.country) != 2 {
+	said, ok := policy.Country(x.country)
+	if x.country != "" && !ok {
 		return fmt.Errorf("--country: want two letters, such as DE")
 	}
 	if x.path == "" && (x.ip != "" || x.country != "") {
 		return errors.New("--ip and --country are of a request: --path says which")
 	}
+	x.country = said
 	scratch, err := openScratch(ctx, knows, x.email)
 	if err != nil {
 		return fmt.Errorf("%w (--no-store judges the configuration alone)", err)

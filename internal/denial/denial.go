@@ -62,6 +62,8 @@ type Book struct {
 
 	mu      sync.Mutex
 	waiting map[denialKey]*denialSum
+	// wait is how many of those there are of each person, and of each organization (whose user is everyone).
+	wait    map[denialPerson]int
 	dropped map[tenancy.OrgID]*droppedSum
 	people  *lru.Cache[denialPerson, *rate.Limiter]
 	orgs    *lru.Cache[tenancy.OrgID, *rate.Limiter]
@@ -82,7 +84,7 @@ func New(s *store.Store, log *slog.Logger, now func() time.Time) *Book {
 		now = time.Now
 	}
 	return &Book{
-		store: s, log: log, now: now, waiting: map[denialKey]*denialSum{}, dropped: map[tenancy.OrgID]*droppedSum{},
+		store: s, log: log, now: now, waiting: map[denialKey]*denialSum{}, wait: map[denialPerson]int{}, dropped: map[tenancy.OrgID]*droppedSum{},
 		people: people, orgs: orgs, wake: make(chan struct{}, 1),
 	}
 }
@@ -100,6 +102,9 @@ type denialPerson struct {
 	org  tenancy.OrgID
 	user tenancy.UserID
 }
+
+// everyone stands for all people of an organization. It is no id of anybody.
+const everyone tenancy.UserID = "*"
 
 type denialSum struct {
 	count                 int
@@ -126,10 +131,14 @@ func (d *Book) Add(one Denial) {
 		old.last = at
 		return
 	}
-	if len(d.waiting) >= maxDenials {
+	// Whoever makes up methods has as many different ones as they like: they must not take the place of other people's.
+	person, all := denialPerson{k.org, k.user}, denialPerson{k.org, everyone}
+	if len(d.waiting) >= maxDenials || d.wait[person] >= personBurst || d.wait[all] >= orgBurst {
 		d.drop(k.org, 1, at)
 		return
 	}
+	d.wait[person]++
+	d.wait[all]++
 	d.waiting[k] = &denialSum{count: 1, first: at, last: at, email: one.Email, address: one.RemoteIP, agent: one.UserAgent[:min(len(one.UserAgent), maxAgent)]}
 	select {
 	case d.wake <- struct{}{}:
@@ -182,6 +191,11 @@ func (d *Book) take(now time.Time, last bool) (events []denialEvent, more bool) 
 			return events, true
 		}
 		delete(d.waiting, k)
+		for _, of := range []denialPerson{{k.org, k.user}, {k.org, everyone}} {
+			if d.wait[of]--; d.wait[of] == 0 {
+				delete(d.wait, of)
+			}
+		}
 		if d.may(k, now) {
 			events = append(events, denialEvent{k.org, s.count, s.event(k, now), s.data(k)})
 		} else {

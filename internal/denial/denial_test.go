@@ -122,3 +122,40 @@ func TestWhatWaitsAtTheEndIsRecorded(t *testing.T) {
 	var none *Book
 	none.Add(Denial{Organization: "org_1"}) // nobody takes it down
 }
+
+// A method is whatever the client calls it.
+func TestWhoMakesUpMethodsTakesNobodyElsesPlace(t *testing.T) {
+	d := New(nil, nil, nil)
+	now := time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC)
+	add := func(org, user, method string) {
+		d.Add(Denial{Organization: tenancy.OrgID(org), User: tenancy.UserID(user), App: "app", Method: method, Source: policy.ByRoute, Reason: policy.RoleMissing, At: now})
+	}
+	for n := range 2 * maxDenials {
+		add("org_1", "user_flood", fmt.Sprint("X", n))
+	}
+	for n := range 2 * maxDenials {
+		add("org_2", fmt.Sprint("user_", n), "GET")
+	}
+	add("org_1", "user_other", "GET")
+	add("org_3", "user_third", "GET")
+	told, users := 0, map[string]bool{}
+	for _, last := range []bool{false, true} {
+		for more := true; more; {
+			var batch []denialEvent
+			batch, more = d.take(now, last)
+			for _, e := range batch {
+				told += e.count
+				users[e.event.User] = true
+			}
+		}
+	}
+	if !users["user_other"] || !users["user_third"] {
+		t.Error("the flood hides the denials of others")
+	}
+	if want := 4*maxDenials + 2; told != want {
+		t.Errorf("%d are told of, want %d", told, want)
+	}
+	if len(d.waiting)+len(d.wait) != 0 {
+		t.Errorf("%d and %d are left", len(d.waiting), len(d.wait))
+	}
+}
