@@ -30,7 +30,10 @@ func (c *call) postSecret(status int, f func(store.Tx) (any, error)) error {
 	return c.postKept(status, c.api.Webhooks().Box, f)
 }
 
-const keptPurpose = "kept answer"
+const (
+	keptPurpose  = "kept answer"
+	askedPurpose = "kept request"
+)
 
 // postKept is both; without a box the answer is kept as it is.
 func (c *call) postKept(status int, box hook.Sealer, f func(store.Tx) (any, error)) error {
@@ -127,12 +130,13 @@ func (c *call) make(tx store.Tx, f func(store.Tx) (any, error), answer *json.Raw
 	return err
 }
 
-// digest is of what was asked.
+// digest is of what was asked, under a key: what was asked may be a password, which a fast hash in a stolen store
+// would give away to whoever guesses.
 func (c *call) digest() session.Hash {
 	h := sha256.New()
 	for _, part := range [][]byte{[]byte(c.r.Method), []byte(c.r.URL.RequestURI()), c.raw} {
 		sum := sha256.Sum256(part)
 		h.Write(sum[:])
 	}
-	return session.Hash(h.Sum(nil))
+	return session.Hash(c.api.Webhooks().Box.Digest(askedPurpose, h.Sum(nil)))
 }

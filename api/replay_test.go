@@ -11,6 +11,7 @@ import (
 
 	"github.com/orgate/orgate/audit"
 	"github.com/orgate/orgate/session"
+	"github.com/orgate/orgate/store"
 )
 
 func (w *world) named(secret, name, path, body string) (status int, text string) {
@@ -77,6 +78,33 @@ func TestARequestThatIsSentAgainIsDoneOnce(t *testing.T) {
 	}
 	if status, _ := w.named(w.secret, strings.Repeat("x", 256), users, jo); status != 422 {
 		t.Errorf("an endless name: %d", status)
+	}
+}
+
+func TestNothingThatIsKeptOfARequestHelpsToGuessThePasswordInIt(t *testing.T) {
+	w := newWorld(t)
+	const path, body = "/user_management/users", `{"email":"jo@acme.com","password":"correct horse battery staple"}`
+	if status, text := w.named(w.secret, "retry-1", path, body); status != 201 {
+		t.Fatalf("%d %s", status, text)
+	}
+	var kept session.Replay
+	w.do(func(tx store.Tx) error {
+		k, _, err := session.FindAPIKey(tx, session.SecretOf(w.secret), w.clock())
+		if err == nil {
+			kept, err = tx.Replay(k.ID, hashOf("retry-1"))
+		}
+		return err
+	})
+	h := sha256.New()
+	for _, part := range []string{"POST", path, body} {
+		sum := sha256.Sum256([]byte(part))
+		h.Write(sum[:])
+	}
+	if kept.Request == session.Hash(h.Sum(nil)) {
+		t.Error("a digest that anybody can make is kept of the request")
+	}
+	if status, text := w.named(w.secret, "retry-1", path, body); status != 201 {
+		t.Errorf("again: %d %s", status, text)
 	}
 }
 

@@ -29,6 +29,8 @@ type Rules struct {
 type Sealer interface {
 	Seal(purpose, about string, plain []byte) []byte
 	Open(purpose, about string, sealed []byte) ([]byte, error)
+	// Digest is of what may hold a secret: without the key nobody can try guesses against it.
+	Digest(purpose string, data []byte) []byte
 }
 
 const secretPurpose = "webhook secret"
