@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/pquerna/otp/totp"
+	"golang.org/x/crypto/bcrypt"
 
 	"github.com/orgate/orgate/audit"
 	"github.com/orgate/orgate/policy"
@@ -452,4 +453,32 @@ func TestAProfileIsHandedOnOnce(t *testing.T) {
 	u := w.person("jo@acme.test")
 	token(fields{"code": w.codeOf(w.browserOf(u), "")}).says(400, "invalid_grant")
 	w.grant("authorization_code", fields{"code": issue()}).says(400, "invalid_grant")
+}
+
+func TestAHashThatAnotherSystemMadeIsReplacedWhenItsPasswordIsTypedIntoAnApp(t *testing.T) {
+	w := clientWorld(t)
+	const email = "ada@example.com"
+	hash, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := w.call("POST /user_management/users", fields{"email": email, "email_verified": true, "password_hash": string(hash), "password_hash_type": "bcrypt"}).want(201).id()
+	kept := func() (p factor.Password) {
+		w.do(func(tx store.Tx) (err error) {
+			p, err = tx.Password(tenancy.UserID(id))
+			return err
+		})
+		return p
+	}
+	before := kept()
+	w.grant("password", fields{"email": email, "password": "another horse battery"}).want(400)
+	if kept() != before {
+		t.Error("a wrong password replaced the hash")
+	}
+	w.grant("password", fields{"email": email, "password": password}).want(200)
+	after := kept()
+	if factor.Outdated(after.Hash) || !after.UpdatedAt.Equal(before.UpdatedAt) {
+		t.Errorf("still another system's (%t), or called a change of it", factor.Outdated(after.Hash))
+	}
+	w.grant("password", fields{"email": email, "password": password}).want(200)
 }
