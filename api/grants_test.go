@@ -482,3 +482,27 @@ func TestAHashThatAnotherSystemMadeIsReplacedWhenItsPasswordIsTypedIntoAnApp(t *
 	}
 	w.grant("password", fields{"email": email, "password": password}).want(200)
 }
+
+// An app that enrols whoever is asked for a second factor would be a way round the passkey: the password would be enough.
+func TestNoFactorIsSetUpInASignInThatLacksOneThatIsThere(t *testing.T) {
+	w := clientWorld(t)
+	org := w.organizationNamed("Acme")
+	u := w.person("ada@example.com", org)
+	w.do(func(tx store.Tx) error {
+		if err := w.policyOf(tx, org, policy.Policy{MFA: true}); err != nil {
+			return err
+		}
+		return tx.PutPasskey(factor.Passkey{ID: "pk", User: u, Name: "laptop", CreatedAt: w.clock()})
+	})
+	token := w.byPassword("ada@example.com", password).stepsUp("mfa_challenge")
+	made := w.call("POST /user_management/users/{userlandUserId}/auth_factors", string(u), fields{"type": "totp"}).want(201)
+	secret := made.fields["authentication_factor"].(fields)["totp"].(fields)["secret"].(string)
+	challenge := made.fields["authentication_challenge"].(fields)["id"]
+	w.grant(grantTOTP, fields{"pending_authentication_token": token, "authentication_challenge_id": challenge, "code": w.totp(secret)}).refused(400, "authentication_factor_not_confirmed")
+	w.do(func(tx store.Tx) error {
+		if have, err := factor.Enrolled(tx, u); err != nil || have.Has(policy.TOTP) {
+			t.Errorf("it is a factor of theirs now: %v", err)
+		}
+		return nil
+	})
+}
