@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/pquerna/otp/totp"
+	"golang.org/x/crypto/bcrypt"
 
 	"github.com/orgate/orgate/audit"
 	"github.com/orgate/orgate/policy"
@@ -452,4 +453,56 @@ func TestAProfileIsHandedOnOnce(t *testing.T) {
 	u := w.person("jo@acme.test")
 	token(fields{"code": w.codeOf(w.browserOf(u), "")}).says(400, "invalid_grant")
 	w.grant("authorization_code", fields{"code": issue()}).says(400, "invalid_grant")
+}
+
+func TestAHashThatAnotherSystemMadeIsReplacedWhenItsPasswordIsTypedIntoAnApp(t *testing.T) {
+	w := clientWorld(t)
+	const email = "ada@example.com"
+	hash, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := w.call("POST /user_management/users", fields{"email": email, "email_verified": true, "password_hash": string(hash), "password_hash_type": "bcrypt"}).want(201).id()
+	kept := func() (p factor.Password) {
+		w.do(func(tx store.Tx) (err error) {
+			p, err = tx.Password(tenancy.UserID(id))
+			return err
+		})
+		return p
+	}
+	before := kept()
+	w.grant("password", fields{"email": email, "password": "another horse battery"}).want(400)
+	if kept() != before {
+		t.Error("a wrong password replaced the hash")
+	}
+	w.grant("password", fields{"email": email, "password": password}).want(200)
+	after := kept()
+	if factor.Outdated(after.Hash) || !after.UpdatedAt.Equal(before.UpdatedAt) {
+		t.Errorf("still another system's (%t), or called a change of it", factor.Outdated(after.Hash))
+	}
+	w.grant("password", fields{"email": email, "password": password}).want(200)
+}
+
+// An app that enrols whoever is asked for a second factor would be a way round the passkey: the password would be enough.
+func TestNoFactorIsSetUpInASignInThatLacksOneThatIsThere(t *testing.T) {
+	w := clientWorld(t)
+	org := w.organizationNamed("Acme")
+	u := w.person("ada@example.com", org)
+	w.do(func(tx store.Tx) error {
+		if err := w.policyOf(tx, org, policy.Policy{MFA: true}); err != nil {
+			return err
+		}
+		return tx.PutPasskey(factor.Passkey{ID: "pk", User: u, Name: "laptop", CreatedAt: w.clock()})
+	})
+	token := w.byPassword("ada@example.com", password).stepsUp("mfa_challenge")
+	made := w.call("POST /user_management/users/{userlandUserId}/auth_factors", string(u), fields{"type": "totp"}).want(201)
+	secret := made.fields["authentication_factor"].(fields)["totp"].(fields)["secret"].(string)
+	challenge := made.fields["authentication_challenge"].(fields)["id"]
+	w.grant(grantTOTP, fields{"pending_authentication_token": token, "authentication_challenge_id": challenge, "code": w.totp(secret)}).refused(400, "authentication_factor_not_confirmed")
+	w.do(func(tx store.Tx) error {
+		if have, err := factor.Enrolled(tx, u); err != nil || have.Has(policy.TOTP) {
+			t.Errorf("it is a factor of theirs now: %v", err)
+		}
+		return nil
+	})
 }

@@ -47,7 +47,7 @@ func (s *signIn) byPassword() error {
 	if stop != nil {
 		return told(stop)
 	}
-	right, err := s.matches(kept.Hash, password)
+	right, anew, err := s.matches(kept.Hash, password)
 	if err != nil {
 		return err
 	}
@@ -73,6 +73,12 @@ func (s *signIn) byPassword() error {
 		}
 		if err != nil || perr != nil || p.Hash != kept.Hash || u.Email != email {
 			return refuse()
+		}
+		if anew != "" { // the same password at today's cost, so it is no change of it
+			p.Hash = anew
+			if err := tx.PutPassword(p); err != nil {
+				return nil, nil, err
+			}
 		}
 		if err := factor.Guesses(factor.GuessPassword).Success(tx, email); err != nil {
 			return nil, nil, err
@@ -174,16 +180,20 @@ func told(err error) error {
 // hashingWait is how long a request waits for its turn to have a password compared.
 const hashingWait = 5 * time.Second
 
-// matches compares a password when it is its turn: each takes memory.
-func (s *signIn) matches(hash, password string) (right bool, err error) {
+// matches compares a password when it is its turn: each takes memory. anew is what to keep of it from now on; empty: the
+// hash there is.
+func (s *signIn) matches(hash, password string) (right bool, anew string, err error) {
 	ctx, cancel := context.WithTimeout(s.ctx, hashingWait)
 	defer cancel()
 	select {
 	case s.api.hashers <- struct{}{}:
 		defer func() { <-s.api.hashers }()
-		return factor.MatchPassword(hash, password), nil
+		if right = factor.MatchPassword(hash, password); right && factor.Outdated(hash) {
+			anew = factor.HashPassword(password)
+		}
+		return right, anew, nil
 	case <-ctx.Done():
-		return false, &Error{
+		return false, "", &Error{
 			Status: http.StatusServiceUnavailable, Code: "busy", Message: "Too many passwords are being checked right now. Try again.", Err: ctx.Err(), Header: http.Header{"Retry-After": {"5"}},
 		}
 	}

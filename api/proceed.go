@@ -225,6 +225,9 @@ func (s *signIn) byTOTP() error {
 		if err != nil || asked.User != p.User {
 			return nil, badRequest("user_mismatch", "The challenge is not of the user who is signing in."), nil
 		}
+		if stop, err := besideAnother(tx, asked); err != nil || stop != nil {
+			return nil, refusal(stop), err
+		}
 		answered, err := factor.UseChallenge(tx, s.box(), challenge, code, s.person(p.User), s.now)
 		if err != nil {
 			return nil, nil, err
@@ -247,4 +250,21 @@ func (s *signIn) byTOTP() error {
 		p.Proofs = append(p.Proofs, policy.Proof{Method: policy.TOTP, At: s.now})
 		return s.proceed(tx, p)
 	})
+}
+
+// besideAnother refuses a challenge of a factor that is only being set up, by somebody who has a second factor. A
+// password would be enough to set one up, and the passkey that is there would never be asked for.
+func besideAnother(tx store.Tx, asked factor.Challenge) (*Error, error) {
+	f, err := factor.ByID(tx, asked.Factor)
+	if errors.Is(err, factor.ErrNone) || err == nil && !f.Unconfirmed {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	have, err := factor.Enrolled(tx, asked.User)
+	if err != nil || !have.Has(policy.Passkey) && !have.Has(policy.TOTP) {
+		return nil, err
+	}
+	return wrongProof("authentication_factor_not_confirmed", "The user has another second factor, and proves that one first, on the sign-in pages.", nil), nil
 }

@@ -28,13 +28,14 @@ var (
 	ErrHash = errors.New("password hash is not of its type, or costs more than it may")
 )
 
-// How much the check of an imported hash may cost: each is some second of a core, or less, and as much memory
+// How much the check of an imported hash may cost: each is about a second of a core, or less, and as much memory
 // as it says. Whoever may import hashes must not be able to stop the sign-in of everybody.
 const (
 	maxImported      = 1024 // bytes
 	maxBcryptCost    = 14
 	maxScryptMemory  = 128 << 20 // bytes, of which N and r make 128 each
-	maxScryptWork    = 1 << 22   // N times r times p
+	maxScryptWork    = 1 << 21   // N times r times p
+	maxScryptSpread  = 1 << 10   // r times p, which takes memory too, and time that N says nothing of
 	maxPBKDF2Rounds  = 2_000_000
 	maxArgonMemory   = 256 << 10 // KiB
 	maxArgonWork     = 1 << 20   // KiB times passes
@@ -142,7 +143,7 @@ func (i imported) scrypt() (func(string) bool, error) {
 		n = 1 << ln
 	}
 	r, p := f.number("r"), f.number("p")
-	if !ok || len(f.bare) != 2 || n < 2 || n&(n-1) != 0 || r < 1 || p < 1 || n > maxScryptMemory/128/r || n*r > maxScryptWork/p {
+	if !ok || len(f.bare) != 2 || n < 2 || n&(n-1) != 0 || r < 1 || p < 1 || r > maxScryptSpread || p > maxScryptSpread/r || n > maxScryptMemory/128/r || n*r > maxScryptWork/p {
 		return nil, ErrHash
 	}
 	salt, key, ok := saltAndKey(f.bare[0], f.bare[1])
@@ -160,7 +161,7 @@ func (i imported) scrypt() (func(string) bool, error) {
 func (i imported) firebase() (func(string) bool, error) {
 	f, ok := parseForm(i.hash, "firebase-scrypt", "hash", "salt", "sk", "ss", "r", "m")
 	r, m := f.number("r"), f.number("m")
-	if !ok || len(f.bare) != 0 || m < 1 || m > 20 || r < 1 || 1<<m > maxScryptMemory/128/r {
+	if !ok || len(f.bare) != 0 || m < 1 || m > 20 || r < 1 || r > maxScryptSpread || 1<<m > maxScryptMemory/128/r {
 		return nil, ErrHash
 	}
 	salt, key, ok := saltAndKey(f.named["salt"], f.named["hash"])
