@@ -1,7 +1,6 @@
 package config
 
 import (
-	"crypto/tls"
 	"crypto/x509"
 	"fmt"
 	"net"
@@ -20,6 +19,7 @@ func (g *reading) check() {
 	login := g.checkSite()
 	g.checkStore()
 	g.checkListeners()
+	g.checkTLS()
 	g.checkSignIn()
 	g.checkRoles()
 	g.checkAPIKeys()
@@ -98,27 +98,6 @@ func (g *reading) checkListeners() {
 		if p.IsValid() && p.Bits() == 0 {
 			g.warn(g.at("trusted_proxies", i), "every address is trusted: anybody can claim to be any address", "name the addresses of the proxies")
 		}
-	}
-	t := c.TLS
-	if t == nil || g.given(g.at("tls", "acme")) {
-		return
-	}
-	if t.CertFile == "" || t.KeyFile == "" {
-		g.fault(g.at("tls"), "tls needs cert_file and key_file", "")
-		return
-	}
-	cert, err := g.readFile(string(t.CertFile), maxIncluded)
-	if err != nil {
-		g.fault(g.at("tls", "cert_file"), "the file "+string(t.CertFile)+" "+because(err), "")
-		return
-	}
-	key, err := g.readFile(string(t.KeyFile), maxIncluded)
-	if err != nil {
-		g.fault(g.at("tls", "key_file"), "the file "+string(t.KeyFile)+" "+because(err), "")
-		return
-	}
-	if _, err := tls.X509KeyPair(cert, key); err != nil {
-		g.fault(g.at("tls"), "cert_file and key_file are not a certificate and its key: "+err.Error(), "both in PEM; the certificate before its chain")
 	}
 }
 

@@ -47,7 +47,7 @@ type Config struct {
 	// Lets public_url be http on hosts that are not localhost. Then cookies and identity cross the network in the
 	// clear, and anyone on the way can take them.
 	InsecurePlainHTTP bool `yaml:"insecure_plain_http" default:"false"`
-	// The certificate to serve HTTPS with. Without it, something in front of orgate ends TLS.
+	// The certificates to serve HTTPS with. Without it, something in front of orgate ends TLS.
 	TLS *TLS `yaml:"tls"`
 	// The addresses of proxies in front of orgate. Only these may set X-Forwarded-For, -Host and -Proto, and
 	// say in forward-auth which request is meant. None: nobody is trusted.
@@ -107,14 +107,45 @@ type Config struct {
 	Warnings Faults `yaml:"-"`
 }
 
-// TLS is the certificate of the listener.
+// TLS is the certificates of the listener. A browser is shown the one for the host that it asks for, and the first one
+// where none is for it. The files are read again when they change.
 type TLS struct {
 	// The certificate and its chain, in PEM.
 	CertFile Path `yaml:"cert_file" example:"/etc/orgate/tls.crt"`
 	// Its private key, in PEM.
 	KeyFile Path `yaml:"key_file" example:"/etc/orgate/tls.key"`
-	// Certificates by ACME. Not available in this version of orgate.
-	ACME *Later `yaml:"acme"`
+	// More certificates, for hosts that the first one is not for.
+	Certificates []Certificate `yaml:"certificates"`
+	// Certificates by ACME, for hosts that none of the others is for.
+	ACME *ACME `yaml:"acme"`
+}
+
+// ACME is an authority that issues certificates: each when its host is first asked for, and only for the login host and
+// hosts of organizations. It must reach the listener at port 443 of these hosts.
+type ACME struct {
+	// The authority's directory. To use it is to agree to the authority's terms of service.
+	DirectoryURL string `yaml:"directory_url" default:"https://acme-v02.api.letsencrypt.org/directory" example:"https://acme-v02.api.letsencrypt.org/directory"`
+	// Where the authority may write to its customers, which it does when something is wrong.
+	Email string `yaml:"email" example:"ops@example.com"`
+	// More certificate authorities to believe when the directory is called, in PEM, beside those of the system.
+	CAFile Path `yaml:"ca_file" example:"/etc/orgate/ca.pem"`
+}
+
+// Certificate is a certificate and its key.
+type Certificate struct {
+	// The certificate and its chain, in PEM.
+	CertFile Path `yaml:"cert_file,required" example:"/etc/orgate/portal.acme.com.crt"`
+	// Its private key, in PEM.
+	KeyFile Path `yaml:"key_file,required" example:"/etc/orgate/portal.acme.com.key"`
+}
+
+// All returns all certificates, in their order.
+func (t *TLS) All() []Certificate {
+	var all []Certificate
+	if t.CertFile != "" {
+		all = append(all, Certificate{t.CertFile, t.KeyFile})
+	}
+	return append(all, t.Certificates...)
 }
 
 // Management is the listener for operators: API, metrics, health.
@@ -326,6 +357,9 @@ type Limits struct {
 	IdleTimeout time.Duration `yaml:"idle_timeout" default:"2m" min:"1s" max:"1h" example:"2m"`
 	// How long a request body to pages of orgate's own may be.
 	MaxBody Size `yaml:"max_body" default:"1MiB" min:"16KiB" max:"64MiB" example:"1MiB"`
+	// What each organization may take of the apps' requests, so that it leaves the others theirs. More than that is
+	// answered with 429. An organization can have limits of its own.
+	PerOrganization Quota `yaml:"per_organization"`
 	// How many sessions are kept ready in memory.
 	Grants int `yaml:"grants" default:"65536" min:"1024" max:"16777216" example:"65536"`
 	// How long orgate still takes new requests after it was told to stop, while /readyz fails: the time in which
@@ -333,6 +367,16 @@ type Limits struct {
 	DrainDelay time.Duration `yaml:"drain_delay" default:"0s" min:"0s" max:"10m" example:"5s"`
 	// How long open requests may take to end when orgate is told to stop.
 	DrainTimeout time.Duration `yaml:"drain_timeout" default:"30s" min:"0s" max:"1h" example:"30s"`
+}
+
+// Quota is what one organization may take. What is 0 has no limit.
+type Quota struct {
+	// How many requests a second, on average.
+	Requests int `yaml:"requests" default:"0" min:"0" max:"1000000" example:"500"`
+	// How many of them at once; if it is less than requests: as many as requests.
+	Burst int `yaml:"burst" default:"0" min:"0" max:"10000000" example:"1000"`
+	// How many open at a time, WebSockets and streams included.
+	Open int `yaml:"open" default:"0" min:"0" max:"10000000" example:"2000"`
 }
 
 // Log is what is logged, and how.

@@ -21,6 +21,8 @@ type Organization struct {
 	Hosts []tenancy.Host `yaml:"hosts" example:"[portal.acme.com]"`
 	// Its own instances of apps: the app's name and where the instance is.
 	Upstreams map[string]Origin `yaml:"upstreams" example:"{ app: \"http://10.1.2.3:3000\" }"`
+	// What it may take of the apps' requests, instead of limits.per_organization.
+	Limits *Quota `yaml:"limits"`
 	// Its e-mail domains.
 	Domains []Domain `yaml:"domains" example:"[{ name: acme.com, verified: true }]"`
 	// The policy for everybody with an address at one of its verified domains, wherever they go.

@@ -62,6 +62,10 @@ func (x *exchange) serveApp(r *http.Request) {
 		x.refuse(r, ambiguousPath, "")
 		return
 	}
+	if err := x.withinRate(); err != nil {
+		x.fail(r, err)
+		return
+	}
 	if err := x.authorize(r); err != nil {
 		x.fail(r, err)
 		return

@@ -30,6 +30,11 @@ func (x *exchange) forward(r *http.Request) {
 		}
 		r.Body = http.MaxBytesReader(x.w, r.Body, a.MaxBody)
 	}
+	if err := x.withinOpen(); err != nil {
+		x.fail(r, err)
+		return
+	}
+	defer x.place.org.meter.leave()
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
 	// A grant may end between being got and being flown under; then it is asked for anew,

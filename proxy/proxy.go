@@ -20,6 +20,7 @@ import (
 	"github.com/orgate/orgate/policy"
 	"github.com/orgate/orgate/session"
 	"github.com/orgate/orgate/store"
+	"github.com/orgate/orgate/tenancy"
 )
 
 // Settings are what the configuration says of the data plane. [Proxy.Reload] takes new
@@ -38,6 +39,8 @@ type Settings struct {
 	// ForwardAuth lets them ask whether they may forward a request, and be told who sent it.
 	// They must not hand such questions on for others.
 	ForwardAuth bool
+	// PerOrganization is what an organization may take that says nothing of its own.
+	PerOrganization tenancy.Quota
 	// Offered are the methods that sign-in can ask for now.
 	Offered policy.Methods
 	Jar     cookie.Jar
@@ -81,6 +84,8 @@ type Proxy struct {
 	// writing orders changes of state.
 	writing sync.Mutex
 
+	// meters has a *meter for each [tenancy.OrgID].
+	meters   sync.Map
 	grants   *cache
 	docket   *docket
 	keys     *keyring

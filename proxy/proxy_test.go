@@ -412,6 +412,14 @@ func TestWhoIsWhoAndWhere(t *testing.T) {
 			t.Errorf("%q is an organization's", host)
 		}
 	}
+	for host, want := range map[string]bool{
+		acmeHost: true, loginHost: true, "ACME.example.com": true, "nobody.example.com": false, acmeHost + ":443": false, "": false, "x": false, "*.example.com": false,
+		"a." + acmeHost: false, acmeHost + ".evil.test": false, "example.com": false, "127.0.0.1": false,
+	} {
+		if w.proxy.Serves(host) != want {
+			t.Errorf("%q is served: %v", host, !want)
+		}
+	}
 	if got := w.proxy.Home(w.acme.ID); got != "https://acme.example.com/" {
 		t.Error(got)
 	}

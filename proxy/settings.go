@@ -84,9 +84,11 @@ type gate struct {
 	countryHeader string
 	// forwardAuth: trusted ones may ask.
 	forwardAuth bool
-	offered     policy.Methods
-	jar         cookie.Jar
-	managed     *managedNames
+	// perOrganization is what an organization may take that has no quota of its own.
+	perOrganization tenancy.Quota
+	offered         policy.Methods
+	jar             cookie.Jar
+	managed         *managedNames
 }
 
 // An app is the compiled form of [App].
@@ -111,7 +113,7 @@ func (s Settings) Check() error {
 // compile checks s and makes it ready. Transports of old are taken over where their
 // settings are the same. It reports every fault at once.
 func (s Settings) compile(old *gate) (*gate, error) {
-	g := &gate{public: s.PublicURL, limits: s.Limits, trusted: slices.Clone(s.TrustedProxies), forwardAuth: s.ForwardAuth, offered: s.Offered, jar: s.Jar}
+	g := &gate{public: s.PublicURL, limits: s.Limits, trusted: slices.Clone(s.TrustedProxies), forwardAuth: s.ForwardAuth, perOrganization: s.PerOrganization, offered: s.Offered, jar: s.Jar}
 	if old != nil {
 		g.generation = old.generation + 1
 	}

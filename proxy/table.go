@@ -20,6 +20,8 @@ type organization struct {
 	hosts     []string            // custom ones
 	upstreams map[string]*url.URL // its own instances, by app name; nil: unusable
 	suspended bool
+	quota     *tenancy.Quota // its own; nil: what each may take
+	meter     *meter
 	// unread: it changed, and the store could not be asked how. Nobody gets in
 	// until it could.
 	unread bool
@@ -35,7 +37,7 @@ func (o *organization) upstream(a *app) (u *url.URL, ok bool) {
 }
 
 func (p *Proxy) organization(o tenancy.Organization) *organization {
-	c := &organization{id: o.ID, slug: o.Slug, name: o.Name, hosts: o.Hosts, suspended: o.Suspended}
+	c := &organization{id: o.ID, slug: o.Slug, name: o.Name, hosts: o.Hosts, suspended: o.Suspended, quota: o.Quota, meter: p.meter(o.ID)}
 	for app, s := range o.Upstreams {
 		u, err := url.Parse(s)
 		if err == nil {
@@ -187,6 +189,8 @@ func (p *Proxy) reread(ctx context.Context, ids ...tenancy.OrgID) {
 				closed.unread = true
 				o = &closed
 			}
+		} else if o == nil {
+			p.meters.Delete(id)
 		}
 		d = d.with(id, o)
 	}
@@ -247,6 +251,17 @@ func (p *Proxy) Organization(host string) (org tenancy.OrgID, app string, ok boo
 		return "", "", false
 	}
 	return pl.org.id, pl.app.Name, true
+}
+
+// Serves reports whether a host is one that requests come to: the login host, or that of an organization
+// which is not suspended. host has no port. While it is not known how an organization is now, its hosts are none.
+func (p *Proxy) Serves(host string) bool {
+	h, port, err := tenancy.ParseHost(host)
+	if err != nil || port != "" {
+		return false
+	}
+	pl, ok := p.state.Load().place(h)
+	return ok && (pl.login || !pl.org.unread)
 }
 
 // Home returns the address of the first page of the organization's own host, or "" if

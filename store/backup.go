@@ -272,7 +272,7 @@ func (r *backupReader) end(b []byte) error {
 
 // kinds are those that a backup may hold: all but the note that a restore is going on.
 const kinds = "oOhdvDcnSLueiImMrRstwpxyHW91kPTCaAEl#qgQVJfG823456Kj7XYzFNBbUZ./:;" +
-	"<=>?~^_@$%0&*+-"
+	"<=>?~^_@$%0&*+-,"
 
 func (l backupLine) kind() kind { return kind(l.Key[0][0]) }
 

@@ -77,6 +77,8 @@ type kind byte
 //	'*'   token hash                      client.Refresh  ExpiresAt
 //	'+'   token hash                      client.Pending  ExpiresAt
 //	'-'   token hash                      client.ProfileToken  ExpiresAt
+//	','   "file", parts of a path         certificate.File
+//	','   "lock", name                    certificate.Lock  Until
 //	'K'   API key                         APIKey
 //	'j'   secret hash                     → 'K'
 //	'7'   API key, request's name         Replay          ExpiresAt
@@ -175,6 +177,7 @@ const (
 	kindRefreshToken         kind = '*'
 	kindPending              kind = '+'
 	kindProfileToken         kind = '-'
+	kindCertificate          kind = ','
 	kindNote                 kind = '!'
 
 	kindInvitation               kind = 'V'

@@ -22,6 +22,7 @@ import (
 	"github.com/orgate/orgate/audit/hook"
 	"github.com/orgate/orgate/audit/trail"
 	"github.com/orgate/orgate/directory"
+	"github.com/orgate/orgate/internal/certificate"
 	"github.com/orgate/orgate/internal/outbox"
 	"github.com/orgate/orgate/session/client"
 	"github.com/orgate/orgate/sso/factor"
@@ -36,6 +37,7 @@ type Tx interface {
 	outbox.Tx
 	hook.Tx
 	trail.Tx
+	certificate.Tx
 }
 
 // What engines return, wrapped.

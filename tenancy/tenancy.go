@@ -96,6 +96,8 @@ type Organization struct {
 	Hosts []string `json:"hosts,omitzero"`
 	// Upstreams are this organization's own instances: app name → URL.
 	Upstreams map[string]string `json:"upstreams,omitzero"`
+	// Quota is what it may take of the data plane; nil: what each may.
+	Quota *Quota `json:"quota,omitzero"`
 	// ExternalID is the app's own id of it; unique, if there is one.
 	ExternalID string   `json:"external_id,omitzero"`
 	Metadata   Metadata `json:"metadata,omitzero"`
@@ -125,6 +127,14 @@ type Organization struct {
 
 	CreatedAt time.Time `json:"created_at"`
 	UpdatedAt time.Time `json:"updated_at"`
+}
+
+// A Quota is how much one organization may take of the data plane, so that it leaves the others theirs. Zero fields are no
+// limit.
+type Quota struct {
+	Requests int `json:"requests,omitzero"` // a second, on average
+	Burst    int `json:"burst,omitzero"`    // how many at once; less than Requests: as many as Requests
+	Open     int `json:"open,omitzero"`     // at a time, WebSockets and streams included
 }
 
 // A GroupRole gives Role to whoever is in Group at the identity provider.

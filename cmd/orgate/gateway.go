@@ -18,6 +18,8 @@ import (
 	"github.com/orgate/orgate/config"
 	"github.com/orgate/orgate/config/apply"
 	"github.com/orgate/orgate/domain"
+	"github.com/orgate/orgate/internal/certificate"
+	"github.com/orgate/orgate/internal/certificate/issue"
 	"github.com/orgate/orgate/internal/cookie"
 	"github.com/orgate/orgate/internal/denial"
 	"github.com/orgate/orgate/internal/dnsproof"
@@ -67,6 +69,9 @@ type gateway struct {
 	reckoning sync.Mutex
 
 	ready atomic.Bool
+
+	// issuer gets certificates; nil without ACME. It is there before the public listener serves.
+	issuer *issue.Issuer
 }
 
 // A front is a configuration and what is built from it, in force together.
@@ -75,8 +80,8 @@ type front struct {
 	// login serves the login host, where signIn signs people in.
 	login  http.Handler
 	signIn *sso.Server
-	// certificate is that of the public listener; nil without TLS.
-	certificate *tls.Certificate
+	// certificates are those of the public listener; nil without TLS.
+	certificates *certificate.Set
 	// mail is the mail server; nil without one.
 	mail mail.Sender
 }
@@ -190,6 +195,9 @@ func (g *gateway) put(ctx context.Context, c *config.Config) error {
 		if err != nil {
 			return nil, err
 		}
+		if f.certificates == nil { // what takes effect at the next start leaves visitors what they are shown until then
+			f.certificates = g.front.Load().certificates
+		}
 		settings := proxySettings(c)
 		if err := settings.Check(); err != nil {
 			return nil, err
@@ -227,12 +235,8 @@ func (g *gateway) build(c *config.Config) (*front, error) {
 		r.Body = http.MaxBytesReader(w, r.Body, int64(c.Limits.MaxBody))
 		login.ServeHTTP(w, r)
 	})
-	if c.TLS != nil {
-		cert, err := tls.LoadX509KeyPair(string(c.TLS.CertFile), string(c.TLS.KeyFile))
-		if err != nil {
-			return nil, fmt.Errorf("tls: %w", err)
-		}
-		f.certificate = &cert
+	if f.certificates, err = certificates(c); err != nil {
+		return nil, fmt.Errorf("tls: %w", err)
 	}
 	if f.mail, err = mailServer(c); err != nil {
 		return nil, err
@@ -250,6 +254,7 @@ func needsRestart(a, b *config.Config) (keys []string) {
 	differs(a.Listen != b.Listen, "listen")
 	differs(a.Management.Listen != b.Management.Listen || a.Management.Pprof != b.Management.Pprof, "management")
 	differs((a.TLS == nil) != (b.TLS == nil), "tls")
+	differs(a.TLS != nil && b.TLS != nil && !reflect.DeepEqual(a.TLS.ACME, b.TLS.ACME), "tls.acme")
 	differs((a.Store.Postgres == nil) != (b.Store.Postgres == nil) ||
 		a.Store.Postgres != nil && *a.Store.Postgres != *b.Store.Postgres ||
 		a.Store.Badger != nil && b.Store.Badger != nil && *a.Store.Badger != *b.Store.Badger, "store")
@@ -338,7 +343,7 @@ func limits(c *config.Config) session.Limits {
 
 // proxySettings are what the configuration says of the data plane.
 func proxySettings(c *config.Config) proxy.Settings {
-	s := proxy.Settings{PublicURL: c.PublicURL.URL, Limits: limits(c), TrustedProxies: c.TrustedProxies, CountryHeader: c.CountryHeader, ForwardAuth: c.ForwardAuth, Offered: c.Offered(), Jar: jar(c)}
+	s := proxy.Settings{PublicURL: c.PublicURL.URL, Limits: limits(c), TrustedProxies: c.TrustedProxies, CountryHeader: c.CountryHeader, ForwardAuth: c.ForwardAuth, PerOrganization: tenancy.Quota(c.Limits.PerOrganization), Offered: c.Offered(), Jar: jar(c)}
 	for _, a := range c.Apps {
 		s.Apps = append(s.Apps, proxy.App{
 			Name: a.Name, Host: a.Host.String(), Upstream: a.Upstream.URL, Rules: a.Rules,
@@ -403,11 +408,7 @@ func (g *gateway) publicServer(tracing telemetry.Tracing) *http.Server {
 		H2C: c.TLS == nil && slices.ContainsFunc(c.Apps, func(a *config.App) bool { return a.GRPC }),
 	}, g.log)
 	if c.TLS != nil {
-		s.TLSConfig = &tls.Config{
-			MinVersion:     tls.VersionTLS12,
-			NextProtos:     []string{"h2", "http/1.1"},
-			GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return g.front.Load().certificate, nil },
-		}
+		s.TLSConfig = g.tlsConfig(c.TLS)
 	}
 	return s
 }

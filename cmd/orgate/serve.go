@@ -103,13 +103,20 @@ func serve(ctx context.Context, s serving) (err error) {
 		return errors.Join(fmt.Errorf("management.listen: %w", err), front.Close())
 	}
 	addresses := []any{"listen", front.Addr().String(), "management", back.Addr().String()}
+	addr := front.Addr()
 	if public.TLSConfig != nil {
 		front = tls.NewListener(front, public.TLSConfig)
 	}
+	stopIssuing, err := g.startIssuing(addr)
+	if err != nil {
+		return errors.Join(err, front.Close(), back.Close())
+	}
+	defer stopIssuing()
 	failed := make(chan error, 2)
 	background.Go(func() { failed <- ended(public.Serve(front)) })
 	background.Go(func() { failed <- ended(management.Serve(back)) })
 	background.Go(func() { g.reloads(work, s.reader) })
+	background.Go(func() { g.prepareLogin(work) })
 	background.Go(func() { g.domains.Run(work) })
 	background.Go(func() { g.saml.Run(work) })
 	background.Go(func() { g.finishRemovals(work) })

@@ -165,6 +165,7 @@ const acme = `
     roles: { default: member, groups: [{ group: Admins, role: admin }] }
     connections:
       - { name: okta, type: oidc, issuer: "https://acme.okta.com", client_id: orgate, client_secret: hunter2, groups_claim: groups }
+    limits: { requests: 100, open: 50 }
 `
 
 func TestAnOrganizationOfTheYAMLIsInTheStore(t *testing.T) {
@@ -174,6 +175,9 @@ func TestAnOrganizationOfTheYAMLIsInTheStore(t *testing.T) {
 	okta := cs["okta"]
 	if o.Name != "Acme Inc." || !slices.Equal(o.Hosts, []string{"portal.acme.com"}) || o.Upstreams["app"] != "http://10.1.2.3:3000" || o.Suspended {
 		t.Errorf("settings: %+v", o)
+	}
+	if o.Quota == nil || *o.Quota != (tenancy.Quota{Requests: 100, Open: 50}) {
+		t.Errorf("limits: %+v", o.Quota)
 	}
 	if p := o.DomainPolicy; p == nil || p.Connection != string(okta.ID) || p.Methods.String() != "sso" || !o.AutoJoin {
 		t.Errorf("domain policy: %+v", p)

@@ -60,6 +60,10 @@ func (r *run) saveOne(tx store.Tx, c change) (created bool, err error) {
 		}
 		o.Upstreams[app] = u.String()
 	}
+	o.Quota = nil
+	if q := c.Limits; q != nil {
+		o.Quota = new(tenancy.Quota(*q))
+	}
 	o.Managed = maps.Clone(c.Managed)
 	given := func(s tenancy.Section) bool { _, ok := c.Managed[s]; return ok }
 

@@ -83,6 +83,9 @@ func TestTheLifeOfAMemberByTheSDKAndABrowser(t *testing.T) {
 
 	backend.goOn()
 	backend.did("done")
+	if out, stderr, code := run(t, nil, "audit", "verify", "--config", s.file, "--org", "initech"); code != 0 {
+		t.Errorf("orgate audit verify: %d\n%s%s", code, out, stderr)
+	}
 }
 
 // role is what the app was told of the role of whoever asks by a script of the page; nothing where orgate did not let it through.

@@ -10,6 +10,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"fmt"
+	"io"
 	"math/big"
 	"net"
 	"net/http"
@@ -79,15 +80,90 @@ func TestHTTPSIsServedByHTTP2AndTheCertificateIsReplacedWhileServing(t *testing.
 	}
 }
 
-// certificate writes a certificate for the hosts of a site, and returns what trusts it.
-func certificate(t *testing.T, certFile, keyFile string, serial int) *x509.CertPool {
+// TestAHostOfAnOrganizationHasACertificateOfItsOwn, which comes and goes while orgate serves. A visitor who comes
+// again resumes, and nobody speaks another protocol than those that are offered.
+func TestAHostOfAnOrganizationHasACertificateOfItsOwn(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	file := func(name string) string { return filepath.Join(s.dir, name) }
+	general := certificate(t, file("tls.crt"), file("tls.key"), 1)
+	portal := certificate(t, file("portal.crt"), file("portal.key"), 2, "portal.acme.test")
+	yaml := func(more string) string {
+		head := strings.Replace(s.head(s.badger()), "public_url: http:", fmt.Sprintf("tls: { cert_file: %q, key_file: %q%s }\npublic_url: https:", file("tls.crt"), file("tls.key"), more), 1)
+		return head + strings.Replace(s.acme(), "- slug: acme\n", "- slug: acme\n    hosts: [portal.acme.test]\n", 1)
+	}
+	if !strings.Contains(yaml(""), "portal.acme.test") {
+		t.Fatal("the organization has no host of its own")
+	}
+	s.write(yaml(""))
+	s.start()
+	visit := func(c *tls.Config) (tls.ConnectionState, error) {
+		c.MinVersion = tls.VersionTLS12
+		conn, err := (&tls.Dialer{Config: c}).DialContext(t.Context(), "tcp", s.Listen)
+		if err != nil {
+			return tls.ConnectionState{}, err
+		}
+		defer conn.Close()
+		// What resumes a session comes after the handshake.
+		if _, err := fmt.Fprintf(conn, "GET /public HTTP/1.1\r\nHost: %s:%d\r\nConnection: close\r\n\r\n", c.ServerName, s.Port); err != nil {
+			return tls.ConnectionState{}, err
+		}
+		answer, err := io.ReadAll(conn)
+		if err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 200 ") {
+			return tls.ConnectionState{}, fmt.Errorf("%q, %w", answer, err)
+		}
+		return conn.(*tls.Conn).ConnectionState(), nil
+	}
+	if _, err := visit(&tls.Config{RootCAs: portal, ServerName: "portal.acme.test"}); err == nil {
+		t.Fatal("a certificate that nobody has configured is shown")
+	}
+	s.write(yaml(fmt.Sprintf(", certificates: [{ cert_file: %q, key_file: %q }]", file("portal.crt"), file("portal.key"))))
+	until(t, "the certificate of its own", 10*time.Second, func() bool {
+		_, err := visit(&tls.Config{RootCAs: portal, ServerName: "portal.acme.test"})
+		return err == nil
+	})
+	for version, name := range map[uint16]string{tls.VersionTLS12: "TLS 1.2", tls.VersionTLS13: "TLS 1.3"} {
+		c := &tls.Config{RootCAs: general, ServerName: "acme.localhost", MaxVersion: version, ClientSessionCache: tls.NewLRUClientSessionCache(1)}
+		for again := range 2 {
+			state, err := visit(c)
+			if err != nil || state.Version != version || state.DidResume != (again == 1) {
+				t.Errorf("%s: version %x, resumed %v, %v", name, state.Version, state.DidResume, err)
+			}
+		}
+	}
+	if _, err := visit(&tls.Config{RootCAs: general, ServerName: "acme.localhost", NextProtos: []string{"http/1.1"}}); err != nil {
+		t.Errorf("http/1.1: %v", err)
+	}
+	if _, err := visit(&tls.Config{RootCAs: general, ServerName: "acme.localhost", NextProtos: []string{"smtp"}}); err == nil {
+		t.Error("smtp is spoken")
+	}
+	if _, err := (&tls.Dialer{Config: &tls.Config{RootCAs: general, ServerName: "acme.localhost", MaxVersion: tls.VersionTLS11}}).DialContext(t.Context(), "tcp", s.Listen); err == nil { //nolint:gosec // that it is refused
+		t.Error("TLS 1.1 is spoken")
+	}
+
+	// What is not a certificate and its key changes nothing.
+	s.write(yaml(fmt.Sprintf(", certificates: [{ cert_file: %q, key_file: %q }]", file("portal.crt"), file("tls.key"))))
+	until(t, "the fault is in the log", 10*time.Second, func() bool {
+		log, err := os.ReadFile(s.logFile())
+		return err == nil && strings.Contains(string(log), "cert_file and key_file are not a certificate and its key")
+	})
+	if _, err := visit(&tls.Config{RootCAs: portal, ServerName: "portal.acme.test"}); err != nil {
+		t.Errorf("after a bad reload: %v", err)
+	}
+}
+
+// certificate writes a certificate for the hosts of a site, or for those that are named, and returns what trusts it.
+func certificate(t *testing.T, certFile, keyFile string, serial int, names ...string) *x509.CertPool {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
+	if len(names) == 0 {
+		names = []string{"login.localhost", "acme.localhost"}
+	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(int64(serial)), Subject: pkix.Name{CommonName: "orgate e2e"}, DNSNames: []string{"login.localhost", "acme.localhost"},
+		SerialNumber: big.NewInt(int64(serial)), Subject: pkix.Name{CommonName: "orgate e2e"}, DNSNames: names,
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
 		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}

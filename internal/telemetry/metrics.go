@@ -14,16 +14,17 @@ import (
 type Metrics struct {
 	registry *prometheus.Registry
 
-	requests  *prometheus.CounterVec
-	durations *prometheus.HistogramVec
-	signIns   *prometheus.CounterVec
-	mails     *prometheus.CounterVec
-	webhooks  *prometheus.CounterVec
-	looks     *prometheus.CounterVec
-	domains   *prometheus.CounterVec
-	saml      *prometheus.CounterVec
-	reloads   *prometheus.CounterVec
-	reloaded  prometheus.Gauge
+	requests     *prometheus.CounterVec
+	durations    *prometheus.HistogramVec
+	signIns      *prometheus.CounterVec
+	mails        *prometheus.CounterVec
+	webhooks     *prometheus.CounterVec
+	looks        *prometheus.CounterVec
+	domains      *prometheus.CounterVec
+	saml         *prometheus.CounterVec
+	certificates *prometheus.CounterVec
+	reloads      *prometheus.CounterVec
+	reloaded     prometheus.Gauge
 }
 
 // A Gauge is a value that is read when /metrics is asked for.
@@ -52,6 +53,8 @@ func NewMetrics(version, commit string) *Metrics {
 			Help: "What looks into the DNS changed of domains (verified, taken, expired, lapsing, recovered, lapsed)."}, []string{"change"}),
 		saml: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "orgate_saml_upkeep_total",
 			Help: "Looks after SAML connections, by how they ended (unchanged, metadata_changed, metadata_failed, key_failed), and warnings of certificates that end (certificate_warning)."}, []string{"outcome"}),
+		certificates: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "orgate_certificates_total",
+			Help: "What became of asking the authority for certificates of hosts (issued, renewed, failed)."}, []string{"outcome"}),
 		reloads: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "orgate_config_reloads_total",
 			Help: "Configurations read since the start, by result (ok, refused)."}, []string{"result"}),
 		reloaded: prometheus.NewGauge(prometheus.GaugeOpts{Name: "orgate_config_last_reload_success_timestamp_seconds",
@@ -60,7 +63,7 @@ func NewMetrics(version, commit string) *Metrics {
 	build := prometheus.NewGauge(prometheus.GaugeOpts{Name: "orgate_build_info", Help: "1, with the version as labels.",
 		ConstLabels: prometheus.Labels{"version": version, "commit": commit}})
 	build.Set(1)
-	m.registry.MustRegister(m.requests, m.durations, m.signIns, m.mails, m.webhooks, m.looks, m.domains, m.saml, m.reloads, m.reloaded, build,
+	m.registry.MustRegister(m.requests, m.durations, m.signIns, m.mails, m.webhooks, m.looks, m.domains, m.saml, m.certificates, m.reloads, m.reloaded, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -104,6 +107,9 @@ func (m *Metrics) DomainCheck(answer, reason, change string) {
 
 // SAML counts a look after a SAML connection.
 func (m *Metrics) SAML(outcome string) { m.saml.WithLabelValues(outcome).Inc() }
+
+// Certificate counts what came of asking an authority for a certificate.
+func (m *Metrics) Certificate(outcome string) { m.certificates.WithLabelValues(outcome).Inc() }
 
 // Reload counts a reading of the configuration.
 func (m *Metrics) Reload(ok bool, now time.Time) {

@@ -59,6 +59,7 @@ func runTyped(t *testing.T, h Harness) {
 		{"AnEventIsThereIfItsChangeIs", events},
 		{"OnCommitHearsOfCommittedRunsOnly", onCommit},
 		{"AFollowerHasAllThatWasCommitted", follower},
+		{"FilesOfCertificatesAreFoundInTheirDirectories", certificateRows},
 		{"MailComesInTheOrderInWhichItIsDue", mailDue},
 		{"OneOfManyTakesAPlace", mailPlaces},
 		{"MailIsClaimedByOneOfMany", mailShared},

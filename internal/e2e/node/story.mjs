@@ -85,6 +85,19 @@ const delivered = () => hooks.filter((h) => events.some((e) => e.id === h.id)).l
 await until(() => delivered() >= events.length);
 assert.deepEqual(hooks.filter((h) => h.event.startsWith('refused')), []);
 assert.ok(hooks.some((h) => h.event === 'session.revoked'), 'no webhook of the sessions that ended');
+// The audit log has what was done, by whom, and what the app wrote beside it.
+await workos.auditLogs.createEvent(org.id, {
+  action: 'stapler.moved', occurredAt: new Date(), actor: { id: m.userId, type: 'user', name: 'Milton' },
+  targets: [{ id: 'stapler_1', type: 'stapler' }], context: { location: '192.0.2.7' },
+});
+const log = await workos.auditLogs.createExport({ organizationId: org.id, rangeStart: new Date(Date.now() - 3.6e6), rangeEnd: new Date(Date.now() + 3.6e6) });
+const csv = await until(async () => {
+  const { state, url } = await workos.auditLogs.getExport(log.id);
+  return state === 'ready' && (await fetch(url)).text();
+});
+for (const action of ['invitation.created', 'organization_membership.updated', 'session.created', 'session.revoked', 'stapler.moved']) {
+  assert.ok(csv.includes(action), `the export has no ${action}:\n${csv}`);
+}
 await workos.webhooks.deleteWebhookEndpoint({ id: endpoint.id });
 
 console.log(JSON.stringify({ step: 'done', organization: org.id, hooks: hooks.length }));
