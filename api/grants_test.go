@@ -506,3 +506,30 @@ func TestNoFactorIsSetUpInASignInThatLacksOneThatIsThere(t *testing.T) {
 		return nil
 	})
 }
+
+func TestAnAuthenticatorAppThatWasRemovedSinceIsNoProof(t *testing.T) {
+	w := clientWorld(t)
+	org, another := w.organizationNamed("Acme"), w.organizationNamed("Globex")
+	u := w.person("ada@example.com", org, another)
+	w.do(func(tx store.Tx) error { return w.policyOf(tx, org, policy.Policy{MFA: true}) })
+	pending := func() (token session.Token) {
+		w.do(func(tx store.Tx) (err error) {
+			now := w.clock()
+			token, err = client.IssuePending(tx, client.Pending{
+				Client: "client_app", User: u, Email: "ada@example.com", Proofs: []policy.Proof{{Method: policy.Password, At: now}, {Method: policy.TOTP, At: now}},
+			}, now)
+			return err
+		})
+		return token
+	}
+	goOn := func(token session.Token) answer {
+		return w.grant(grantOrg, fields{"pending_authentication_token": token.Reveal(), "organization_id": org})
+	}
+	w.enroll(u)
+	goOn(pending()).want(200)
+	token := pending()
+	w.do(func(tx store.Tx) error { return factor.RemoveTOTP(tx, u, audit.System, w.clock()) })
+	goOn(token).refused(400, "invalid_pending_authentication_token")
+	w.enroll(u)
+	goOn(token).refused(400, "invalid_pending_authentication_token")
+}

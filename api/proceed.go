@@ -2,6 +2,7 @@ package api
 
 import (
 	"errors"
+	"time"
 
 	"github.com/orgate/orgate/internal/mail"
 	"github.com/orgate/orgate/policy"
@@ -132,15 +133,22 @@ func (s *signIn) resume(tx store.Tx, token string) (p client.Pending, u tenancy.
 		return p, u, nil, err
 	}
 	for _, proof := range p.Proofs {
-		if proof.Method != policy.Password {
+		var since time.Time // of what was proved
+		switch proof.Method {
+		case policy.Password:
+			kept, e := tx.Password(u.ID)
+			since, err = kept.UpdatedAt, e
+		case policy.TOTP:
+			kept, e := tx.TOTP(u.ID)
+			since, err = kept.CreatedAt, e
+		default: // the address, which is compared above
 			continue
 		}
-		kept, err := tx.Password(u.ID)
 		if err != nil && !errors.Is(err, tenancy.ErrNotFound) {
 			return p, u, nil, err
 		}
-		if err != nil || kept.UpdatedAt.After(proof.At) {
-			return p, u, invalid(errors.New("the password was changed since")), nil
+		if err != nil || since.After(proof.At) {
+			return p, u, invalid(errors.New("the password or the authenticator app was changed since")), nil
 		}
 	}
 	if s.browser.RemoteIP == "" && s.browser.UserAgent == "" {
