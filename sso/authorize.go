@@ -318,17 +318,7 @@ func (s *Server) authorized(tx store.Tx, a aim, who session.Session, t turn, now
 // if they are in none.
 func (s *Server) chooseFor(tx store.Tx, a aim, who session.Session, t turn, now time.Time) (turn, error) {
 	var orgs []tenancy.OrgID
-	for m, err := range tx.Memberships(who.User) {
-		if err != nil {
-			return turn{}, err
-		}
-		if m.Status != policy.Active || who.ConfinedTo != "" && who.ConfinedTo != m.Organization {
-			continue
-		}
-		org, err := tx.Organization(m.Organization)
-		if errors.Is(err, tenancy.ErrNotFound) || err == nil && org.Suspended {
-			continue
-		}
+	for org, err := range within(tx, who) {
 		if err != nil {
 			return turn{}, err
 		}

@@ -3,6 +3,7 @@ package sso
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -279,17 +280,7 @@ func (s *Server) arrive(tx store.Tx, a aim, who session.Session, t turn, now tim
 		return t, nil
 	}
 	var homes []string
-	for m, err := range tx.Memberships(who.User) {
-		if err != nil {
-			return turn{}, err
-		}
-		if m.Status != policy.Active || who.ConfinedTo != "" && who.ConfinedTo != m.Organization {
-			continue
-		}
-		org, err := tx.Organization(m.Organization)
-		if errors.Is(err, tenancy.ErrNotFound) || err == nil && org.Suspended {
-			continue
-		}
+	for org, err := range within(tx, who) {
 		if err != nil {
 			return turn{}, err
 		}
@@ -314,4 +305,26 @@ func (s *Server) arrive(tx store.Tx, a aim, who session.Session, t turn, now tim
 		t.To, t.Outcome = s.url(pathOrganizations), "to_picker"
 	}
 	return t, nil
+}
+
+// within are the organizations that the person of the session is an active member of, and that it is good for. What is
+// suspended is not among them.
+func within(tx store.Tx, who session.Session) iter.Seq2[tenancy.Organization, error] {
+	return func(yield func(tenancy.Organization, error) bool) {
+		for m, err := range tx.Memberships(who.User) {
+			if err == nil && (m.Status != policy.Active || who.ConfinedTo != "" && who.ConfinedTo != m.Organization) {
+				continue
+			}
+			var org tenancy.Organization
+			if err == nil {
+				org, err = tx.Organization(m.Organization)
+			}
+			if errors.Is(err, tenancy.ErrNotFound) || err == nil && org.Suspended {
+				continue
+			}
+			if !yield(org, err) || err != nil {
+				return
+			}
+		}
+	}
 }
