@@ -2,6 +2,7 @@ package sso
 
 import (
 	"errors"
+	"iter"
 	"net/http"
 	"net/url"
 	"slices"
@@ -118,4 +119,26 @@ func (s *Server) entry(tx store.Tx, org tenancy.OrgID, who session.Session, app 
 		e.Note = text.T("Asks for a proof that can't be given here")
 	}
 	return e, true, nil
+}
+
+// within are the organizations that the person of the session is an active member of, and that it is good for. What is
+// suspended is not among them.
+func within(tx store.Tx, who session.Session) iter.Seq2[tenancy.Organization, error] {
+	return func(yield func(tenancy.Organization, error) bool) {
+		for m, err := range tx.Memberships(who.User) {
+			if err == nil && (m.Status != policy.Active || who.ConfinedTo != "" && who.ConfinedTo != m.Organization) {
+				continue
+			}
+			var org tenancy.Organization
+			if err == nil {
+				org, err = tx.Organization(m.Organization)
+			}
+			if errors.Is(err, tenancy.ErrNotFound) || err == nil && org.Suspended {
+				continue
+			}
+			if !yield(org, err) || err != nil {
+				return
+			}
+		}
+	}
 }

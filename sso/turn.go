@@ -3,7 +3,6 @@ package sso
 import (
 	"errors"
 	"fmt"
-	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -305,26 +304,4 @@ func (s *Server) arrive(tx store.Tx, a aim, who session.Session, t turn, now tim
 		t.To, t.Outcome = s.url(pathOrganizations), "to_picker"
 	}
 	return t, nil
-}
-
-// within are the organizations that the person of the session is an active member of, and that it is good for. What is
-// suspended is not among them.
-func within(tx store.Tx, who session.Session) iter.Seq2[tenancy.Organization, error] {
-	return func(yield func(tenancy.Organization, error) bool) {
-		for m, err := range tx.Memberships(who.User) {
-			if err == nil && (m.Status != policy.Active || who.ConfinedTo != "" && who.ConfinedTo != m.Organization) {
-				continue
-			}
-			var org tenancy.Organization
-			if err == nil {
-				org, err = tx.Organization(m.Organization)
-			}
-			if errors.Is(err, tenancy.ErrNotFound) || err == nil && org.Suspended {
-				continue
-			}
-			if !yield(org, err) || err != nil {
-				return
-			}
-		}
-	}
 }
