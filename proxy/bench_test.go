@@ -10,10 +10,12 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"runtime"
 	"strings"
 	"testing"
 
 	"github.com/orgate/orgate/audit"
+	"github.com/orgate/orgate/session"
 	"github.com/orgate/orgate/store"
 	"github.com/orgate/orgate/tenancy"
 )
@@ -201,5 +203,44 @@ func BenchmarkProxyRoundTrip(b *testing.B) {
 				}
 			})
 		})
+	}
+}
+
+// BenchmarkGrantMemory is what a session costs that is kept ready: its grant with all that is made of it, in bytes.
+func BenchmarkGrantMemory(b *testing.B) {
+	w := newWorld(b, quiet)
+	st := w.proxy.state.Load()
+	pl, _ := st.place(acmeHost)
+	const sessions = 2000
+	tokens := make([]session.Hash, sessions)
+	for i := range tokens {
+		p := w.person(fmt.Sprintf("p%d@acme.com", i), w.acme.ID)
+		_, value, _ := strings.Cut(p.at(acmeHost, w.acme.ID), "=")
+		t, ok := session.ParseToken(value)
+		if !ok {
+			b.Fatal("no token")
+		}
+		tokens[i] = t.Hash()
+	}
+	heap := func() uint64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	for b.Loop() {
+		before := heap()
+		for _, t := range tokens {
+			g, _, err := w.proxy.grant(b.Context(), st, &pl, t, w.now())
+			if err != nil || g.nobody() {
+				b.Fatal(err)
+			}
+			if _, err := w.proxy.assertionOf(g, st, &pl, w.now()); err != nil {
+				b.Fatal(err)
+			}
+		}
+		b.ReportMetric(float64(int64(heap())-int64(before))/sessions, "B/session")
+		w.proxy.reevaluate(w.proxy.grants.invalidate(scope{kind: everything}))
 	}
 }
