@@ -47,6 +47,7 @@ type conn struct {
 	early [1]byte // of the next one, read to see whether the client is still there
 	ahead bool    // there is one
 	kept  bool    // net/http has not taken all that it was handed
+	slack int     // how many line ends may come before the next request
 
 	// state is what net/http says of it, an [http.ConnState].
 	state atomic.Int32
@@ -118,8 +119,12 @@ func (c *conn) run() (handOn bool) {
 		case plain.More:
 			return false
 		}
+		posted := c.buf.head.Method == http.MethodPost
 		switch c.serve() {
 		case served:
+			if posted {
+				c.slack = 4
+			}
 		case notOurs:
 			c.exact, c.owed = true, int64(len(c.buf.text))+c.buf.head.Length
 			c.handOn()
@@ -195,6 +200,7 @@ func (c *conn) release() {
 func (c *conn) readHead() plain.Verdict {
 	b, from := c.buf, 0
 	for {
+		c.skipSlack()
 		n, next, v := plain.Scan(b.in[b.r:b.w], from)
 		switch {
 		case v == plain.Plain && n <= c.l.largest && c.l.p.state.Load().fast:
@@ -220,6 +226,18 @@ func (c *conn) readHead() plain.Verdict {
 		if n == 0 {
 			return plain.NotPlain // net/http knows what to say to half a request
 		}
+	}
+}
+
+// skipSlack takes the line ends that may follow the body of a POST, by clients that count wrong: as many as net/http
+// takes (RFC 9112, 2.2). net/http has not seen the POST, and would take them for the next request.
+func (c *conn) skipSlack() {
+	for b := c.buf; c.slack > 0 && b.r < b.w; c.slack-- {
+		if b.in[b.r] != '\r' && b.in[b.r] != '\n' {
+			c.slack = 0
+			return
+		}
+		b.r++
 	}
 }
 

@@ -70,13 +70,13 @@ func (s *site) data() string { return filepath.Join(s.dir, "data") }
 func (s *site) head(store string) string {
 	fast := map[bool]string{false: "on", true: "off"}[*slowPath]
 	return fmt.Sprintf(`version: 1
-data_plane: { fast_path: %s }
 listen: %q
 public_url: http://login.localhost:%d
 management: { listen: "127.0.0.1:%d" }
 %s
 log: { format: json, level: debug }
 egress: { allow_loopback: true }
+data_plane: { fast_path: %s }
 roles:
   - { slug: admin, permissions: ["reports:read", "reports:delete"] }
   - { slug: member, permissions: ["reports:read"] }
@@ -91,7 +91,7 @@ apps:
       - { path: /echo.css, access: public }
       - { path: "/admin/**", role: admin }
 organizations:
-`, fast, s.Listen, s.Port, s.Management, store, s.app.URL)
+`, s.Listen, s.Port, s.Management, store, fast, s.app.URL)
 }
 
 // acme is an organization whose people join as they come by its provider.
