@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -101,6 +102,13 @@ func newConn(l *Listener, nc net.Conn) *conn {
 // run serves plain requests, and returns true when one comes that is net/http's: what was
 // read of it is in buf then. It returns false at the end of the connection.
 func (c *conn) run() (handOn bool) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			// Left to net/http it would close what it takes for idle, and that is not closed here.
+			c.l.p.log.Error("connection panicked", "panic", fault, "stack", string(debug.Stack()))
+			handOn = false
+		}
+	}()
 	for {
 		if c.buf == nil || c.buf.r == c.buf.w {
 			if !c.rest() {

@@ -48,26 +48,27 @@ func (c *conn) serve() (o outcome) {
 		return notOurs
 	}
 	c.begin(x)
-	if err := x.takeOff(ctx, cookies, func(cause error) { c.giveUp(x, cause) }); err != nil || !allows(x.decision) || x.clear {
-		if x.flying() {
-			p.land(x)
-		}
-		c.finish()
-		x.place.org.meter.leave()
-		return notOurs
-	}
+	off := false
 	defer func() {
 		if fault := recover(); fault != nil {
 			if fault != http.ErrAbortHandler { //nolint:errorlint // as net/http has it
 				x.panicked(ctx, fault)
 			}
-			o = over
+			o, off = over, true
 		}
-		p.land(x)
+		if x.flying() {
+			p.land(x)
+		}
 		c.finish()
 		x.place.org.meter.leave()
-		x.record(ctx, "")
+		if off {
+			x.record(ctx, "")
+		}
 	}()
+	if err := x.takeOff(ctx, cookies, func(cause error) { c.giveUp(x, cause) }); err != nil || !allows(x.decision) || x.clear {
+		return notOurs
+	}
+	off = true
 	return c.forward(x, address)
 }
 
