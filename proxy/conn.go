@@ -176,13 +176,12 @@ func (c *conn) receive() error {
 		c.err = nil
 		return errors.Join(c.raw.Read(c.try), c.err)
 	}
-	b := c.l.buffers.Get().(*buffer)
-	n, err := c.Conn.Read(b.in[:])
-	if n == 0 {
-		c.l.buffers.Put(b)
+	// One byte: thousands of connections over TLS may rest, and a buffer for each would be most of our memory.
+	if n, err := c.Conn.Read(c.early[:]); n == 0 {
 		return err
 	}
-	b.r, b.w, c.buf = 0, n, b
+	b := c.l.buffers.Get().(*buffer)
+	b.in[0], b.r, b.w, c.buf = c.early[0], 0, 1, b
 	return nil
 }
 
