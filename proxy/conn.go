@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -104,6 +105,13 @@ func newConn(l *Listener, nc net.Conn) *conn {
 // run serves plain requests, and returns true when one comes that is net/http's: what was
 // read of it is in buf then. It returns false at the end of the connection.
 func (c *conn) run() (handOn bool) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			// Left to net/http it would close what it takes for idle, and that is not closed here.
+			c.l.p.log.Error("connection panicked", "panic", fault, "stack", string(debug.Stack()))
+			handOn = false
+		}
+	}()
 	for {
 		if c.buf == nil || c.buf.r == c.buf.w {
 			if !c.rest() {
@@ -175,13 +183,12 @@ func (c *conn) receive() error {
 		c.err = nil
 		return errors.Join(c.raw.Read(c.try), c.err)
 	}
-	b := c.l.buffers.Get().(*buffer)
-	n, err := c.Conn.Read(b.in[:])
-	if n == 0 {
-		c.l.buffers.Put(b)
+	// One byte: thousands of connections over TLS may rest, and a buffer for each would be most of our memory.
+	if n, err := c.Conn.Read(c.early[:]); n == 0 {
 		return err
 	}
-	b.r, b.w, c.buf = 0, n, b
+	b := c.l.buffers.Get().(*buffer)
+	b.in[0], b.r, b.w, c.buf = c.early[0], 0, 1, b
 	return nil
 }
 

@@ -46,29 +46,34 @@ func (c *conn) serve() (o outcome) {
 	}
 	// Who is refused is counted by whoever refuses.
 	quota, meter := x.st.quota(x.place.org), x.place.org.meter
-	if _, ok := meter.admit(quota, x.began); !ok || !meter.enter(quota) {
+	if !meter.enter(quota) {
 		return notOurs
 	}
 	defer meter.leave()
-	c.begin(x)
-	if err := x.takeOff(ctx, cookies, func(cause error) { c.giveUp(x, cause) }); err != nil || !allows(x.decision) || x.clear {
-		if x.flying() {
-			p.land(x)
-		}
-		c.finish()
+	if _, ok := meter.admit(quota, x.began); !ok {
 		return notOurs
 	}
+	c.begin(x)
+	off := false
 	defer func() {
 		if fault := recover(); fault != nil {
 			if fault != http.ErrAbortHandler { //nolint:errorlint // as net/http has it
 				x.panicked(ctx, fault)
 			}
-			o = over
+			o, off = over, true
 		}
-		p.land(x)
+		if x.flying() {
+			p.land(x)
+		}
 		c.finish()
-		x.record(ctx, "")
+		if off {
+			x.record(ctx, "")
+		}
 	}()
+	if err := x.takeOff(ctx, cookies, func(cause error) { c.giveUp(x, cause) }); err != nil || !allows(x.decision) || x.clear {
+		return notOurs
+	}
+	off = true
 	return c.forward(x, address)
 }
 
@@ -250,6 +255,9 @@ func (c *conn) answer(x *exchange, call *upstream.Call) outcome {
 	}
 	switch {
 	case err != nil:
+		if !call.Taken() {
+			c.buf = nil // as below
+		}
 		return over // half an answer is none: the client sees that it was cut off
 	case !call.Taken():
 		c.buf = nil // somebody may still read from it
