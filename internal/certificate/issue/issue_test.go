@@ -34,7 +34,8 @@ func (c *counted) Update(ctx context.Context, f func(store.KV) error) error {
 	return c.Engine.Update(ctx, f)
 }
 
-// A world is an authority, a store, and hosts.
+// A world is an authority, a store, and hosts. Each test has hosts of its own: certmagic knows in the whole process which names are
+// being seen to, and whoever asks for one of them waits for whoever began.
 type world struct {
 	t         *testing.T
 	authority *acmetest.Authority
@@ -155,18 +156,18 @@ func (w *world) visit(l net.Listener, host string) (*x509.Certificate, error) {
 func TestACertificateIsIssuedForAHostWhenItIsFirstAskedFor(t *testing.T) {
 	w := newWorld(t, 90*24*time.Hour)
 	w.replica(w.listener)
-	w.hosts["portal.acme.com"] = true
+	w.hosts["portal1.acme.com"] = true
 	if n := w.authority.Orders(); n != 0 {
 		t.Fatalf("%d orders before anybody asked", n)
 	}
-	first, err := w.visit(w.listener, "portal.acme.com")
+	first, err := w.visit(w.listener, "portal1.acme.com")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(first.DNSNames) != 1 || first.DNSNames[0] != "portal.acme.com" {
+	if len(first.DNSNames) != 1 || first.DNSNames[0] != "portal1.acme.com" {
 		t.Errorf("for %v", first.DNSNames)
 	}
-	again, err := w.visit(w.listener, "portal.acme.com")
+	again, err := w.visit(w.listener, "portal1.acme.com")
 	if err != nil || !again.Equal(first) || w.authority.Orders() != 1 || w.outcomes() != "issued" {
 		t.Errorf("the next visitor: %v, %d orders, %s", err, w.authority.Orders(), w.outcomes())
 	}
@@ -175,8 +176,8 @@ func TestACertificateIsIssuedForAHostWhenItIsFirstAskedFor(t *testing.T) {
 func TestNothingIsIssuedForAHostThatIsNobodys(t *testing.T) {
 	w := newWorld(t, 90*24*time.Hour)
 	w.replica(w.listener)
-	w.hosts["portal.acme.com"] = true
-	for _, host := range []string{"evil.test", "acme.com", "x.portal.acme.com", "portal.acme.com.evil.test", "127.0.0.1", ""} {
+	w.hosts["portal2.acme.com"] = true
+	for _, host := range []string{"evil.test", "acme.com", "x.portal2.acme.com", "portal2.acme.com.evil.test", "127.0.0.1", ""} {
 		dialer := &tls.Dialer{Config: &tls.Config{ServerName: host, InsecureSkipVerify: true, MinVersion: tls.VersionTLS12}}
 		if conn, err := dialer.DialContext(t.Context(), "tcp", w.listener.Addr().String()); err == nil {
 			t.Errorf("%q is shown a certificate: %v", host, conn.Close())
@@ -185,14 +186,14 @@ func TestNothingIsIssuedForAHostThatIsNobodys(t *testing.T) {
 	if w.authority.Orders() != 0 || w.outcomes() != "" {
 		t.Errorf("%d orders, %q", w.authority.Orders(), w.outcomes())
 	}
-	if _, err := w.visit(w.listener, "portal.acme.com"); err != nil {
+	if _, err := w.visit(w.listener, "portal2.acme.com"); err != nil {
 		t.Fatal(err)
 	}
 	// What was somebody's, and is not any more, is refused at once, whatever is still at hand.
 	w.mu.Lock()
-	w.hosts["portal.acme.com"] = false
+	w.hosts["portal2.acme.com"] = false
 	w.mu.Unlock()
-	if _, err := w.visit(w.listener, "portal.acme.com"); err == nil {
+	if _, err := w.visit(w.listener, "portal2.acme.com"); err == nil {
 		t.Error("a host that is nobody's any more is shown its certificate")
 	}
 }
@@ -200,14 +201,14 @@ func TestNothingIsIssuedForAHostThatIsNobodys(t *testing.T) {
 func TestWhatIsIssuedIsEveryReplicasAndOutlivesThem(t *testing.T) {
 	w := newWorld(t, 90*24*time.Hour)
 	w.replica(w.listener)
-	w.hosts["portal.acme.com"] = true
-	first, err := w.visit(w.listener, "portal.acme.com")
+	w.hosts["portal3.acme.com"] = true
+	first, err := w.visit(w.listener, "portal3.acme.com")
 	if err != nil {
 		t.Fatal(err)
 	}
 	other := w.listen()
 	w.replica(other)
-	again, err := w.visit(other, "portal.acme.com")
+	again, err := w.visit(other, "portal3.acme.com")
 	if err != nil || !again.Equal(first) || w.authority.Orders() != 1 {
 		t.Errorf("the other replica: %v, %d orders", err, w.authority.Orders())
 	}
@@ -217,8 +218,8 @@ func TestWhatIsIssuedIsEveryReplicasAndOutlivesThem(t *testing.T) {
 func TestWhatIsIssuedIsSealed(t *testing.T) {
 	w := newWorld(t, 90*24*time.Hour)
 	w.replica(w.listener)
-	w.hosts["portal.acme.com"] = true
-	first, err := w.visit(w.listener, "portal.acme.com")
+	w.hosts["portal5.acme.com"] = true
+	first, err := w.visit(w.listener, "portal5.acme.com")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -229,7 +230,7 @@ func TestWhatIsIssuedIsSealed(t *testing.T) {
 				return err
 			}
 			files++
-			if strings.Contains(string(f.Sealed), "-----BEGIN") || strings.Contains(string(f.Sealed), "{") && strings.Contains(string(f.Sealed), "portal.acme.com") {
+			if strings.Contains(string(f.Sealed), "-----BEGIN") || strings.Contains(string(f.Sealed), "{") && strings.Contains(string(f.Sealed), "portal5.acme.com") {
 				t.Errorf("%s can be read", f.Path)
 			}
 		}
@@ -244,7 +245,7 @@ func TestWhatIsIssuedIsSealed(t *testing.T) {
 	// The authority looks for who asks where the first one is, which knows the answer, too.
 	other := w.listen()
 	w.replica(other)
-	again, err := w.visit(other, "portal.acme.com")
+	again, err := w.visit(other, "portal5.acme.com")
 	if err != nil || again.Equal(first) || w.authority.Orders() != 2 {
 		t.Errorf("under another key: %v, %d orders", err, w.authority.Orders())
 	}
@@ -256,13 +257,13 @@ func TestAnAuthorityThatRefusesIsAskedEverMoreRarely(t *testing.T) {
 	w.replica(w.listener)
 	other := w.listen()
 	w.replica(other)
-	w.hosts["portal.acme.com"] = true
-	w.authority.Refuse("portal.acme.com")
+	w.hosts["portal7.acme.com"] = true
+	w.authority.Refuse("portal7.acme.com")
 	began := time.Now()
 	refused := func(want int) {
 		t.Helper()
 		for _, l := range []net.Listener{w.listener, other, w.listener, other} {
-			if _, err := w.visit(l, "portal.acme.com"); err == nil {
+			if _, err := w.visit(l, "portal7.acme.com"); err == nil {
 				t.Fatal("a certificate")
 			}
 		}
@@ -302,13 +303,13 @@ func TestAnAuthorityThatRefusesIsAskedEverMoreRarely(t *testing.T) {
 func TestACertificateIsRenewedWhileItIsAskedFor(t *testing.T) {
 	w := newWorld(t, 9*time.Second)
 	w.replica(w.listener)
-	w.hosts["portal.acme.com"] = true
-	first, err := w.visit(w.listener, "portal.acme.com")
+	w.hosts["portal8.acme.com"] = true
+	first, err := w.visit(w.listener, "portal8.acme.com")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for deadline := time.Now().Add(2 * time.Minute); ; {
-		c, err := w.visit(w.listener, "portal.acme.com")
+		c, err := w.visit(w.listener, "portal8.acme.com")
 		if err != nil {
 			t.Fatalf("a visitor in the meantime: %v", err)
 		}
