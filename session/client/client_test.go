@@ -54,7 +54,7 @@ func FuzzAnAuthorizationLeadsToTheClientAlone(f *testing.F) {
 	f.Fuzz(func(t *testing.T, raw string) {
 		q, err := url.ParseQuery(raw)
 		if err != nil {
-			t.Skip("no query")
+			return // no query
 		}
 		for _, profile := range []bool{false, true} {
 			a, err := client.ReadAuthorization(cs, q, profile, time.Unix(1_800_000_000, 0))
