@@ -1,0 +1,215 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A conn is one connection to the subject, with at most one request under way.
+type conn struct {
+	fd  int
+	due time.Duration // of the request that is under way
+	in  []byte        // what has come of the answer
+	len int           // of the whole answer; 0: not known yet
+}
+
+// A sender sends, and hears what comes back.
+type sender struct {
+	plan
+	request     []byte
+	epoll, tick int
+	conns       map[int]*conn
+	free        []*conn // the one that has rested for longest first
+	began       time.Time
+	measurement
+}
+
+// grace is how long answers may be missing after the last request was sent.
+const grace = 10 * time.Second
+
+func (p plan) run() (m measurement, err error) {
+	s := &sender{plan: p, conns: map[int]*conn{}}
+	s.request = fmt.Appendf(nil, "GET %s HTTP/1.1\r\nHost: %s\r\n", p.path, cmp.Or(p.host, p.address))
+	if p.cookie != "" {
+		s.request = fmt.Appendf(s.request, "Cookie: %s\r\n", p.cookie)
+	}
+	s.request = append(s.request, "\r\n"...)
+	if s.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
+		return m, err
+	}
+	defer unix.Close(s.epoll)
+	if s.tick, err = unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_NONBLOCK|unix.TFD_CLOEXEC); err != nil {
+		return m, err
+	}
+	defer unix.Close(s.tick)
+	if err := s.listen(s.tick, unix.EPOLLET); err != nil { // by its edge, so that it need not be read
+		return m, err
+	}
+	defer func() {
+		for fd := range s.conns {
+			err = errors.Join(err, unix.Close(fd))
+		}
+	}()
+	for range p.connections {
+		if err := s.dial(); err != nil {
+			return m, err
+		}
+	}
+	// Each connection once at first, and so those of the subject to its upstream.
+	if err := s.send(p.connections, 0); err != nil {
+		return m, fmt.Errorf("at first: %w", err)
+	}
+	n := int(p.perSecond * float64(p.seconds))
+	s.measurement = measurement{took: make([]time.Duration, 0, n), late: make([]time.Duration, 0, n)}
+	err = s.send(n, time.Duration(float64(time.Second)/p.perSecond))
+	return s.measurement, err
+}
+
+func (s *sender) listen(fd int, how uint32) error {
+	return unix.EpollCtl(s.epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN | how, Fd: int32(fd)})
+}
+
+func (s *sender) dial() error {
+	to, err := netip.ParseAddrPort(s.address)
+	if err != nil {
+		return err
+	}
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	c := &conn{fd: fd, in: make([]byte, 0, 128<<10)}
+	s.conns[fd] = c
+	s.free = append(s.free, c)
+	if err := unix.Connect(fd, &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()}); err != nil {
+		return &net.OpError{Op: "dial", Net: "tcp", Err: err}
+	}
+	return errors.Join(unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1), unix.SetNonblock(fd, true), s.listen(fd, unix.EPOLLRDHUP))
+}
+
+// send sends n requests, one each interval, and waits for the answers.
+func (s *sender) send(n int, interval time.Duration) error {
+	s.began = time.Now()
+	sent, starved := 0, false
+	last := interval*time.Duration(n) + grace
+	events := make([]unix.EpollEvent, 128)
+	for answered := 0; answered < n; {
+		now := time.Since(s.began)
+		if now > last {
+			return fmt.Errorf("%d of %d requests were not answered in %v", n-answered, n, grace)
+		}
+		for ; sent < n && len(s.free) > 0; sent++ {
+			due := interval * time.Duration(sent)
+			if due > now {
+				starved = false
+				break
+			}
+			if !starved {
+				s.late = append(s.late, now-due)
+			}
+			if err := s.begin(due); err != nil {
+				return err
+			}
+			now = time.Since(s.began)
+		}
+		starved = starved || sent < n && len(s.free) == 0
+		wake := last
+		if sent < n && len(s.free) > 0 {
+			wake = interval * time.Duration(sent)
+		}
+		if err := s.wakeAt(wake - now); err != nil {
+			return err
+		}
+		got, err := unix.EpollWait(s.epoll, events, -1)
+		if err != nil && !errors.Is(err, unix.EINTR) {
+			return err
+		}
+		for _, e := range events[:max(got, 0)] {
+			if int(e.Fd) == s.tick {
+				continue
+			}
+			whole, err := s.hear(s.conns[int(e.Fd)])
+			if err != nil {
+				return err
+			}
+			if whole {
+				answered++
+			}
+		}
+	}
+	return nil
+}
+
+// wakeAt sets the timer.
+func (s *sender) wakeAt(in time.Duration) error {
+	in = max(in, 1) // 0 would turn it off
+	return unix.TimerfdSettime(s.tick, 0, &unix.ItimerSpec{Value: unix.NsecToTimespec(int64(in))}, nil)
+}
+
+// begin sends a request on the connection that has rested for longest.
+func (s *sender) begin(due time.Duration) error {
+	c := s.free[0]
+	s.free = append(s.free[:0], s.free[1:]...)
+	c.due, c.in, c.len = due, c.in[:0], 0
+	n, err := unix.Write(c.fd, s.request)
+	if err == nil && n < len(s.request) {
+		err = fmt.Errorf("%d bytes of the request were taken", n)
+	}
+	return err
+}
+
+// hear reads what has come, and reports whether the answer is whole now.
+func (s *sender) hear(c *conn) (whole bool, err error) {
+	n, err := unix.Read(c.fd, c.in[len(c.in):cap(c.in)])
+	switch {
+	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR):
+		return false, nil
+	case err != nil:
+		return false, err
+	case n == 0:
+		return false, errors.New("a connection was closed")
+	}
+	c.in = c.in[:len(c.in)+n]
+	if c.len == 0 {
+		if c.len, err = length(c.in); err != nil || c.len == 0 {
+			return false, err
+		}
+		if c.len > cap(c.in) {
+			return false, fmt.Errorf("an answer of %d bytes is too long", c.len)
+		}
+	}
+	if len(c.in) < c.len {
+		return false, nil
+	}
+	s.took = append(s.took, time.Since(s.began)-c.due)
+	s.free = append(s.free, c)
+	return true, nil
+}
+
+// length is that of the whole answer that b begins with; 0: its head is not here yet.
+func length(b []byte) (int, error) {
+	end := bytes.Index(b, []byte("\r\n\r\n"))
+	if end < 0 {
+		return 0, nil
+	}
+	if !bytes.HasPrefix(b, []byte("HTTP/1.1 200 ")) {
+		return 0, fmt.Errorf("answered with %.200q", b)
+	}
+	for line := range bytes.SplitSeq(b[:end], []byte("\r\n")) {
+		if name, value, _ := bytes.Cut(line, []byte(": ")); len(name) == len("content-length") && bytes.EqualFold(name, []byte("content-length")) {
+			n, err := strconv.Atoi(string(value))
+			return end + 4 + n, err
+		}
+	}
+	return 0, fmt.Errorf("an answer without a length: %.200q", b[:end])
+}

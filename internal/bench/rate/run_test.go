@@ -1,0 +1,62 @@
+//go:build linux
+
+package main
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+func TestAStallIsFeltByAllThatWereDueInIt(t *testing.T) {
+	const stall = 300 * time.Millisecond
+	var once sync.Once
+	var from time.Time
+	var mu sync.RWMutex
+	began := time.Now()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if time.Since(began) > 500*time.Millisecond {
+			once.Do(func() {
+				mu.Lock()
+				from = time.Now()
+				time.AfterFunc(stall, mu.Unlock)
+			})
+		}
+		mu.RLock()
+		defer mu.RUnlock()
+		w.Write([]byte("x"))
+	}))
+	defer s.Close()
+	p := plan{address: strings.TrimPrefix(s.URL, "http://"), path: "/", perSecond: 200, connections: 4, seconds: 2}
+	m, err := p.run()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if from.IsZero() {
+		t.Fatal("there was no stall")
+	}
+	// A generator that waits for answers before it goes on would have seen it four times, which is 1 %.
+	if n := len(m.took); n != 400 {
+		t.Errorf("%d answers", n)
+	}
+	if p90 := at(m.took, 0.90); p90 < 50 {
+		t.Errorf("p90 is %.1f ms, though of two seconds nobody was answered for %v", p90, stall)
+	}
+	if p75 := at(m.took, 0.75); p75 > 50 {
+		t.Errorf("p75 is %.1f ms, though nobody waited but for %v", p75, stall)
+	}
+}
+
+func TestAnythingButA200IsAnError(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, "no", http.StatusTooManyRequests)
+	}))
+	defer s.Close()
+	p := plan{address: strings.TrimPrefix(s.URL, "http://"), path: "/", perSecond: 10, connections: 1, seconds: 1}
+	if _, err := p.run(); err == nil || !strings.Contains(err.Error(), "429") {
+		t.Errorf("error %v", err)
+	}
+}
