@@ -83,6 +83,7 @@ var allowed = map[string][]string{
 	"sso/ssotest":                   {"internal/need"},
 	"internal/e2e":                  {"..."},
 	"internal/bench":                {"sso/ssotest"},
+	"internal/bench/sessions":       {"policy", "audit", "session", "store", "store/badger", "tenancy", "internal/cookie"},
 	"internal/dnsproof/dnstest":     {},
 	"internal/certificate/acmetest": {},
 
