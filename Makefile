@@ -1,5 +1,5 @@
 # Two commands matter: `make demo` and `make test`. Both need Go and make; `make test` gets the
-# rest (PostgreSQL, Chromium, nginx, Caddy, wrk, npm packages) when it may, and says what it skips otherwise.
+# rest (PostgreSQL, Chromium, nginx, Caddy, wrk, h2load, npm packages) when it may, and says what it skips otherwise.
 GO      ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 COMMIT  ?= $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
@@ -25,10 +25,10 @@ lint: ## golangci-lint, pinned in its own module
 fuzz: ## every fuzz target for FUZZTIME (10s)
 	./scripts/fuzz
 
-bench-proxy: ## the data plane alone, against nginx, HAProxy and a tuned ReverseProxy; ARGS="-rounds 5 -seconds 10"
+bench-proxy: ## orgate against nginx, HAProxy and a tuned ReverseProxy, and the figures to reach; ARGS="-only requests,tls"
 	./scripts/bench proxy $(ARGS)
 
-bench: ## Go benchmarks, and the proxy against its peers when wrk and nginx are there
+bench: ## Go benchmarks, and then bench-proxy
 	./scripts/bench
 
 generate: ## docs and goldens that are made from code

@@ -1,10 +1,12 @@
-// Command bench measures what orgate adds to a request, against nginx's proxy_pass and a
-// bare, tuned httputil.ReverseProxy, in one interleaved run, so that a noisy machine is
-// equally noisy for all. It prints a table for docs/benchmarks.md.
+// Command bench measures what orgate adds to requests, connections and bodies, against
+// nginx, HAProxy and a bare, tuned httputil.ReverseProxy, each in interleaved runs, so that a
+// noisy machine is equally noisy for all. It prints tables for docs/benchmarks.md, and what
+// came of the figures to reach.
 //
-//	go run ./internal/bench -orgate bin/orgate -rounds 5 -seconds 5
+//	go run ./internal/bench -orgate bin/orgate -rounds 5 -seconds 2
 //
-// It needs nginx, wrk and taskset. Everything is on loopback, and ends with it.
+// The subject has the first core for itself; load and upstream share the second. It needs
+// nginx, wrk, h2load, taskset, and Linux. Everything is on loopback, and ends with it.
 package main
 
 import (
@@ -12,212 +14,107 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"log"
-	"net/http"
 	"os"
-	"os/exec"
 	"os/signal"
-	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 )
+
+type options struct {
+	orgate, before, only         string
+	subjects, profiles           string
+	rounds, seconds, connections int
+	organizations                int
+}
 
 func main() {
 	o := options{}
 	flag.StringVar(&o.orgate, "orgate", "bin/orgate", "the program to measure")
 	flag.IntVar(&o.rounds, "rounds", 5, "how often each subject is measured")
-	flag.IntVar(&o.seconds, "seconds", 5, "how long each time")
+	flag.IntVar(&o.seconds, "seconds", 2, "how long each time")
 	flag.IntVar(&o.connections, "connections", 64, "keep-alive connections of wrk")
 	flag.IntVar(&o.organizations, "organizations", 10, "organizations in orgate's configuration")
-	flag.StringVar(&o.before, "before", "", "another build of the program to measure beside it")
-	flag.StringVar(&o.subjects, "subjects", "", "a pattern of the names of those subjects that are measured; nginx and ReverseProxy always are")
-	flag.StringVar(&o.answer, "answer", "1k", "how long answers are: 1k or 64k")
-	flag.StringVar(&o.profiles, "profiles", "", "a directory for a profile of each way in which orgate is run, taken after the rounds")
-	flag.StringVar(&o.only, "only", "", "proxy, start or sign-in; all of them if empty")
+	flag.StringVar(&o.before, "before", "", "another build of the program to measure beside it, in the parts requests and answers")
+	flag.StringVar(&o.subjects, "subjects", "", "a pattern of the names of those subjects of these two that are measured; nginx and ReverseProxy always are")
+	flag.StringVar(&o.profiles, "profiles", "", "a directory for a profile of each way in which orgate is run in these two, taken after the rounds")
+	flag.StringVar(&o.only, "only", "", "parts, separated by commas; all of them if empty:\n"+partsHelp())
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := all(ctx, o); err != nil {
+	if err := run(ctx, o); err != nil {
 		stop()
 		log.Fatal(err)
 	}
 }
 
-type options struct {
-	orgate, before, only                        string
-	subjects, answer, profiles                  string
-	rounds, seconds, connections, organizations int
+// A part measures one thing and prints its table.
+type part struct {
+	name, what string
+	run        func(context.Context, *bench) error
 }
 
-// A subject is a proxy in front of the upstream.
-type subject struct {
-	name       string
-	url        string // without a path
-	path       string // before the file's
-	headers    []string
-	process    *process
-	management string // of orgate
-
-	samples []sample
+// parts are all of them, in the order in which they run.
+func parts() []part {
+	return []part{
+		{"requests", "a request over HTTP/1.1, 1 KiB", requests},
+		{"answers", "the same with answers of 64 KiB", answers},
+		{"tls", "a request over TLS, by HTTP/1.1 and HTTP/2", overTLS},
+		{"organizations", "10,000 organizations beside 10", organizations},
+		{"sessions", "100,000 live sessions: memory, with 10,000 connections that rest, and requests", sessions},
+		{"latency", "latency at the same offered load", latency},
+		{"flood", "what one organization's flood does to another", flood},
+		{"streams", "server-sent events and WebSockets", streams},
+		{"bodies", "a body of 1 GiB each way", bodies},
+		{"start", "from the start until it is ready", startups},
+		{"sign-in", "whole sign-ins", signIns},
+	}
 }
 
-// A sample is one measurement of a subject.
-type sample struct {
-	perSecond float64
-	p50, p99  time.Duration
-	cpu       float64 // seconds per 1000 requests
+func partsHelp() string {
+	var b strings.Builder
+	for _, p := range parts() {
+		fmt.Fprintf(&b, "  %-14s %s\n", p.name, p.what)
+	}
+	return strings.TrimSuffix(b.String(), "\n")
 }
 
+// A bench is one run of this program.
+type bench struct {
+	options
+	*programs
+	figures figures
+}
+
+// run runs the parts that were asked for.
 func run(ctx context.Context, o options) (err error) {
+	if o.rounds < 1 || o.seconds < 1 {
+		return fmt.Errorf("%d rounds of %d s measure nothing", o.rounds, o.seconds)
+	}
+	wanted := strings.FieldsFunc(o.only, func(r rune) bool { return r == ',' || r == ' ' })
+	for _, name := range wanted {
+		if !slices.ContainsFunc(parts(), func(p part) bool { return p.name == name }) {
+			return fmt.Errorf("there is no part %q; there are:\n%s", name, partsHelp())
+		}
+	}
 	dir, err := os.MkdirTemp("", "orgate-bench-")
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	yard := &yard{dir: dir}
-	defer yard.close()
-
-	upstream, err := yard.upstream(ctx)
-	if err != nil {
-		return err
-	}
-	subjects, err := yard.subjects(ctx, o, upstream)
-	if err != nil {
-		return err
-	}
-	for _, s := range subjects { // warm up, and find out early what does not work
-		if _, err := measure(ctx, s, o, 1); err != nil {
-			return fmt.Errorf("%s: %w", s.name, err)
-		}
-	}
-	for round := range o.rounds {
-		for _, s := range subjects {
-			m, err := measure(ctx, s, o, o.seconds)
-			if err != nil {
-				return fmt.Errorf("%s: %w", s.name, err)
-			}
-			s.samples = append(s.samples, m)
-			fmt.Fprintf(os.Stderr, "round %d  %-40s %8.0f req/s  %.4f CPU s per 1000\n", round+1, s.name, m.perSecond, m.cpu)
-		}
-	}
-	report(subjects, o)
-	if o.profiles != "" {
-		return profiles(ctx, subjects, o)
-	}
-	return nil
-}
-
-// profiles takes a profile of each orgate while it is under load.
-func profiles(ctx context.Context, subjects []*subject, o options) error {
-	if err := os.MkdirAll(o.profiles, 0o755); err != nil {
-		return err
-	}
-	for _, s := range subjects {
-		if s.management == "" {
+	b := &bench{options: o, figures: figures{}, programs: &programs{dir: dir, built: map[string]string{}}}
+	for _, p := range parts() {
+		if len(wanted) > 0 && !slices.Contains(wanted, p.name) {
 			continue
 		}
-		loaded := make(chan error, 1)
-		go func() { _, err := measure(ctx, s, o, o.seconds+1); loaded <- err }()
-		err := fetch(ctx, fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", s.management, o.seconds), filepath.Join(o.profiles, strings.NewReplacer(" ", "-", ",", "").Replace(s.name)+".pprof"))
-		if err = errors.Join(err, <-loaded); err != nil {
-			return err
+		began := time.Now()
+		if err := p.run(ctx, b); err != nil {
+			return fmt.Errorf("%s: %w", p.name, err)
 		}
+		progress("%s took %.0f s", p.name, time.Since(began).Seconds())
 	}
+	b.figures.print()
 	return nil
-}
-
-// fetch writes what is at the URL to a file.
-func fetch(ctx context.Context, url, file string) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
-	if err != nil {
-		return err
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	b, err := io.ReadAll(resp.Body)
-	if err == nil && resp.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%s: %s", url, resp.Status)
-	}
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(file, b, 0o600)
-}
-
-// all runs what was asked for.
-func all(ctx context.Context, o options) error {
-	if o.only == "" || o.only == "proxy" {
-		if err := run(ctx, o); err != nil {
-			return err
-		}
-	}
-	if o.only == "" || o.only == "start" {
-		if err := startups(ctx, o, 10, 10_000); err != nil {
-			return err
-		}
-	}
-	if o.only == "" || o.only == "sign-in" {
-		return signIns(ctx, o)
-	}
-	return nil
-}
-
-// report prints medians, and ratios to the first subject taken round by round.
-func report(subjects []*subject, o options) {
-	fmt.Printf("%d rounds of %d s, %d connections, answers of %s bytes, %d organizations; median (min–max)\n\n", o.rounds, o.seconds, o.connections, o.answer, o.organizations)
-	fmt.Println("| subject | req/s | p50 | p99 | CPU s per 1000 | CPU ÷ nginx | CPU ÷ ReverseProxy | memory (PSS) |")
-	fmt.Println("|---|---|---|---|---|---|---|---|")
-	ratio := func(s, to *subject) string {
-		var rs []float64
-		for i := range s.samples {
-			rs = append(rs, s.samples[i].cpu/to.samples[i].cpu)
-		}
-		slices.Sort(rs)
-		return fmt.Sprintf("%.2f (%.2f–%.2f)", rs[len(rs)/2], rs[0], rs[len(rs)-1])
-	}
-	for _, s := range subjects {
-		fmt.Printf("| %s | %.0f | %.2f ms | %.2f ms | %.4f | %s | %s | %d MiB |\n", s.name,
-			median(s, func(m sample) float64 { return m.perSecond }),
-			median(s, func(m sample) float64 { return float64(m.p50) / 1e6 }),
-			median(s, func(m sample) float64 { return float64(m.p99) / 1e6 }),
-			median(s, func(m sample) float64 { return m.cpu }),
-			ratio(s, subjects[0]), ratio(s, subjects[1]), s.process.pss()>>20)
-	}
-}
-
-func median(s *subject, of func(sample) float64) float64 {
-	var vs []float64
-	for _, m := range s.samples {
-		vs = append(vs, of(m))
-	}
-	slices.Sort(vs)
-	return vs[len(vs)/2]
-}
-
-// measure runs wrk against s on the second core; s has the first for itself.
-func measure(ctx context.Context, s *subject, o options, seconds int) (sample, error) {
-	args := []string{"-c", "1", "wrk", "-t1", fmt.Sprintf("-c%d", o.connections), fmt.Sprintf("-d%ds", seconds), "--latency", "-s", filepath.Join(s.process.dir, "report.lua")}
-	for _, h := range s.headers {
-		args = append(args, "-H", h)
-	}
-	before := s.process.cpu()
-	out, err := exec.CommandContext(ctx, "taskset", append(args, s.url+s.path+"/"+o.answer)...).CombinedOutput()
-	if err != nil {
-		return sample{}, fmt.Errorf("wrk: %w\n%s", err, out)
-	}
-	spent := s.process.cpu() - before
-	_, line, ok := strings.Cut(string(out), "RESULT ")
-	var requests, bad, micros, p50, p99 float64
-	if _, err := fmt.Sscanf(line, "%f %f %f %f %f", &requests, &bad, &micros, &p50, &p99); !ok || err != nil {
-		return sample{}, fmt.Errorf("wrk said: %s", out)
-	}
-	if bad > 0 || requests == 0 {
-		return sample{}, fmt.Errorf("%v of %v answers were no 200", bad, requests)
-	}
-	return sample{perSecond: requests / (micros / 1e6), p50: time.Duration(p50) * time.Microsecond, p99: time.Duration(p99) * time.Microsecond, cpu: spent.Seconds() / requests * 1000}, nil
 }

@@ -5,7 +5,7 @@ package main
 import (
 	"bufio"
 	"context"
-	"crypto/sha1" //nolint:gosec // RFC 6455 has it
+	"crypto/sha1"
 	"encoding/base64"
 	"errors"
 	"flag"
@@ -91,7 +91,7 @@ func events(w http.ResponseWriter, r *http.Request) {
 // socket echoes frames. All that is known of RFC 6455 is what the other side of the benchmark
 // makes use of: whole, short, masked frames.
 func socket(w http.ResponseWriter, r *http.Request) {
-	sum := sha1.Sum([]byte(r.Header.Get("Sec-WebSocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11")) //nolint:gosec // RFC 6455 has it
+	sum := sha1.Sum([]byte(r.Header.Get("Sec-WebSocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11")) // by RFC 6455
 	c, buf, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)

@@ -14,6 +14,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -151,7 +152,7 @@ func each(n, atOnce int, f func(int) error) error {
 // than some 28,000 ports.
 func (v *visit) dial(i int) (*conn, error) {
 	d := net.Dialer{Timeout: 10 * time.Second, LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 1, byte(1+i/5000))}}
-	nc, err := d.Dial("tcp4", v.address) //nolint:noctx // it has a timeout
+	nc, err := d.DialContext(context.Background(), "tcp4", v.address)
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -25,7 +26,7 @@ func (v *visit) over(nc net.Conn, i int) (*conn, error) {
 			return nil, err
 		}
 		secure := tls.Client(nc, &tls.Config{InsecureSkipVerify: true, ServerName: host}) // a certificate of the harness
-		if err := secure.Handshake(); err != nil {
+		if err := secure.HandshakeContext(context.Background()); err != nil {
 			return nil, errors.Join(err, nc.Close())
 		}
 		nc = secure

@@ -20,6 +20,7 @@ func (b *buffers) Put(p []byte) { b.pool.Put(&p) }
 func main() {
 	listen := flag.String("listen", "127.0.0.1:0", "where to serve")
 	to := flag.String("upstream", "", "the upstream's URL")
+	cert, key := flag.String("cert", "", "a certificate; none: no TLS"), flag.String("key", "", "its key")
 	flag.Parse()
 	upstream, err := url.Parse(*to)
 	if err != nil {
@@ -32,5 +33,9 @@ func main() {
 		},
 		BufferPool: &buffers{sync.Pool{New: func() any { b := make([]byte, 32<<10); return &b }}},
 	}
-	log.Fatal((&http.Server{Addr: *listen, Handler: proxy, ReadHeaderTimeout: 10 * time.Second}).ListenAndServe())
+	server := &http.Server{Addr: *listen, Handler: proxy, ReadHeaderTimeout: 10 * time.Second}
+	if *cert != "" {
+		log.Fatal(server.ListenAndServeTLS(*cert, *key))
+	}
+	log.Fatal(server.ListenAndServe())
 }

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"fmt"
+	"math"
+	"slices"
+)
+
+// A series is one figure, round by round.
+type series []float64
+
+// over divides round by round, as what slows one subject in a round slows the other.
+func (s series) over(t series) series {
+	out := make(series, min(len(s), len(t)))
+	for i := range out {
+		out[i] = s[i] / t[i]
+	}
+	return out
+}
+
+// times multiplies each.
+func (s series) times(f float64) series {
+	out := slices.Clone(s)
+	for i := range out {
+		out[i] *= f
+	}
+	return out
+}
+
+func (s series) median() float64 {
+	if len(s) == 0 {
+		return math.NaN()
+	}
+	t := slices.Sorted(slices.Values(s))
+	return (t[(len(t)-1)/2] + t[len(t)/2]) / 2
+}
+
+// show is the median, and least and greatest if there are several, each by the format.
+func (s series) show(format string) string {
+	switch len(s) {
+	case 0:
+		return "—"
+	case 1:
+		return fmt.Sprintf(format, s[0])
+	}
+	return fmt.Sprintf(format+" ("+format+"–"+format+")", s.median(), slices.Min(s), slices.Max(s))
+}
+
+// each is all of them, by the format.
+func (s series) each(format string) string {
+	out := ""
+	for i, v := range s {
+		if i > 0 {
+			out += ", "
+		}
+		out += fmt.Sprintf(format, v)
+	}
+	return out
+}
+
+// percentile is the value below which so much of the sorted values lies.
+func percentile[T any](sorted []T, p float64) T {
+	var none T
+	if len(sorted) == 0 {
+		return none
+	}
+	return sorted[min(int(p*float64(len(sorted))), len(sorted)-1)]
+}
