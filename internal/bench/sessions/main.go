@@ -11,6 +11,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"log"
 	"os"
 	"sync"
@@ -31,7 +32,7 @@ func main() {
 	host := flag.String("host", "", "its host, without a port")
 	count := flag.Int("count", 1, "how many people sign in, once each")
 	flag.Parse()
-	if err := run(context.Background(), *dir, tenancy.Slug(*slug), *host, *count); err != nil {
+	if err := run(context.Background(), *dir, tenancy.Slug(*slug), *host, *count, os.Stdout); err != nil {
 		log.Fatal(err)
 	}
 }
@@ -43,7 +44,7 @@ const (
 	writers = 4
 )
 
-func run(ctx context.Context, dir string, slug tenancy.Slug, host string, count int) (err error) {
+func run(ctx context.Context, dir string, slug tenancy.Slug, host string, count int, to io.Writer) (err error) {
 	e, err := badger.Open(badger.Options{Dir: dir})
 	if err != nil {
 		return err
@@ -73,7 +74,7 @@ func run(ctx context.Context, dir string, slug tenancy.Slug, host string, count 
 	if err := errors.Join(failed...); err != nil {
 		return err
 	}
-	out := bufio.NewWriter(os.Stdout)
+	out := bufio.NewWriter(to)
 	for _, t := range tokens {
 		fmt.Fprintf(out, "%s=%s\n", cookie.Jar{}.Name(cookie.Session), t.Reveal())
 	}
