@@ -109,9 +109,9 @@ func streams(ctx context.Context, b *bench) error {
 			if s.kind.paced != "" {
 				p99 = "" // it is that of the buffers on the way
 			}
-			fmt.Printf("| %s, %s | %.0f | %.0f | %s | %.4f | %s |\n", s.kind.name, s.name, s.held, s.full.median(), p99, s.fullCost.median(), s.ratio(s.fullCost, func(s *streamer) series { return s.fullCost }))
+			fmt.Printf("| %s, %s | %.0f | %.0f | %s | %.5f | %s |\n", s.kind.name, s.name, s.held, s.full.median(), p99, s.fullCost.median(), s.ratio(s.fullCost, func(s *streamer) series { return s.fullCost }))
 			if s.kind.paced != "" {
-				fmt.Printf("| %s at a pace, %s | | %.0f of %d | %.2f ms | %.4f | %s |\n", s.kind.name, s.name, s.pace.median(), atAPace, s.paceMS.median(), s.paceCost.median(), s.ratio(s.paceCost, func(s *streamer) series { return s.paceCost }))
+				fmt.Printf("| %s at a pace, %s | | %.0f of %d | %.2f ms | %.5f | %s |\n", s.kind.name, s.name, s.pace.median(), atAPace, s.paceMS.median(), s.paceCost.median(), s.ratio(s.paceCost, func(s *streamer) series { return s.paceCost }))
 			}
 		}
 		return nil

@@ -39,6 +39,10 @@ func main() {
 	}
 }
 
+// lead is how long a stream rests before it sends as fast as it can, so that it does not keep others
+// from being let in.
+const lead = time.Second
+
 // events sends one at once, and then one each ?every=DURATION; with 0s as fast as they are taken.
 // Each begins with the time at which it was sent.
 func events(w http.ResponseWriter, r *http.Request) {
@@ -62,14 +66,17 @@ func events(w http.ResponseWriter, r *http.Request) {
 	if send() != nil {
 		return
 	}
+	rest := lead
+	if every > 0 {
+		rest = rand.N(every) // streams that began at once do not go on in step
+	}
+	select {
+	case <-time.After(rest):
+	case <-r.Context().Done():
+		return
+	}
 	var tick <-chan time.Time
 	if every > 0 {
-		// Streams that began at once do not go on in step.
-		select {
-		case <-time.After(rand.N(every)):
-		case <-r.Context().Done():
-			return
-		}
 		t := time.NewTicker(every)
 		defer t.Stop()
 		tick = t.C

@@ -16,9 +16,13 @@ import (
 type tally struct {
 	on       atomic.Bool
 	messages atomic.Int64
+	first    chan struct{} // closed by the first message while it is on
+	once     sync.Once
 	mu       sync.Mutex
 	took     []time.Duration
 }
+
+func newTally() *tally { return &tally{first: make(chan struct{})} }
 
 // sampled is of how many messages one has its time noted.
 const sampled = 16
@@ -29,6 +33,7 @@ func (t *tally) note(n int, sent time.Time) {
 		return
 	}
 	t.messages.Add(1)
+	t.once.Do(func() { close(t.first) })
 	if n%sampled == 0 {
 		took := time.Since(sent)
 		t.mu.Lock()
@@ -37,14 +42,17 @@ func (t *tally) note(n int, sent time.Time) {
 	}
 }
 
-// measure counts for the time of the visit, unless something fails.
+// measure counts for the time of the visit, from the first message on, unless something fails.
 func (t *tally) measure(v *visit, failed <-chan error) (result, error) {
-	t.mu.Lock()
-	t.took = nil
-	t.mu.Unlock()
-	t.messages.Store(0)
-	began := time.Now()
 	t.on.Store(true)
+	select {
+	case err := <-failed:
+		return result{}, err
+	case <-t.first:
+	case <-time.After(10 * time.Second):
+		return result{}, errors.New("no message in 10 s")
+	}
+	began := time.Now()
 	select {
 	case err := <-failed:
 		return result{}, err
@@ -64,7 +72,7 @@ func (t *tally) measure(v *visit, failed <-chan error) (result, error) {
 // events opens streams of server-sent events, which stay, and counts what comes. The data of an
 // event begins with the time at which it was sent.
 func events(v *visit) error {
-	var t tally
+	t := newTally()
 	failed := make(chan error, v.connections)
 	err := each(v.connections, 64, func(i int) error {
 		c, err := v.dial(i)

@@ -8,8 +8,8 @@
 //	client upload    one body sent; client download: one received
 //
 // What stays open is said by a line {"held":N}. Then a line on standard input has it
-// measured for the time given, of which it prints what came of it, and the end of standard
-// input ends it. Anything that is not answered as expected ends it with an error.
+// measured, once, for the time given, of which it prints what came of it, and the end of
+// standard input ends it. Anything that is not answered as expected ends it with an error.
 package main
 
 import (

@@ -14,7 +14,7 @@ const message = 100
 // sockets opens WebSockets, which stay. While it is measured, each sends a message when the one
 // before has come back.
 func sockets(v *visit) error {
-	var t tally
+	t := newTally()
 	failed := make(chan error, v.connections)
 	conns := make([]*conn, v.connections)
 	err := each(len(conns), 64, func(i int) error {
