@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 )
 
 // A series is one figure, round by round.
@@ -48,14 +49,14 @@ func (s series) show(format string) string {
 
 // each is all of them, by the format.
 func (s series) each(format string) string {
-	out := ""
+	var out strings.Builder
 	for i, v := range s {
 		if i > 0 {
-			out += ", "
+			out.WriteString(", ")
 		}
-		out += fmt.Sprintf(format, v)
+		out.WriteString(fmt.Sprintf(format, v))
 	}
-	return out
+	return out.String()
 }
 
 // percentile is the value below which so much of the sorted values lies.
