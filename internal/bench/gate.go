@@ -76,8 +76,12 @@ func (y *yard) gate(ctx context.Context, s setup, upstream string) (*gate, error
 // startGate starts it, again maybe.
 func (y *yard) startGate(ctx context.Context, g *gate) error {
 	began := time.Now()
+	args := []string{g.binary, "serve", "--config", g.file()}
+	if g.log { // a line for each request would keep whoever reads it busy, on one of the two cores
+		args = append([]string{"sh", "-c", `exec "$0" "$@" 2>/dev/null`}, args...)
+	}
 	var err error
-	if g.process, err = y.start(ctx, subjectCore, g.management, g.binary, "serve", "--config", g.file()); err != nil {
+	if g.process, err = y.start(ctx, subjectCore, g.management, args...); err != nil {
 		return err
 	}
 	for {

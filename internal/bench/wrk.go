@@ -26,6 +26,7 @@ type counted struct {
 	p50, p99                time.Duration
 	// statuses are how many answers had the statuses that were asked for; nil: nobody did.
 	statuses []float64
+	kinds    string // of the errors
 }
 
 // wrk returns the load of that many keep-alive connections, on each of which a request follows
@@ -49,7 +50,7 @@ func runWrk(ctx context.Context, s *subject, connections, seconds int, script st
 		return sample{}, err
 	}
 	if c.errors > 0 || c.requests == 0 {
-		return sample{}, fmt.Errorf("%v of %v requests failed", c.errors, c.requests)
+		return sample{}, fmt.Errorf("%v of %v requests failed: %s", c.errors, c.requests, c.kinds)
 	}
 	if mean, want := c.bytes/c.requests, float64(lengths()[filepath.Base(s.path)]); mean < want {
 		return sample{}, fmt.Errorf("answers were of %.0f bytes on average, and those of the upstream are longer", mean)
@@ -81,7 +82,9 @@ func countByWrk(ctx context.Context, s *subject, connections, seconds, nice int,
 		return counted{}, fmt.Errorf("wrk: %w\n%s", err, out)
 	}
 	_, line, ok := strings.Cut(string(out), "RESULT ")
-	var c counted
+	_, kinds, _ := strings.Cut(string(out), "ERRORS ")
+	c := counted{}
+	c.kinds, _, _ = strings.Cut(kinds, "\n")
 	var micros, p50, p99, ok200, limited float64
 	if _, err := fmt.Sscanf(line, "%f %f %f %f %f %f %f %f", &c.requests, &c.errors, &c.bytes, &micros, &p50, &p99, &ok200, &limited); !ok || err != nil {
 		return counted{}, fmt.Errorf("wrk said: %s", out)

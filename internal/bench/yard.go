@@ -58,7 +58,7 @@ func command(ctx context.Context, core int, args ...string) *exec.Cmd {
 // start runs a program pinned to a core and waits until it listens.
 func (y *yard) start(ctx context.Context, core int, address string, args ...string) (*process, error) {
 	p := &process{name: filepath.Base(args[0]), cmd: command(ctx, core, args...), gone: make(chan struct{})}
-	p.cmd.Stderr = &p.said // what a program logs of requests goes to its standard output, and nowhere
+	p.cmd.Stderr = &p.said
 	if err := p.cmd.Start(); err != nil {
 		return nil, err
 	}

@@ -11,6 +11,9 @@ function done(summary, latency)
     ok = ok + (thread:get("ok") or 0)
     limited = limited + (thread:get("limited") or 0)
   end
+  if e.status + e.connect + e.read + e.write + e.timeout > 0 then
+    io.write(string.format("ERRORS %d by status, %d connecting, %d reading, %d writing, %d in time\n", e.status, e.connect, e.read, e.write, e.timeout))
+  end
   io.write(string.format("RESULT %d %d %d %d %d %d %d %d\n", summary.requests, e.status + e.connect + e.read + e.write + e.timeout, summary.bytes, summary.duration,
     latency:percentile(50), latency:percentile(99), ok, limited))
 end
