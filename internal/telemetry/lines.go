@@ -1,9 +1,7 @@
 package telemetry
 
 import (
-	"context"
 	"io"
-	"log/slog"
 	"sync"
 	"time"
 )
@@ -98,30 +96,3 @@ func (l *lines) unheard() error {
 	return err
 }
 
-// A prompt handler has a warning, and whatever is worse, written at once, and what stands before it.
-type prompt struct {
-	slog.Handler
-	lines *lines
-}
-
-// Handle implements [slog.Handler].
-func (p prompt) Handle(ctx context.Context, r slog.Record) error {
-	err := p.Handler.Handle(ctx, r)
-	if r.Level < slog.LevelWarn {
-		return err
-	}
-	if e := p.lines.flush(); err == nil {
-		err = e
-	}
-	return err
-}
-
-// WithAttrs implements [slog.Handler].
-func (p prompt) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return prompt{p.Handler.WithAttrs(attrs), p.lines}
-}
-
-// WithGroup implements [slog.Handler].
-func (p prompt) WithGroup(name string) slog.Handler {
-	return prompt{p.Handler.WithGroup(name), p.lines}
-}

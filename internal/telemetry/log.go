@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"sync"
 )
 
 // Logger returns a logger in "json" or "text" from the level on ("debug", "info",
@@ -23,9 +24,9 @@ func Logger(w io.Writer, format, level string) (log *slog.Logger, end io.Closer,
 	o, l := &slog.HandlerOptions{Level: least}, &lines{w: w}
 	switch format {
 	case "json":
-		return slog.New(prompt{slog.NewJSONHandler(l, o), l}), l, nil
+		return slog.New(handler{Handler: slog.NewJSONHandler(l, o), lines: l, room: new(sync.Pool)}), l, nil
 	case "text":
-		return slog.New(prompt{slog.NewTextHandler(l, o), l}), l, nil
+		return slog.New(handler{Handler: slog.NewTextHandler(l, o), lines: l}), l, nil
 	}
 	return nil, nil, fmt.Errorf("log format %q: want json or text", format)
 }
