@@ -62,6 +62,7 @@ type conn struct {
 	late    bool      // sweep has lost patience
 	woken   bool      // by a deadline that is over
 	past    bool      // net/http has set one
+	wasCut  bool      // for x
 }
 
 // A buffer is what is read into and written from. A connection has one while there is
@@ -339,10 +340,14 @@ func (c *conn) begin(x *exchange) {
 	c.calm()
 }
 
-// finish undoes begin.
+// finish undoes begin, and a cut that came when all was written: the next answer must not fail for it.
 func (c *conn) finish() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.wasCut {
+		c.wasCut = false
+		_ = c.SetWriteDeadline(c.writeBy) // if it fails so does the next write
+	}
 	c.doing, c.since, c.x = reading, c.l.clock(), nil
 }
 
@@ -358,6 +363,7 @@ func (c *conn) cut(x *exchange) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.x == x {
+		c.wasCut = true
 		_ = c.SetWriteDeadline(time.Unix(1, 0)) // if it fails nobody writes any more
 	}
 }
