@@ -308,6 +308,30 @@ func (c *call) view(f func(store.Tx) error) error { return c.api.Store.View(c.ct
 // update runs f, maybe more than once, in a transaction that changes things if it returns nil.
 func (c *call) update(f func(store.Tx) error) error { return c.api.Store.Update(c.ctx, f) }
 
+// viewed answers with what shown points to, which f reads.
+func (c *call) viewed(shown any, f func(store.Tx) error) error {
+	if err := c.view(f); err != nil {
+		return err
+	}
+	return c.answer(http.StatusOK, shown)
+}
+
+// changed answers with what shown points to, which is as f has left it.
+func (c *call) changed(shown any, f func(store.Tx) error) error {
+	if err := c.update(f); err != nil {
+		return err
+	}
+	return c.answer(http.StatusOK, shown)
+}
+
+// dropped answers that what f deletes is gone.
+func (c *call) dropped(f func(store.Tx) error) error {
+	if err := c.update(f); err != nil {
+		return err
+	}
+	return c.nothing(http.StatusNoContent)
+}
+
 // sees reports whether the key is good for the organization.
 func (c *call) sees(org tenancy.OrgID) bool {
 	return org != "" && (c.key.Organization == "" || c.key.Organization == org)

@@ -57,7 +57,7 @@ func appKeyError(err error) error {
 // listAppKeys answers with the keys that from yields and keep keeps.
 func (c *call) listAppKeys(prepare func(store.Tx) (func(tenancy.Place) iter.Seq2[tenancy.AppKey, error], error), p page) error {
 	var e envelope[tenancy.AppKeyObject]
-	err := c.view(func(tx store.Tx) error {
+	return c.viewed(&e, func(tx store.Tx) error {
 		from, err := prepare(tx)
 		if err != nil {
 			return err
@@ -74,10 +74,6 @@ func (c *call) listAppKeys(prepare func(store.Tx) (func(tenancy.Place) iter.Seq2
 		}, func(k tenancy.AppKey) (tenancy.AppKeyObject, error) { return tenancy.ShowAppKey(k), nil })
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	return c.answer(http.StatusOK, e)
 }
 
 func (a *API) listOrganizationKeys(c *call) error {
@@ -184,17 +180,13 @@ func (a *API) deleteAppKey(c *call) error {
 	if err := c.noQuery(); err != nil {
 		return err
 	}
-	err := c.update(func(tx store.Tx) error {
+	return c.dropped(func(tx store.Tx) error {
 		k, err := c.appKey(tx)
 		if err != nil {
 			return err
 		}
 		return tenancy.RemoveAppKey(tx, k.ID, c.by, c.now)
 	})
-	if err != nil {
-		return err
-	}
-	return c.nothing(http.StatusNoContent)
 }
 
 // expireAppKey ends a key: now or, if it is said when, then. null says never.

@@ -61,7 +61,7 @@ func (a *API) listAuditLogActions(c *call) error {
 		return err
 	}
 	var e envelope[auditLogAction]
-	err := c.view(func(tx store.Tx) error {
+	return c.viewed(&e, func(tx store.Tx) error {
 		var all []trail.Action
 		for x, err := range tx.LogActions() {
 			if err != nil {
@@ -80,10 +80,6 @@ func (a *API) listAuditLogActions(c *call) error {
 		})
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	return c.answer(http.StatusOK, e)
 }
 
 func (a *API) listAuditLogSchemas(c *call) error {
@@ -94,7 +90,7 @@ func (a *API) listAuditLogSchemas(c *call) error {
 	}
 	name := c.r.PathValue("actionName")
 	var e envelope[auditLogSchema]
-	err := c.view(func(tx store.Tx) error {
+	return c.viewed(&e, func(tx store.Tx) error {
 		if _, err := tx.LogAction(name); errors.Is(err, tenancy.ErrNotFound) {
 			return notFound("Audit Log Action", name)
 		} else if err != nil {
@@ -114,10 +110,6 @@ func (a *API) listAuditLogSchemas(c *call) error {
 		}, func(x trail.Schema) (auditLogSchema, error) { return showAuditLogSchema(x), nil })
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	return c.answer(http.StatusOK, e)
 }
 
 func (a *API) createAuditLogSchema(c *call) error {

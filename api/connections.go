@@ -3,7 +3,6 @@ package api
 import (
 	"errors"
 	"iter"
-	"net/http"
 	"strings"
 
 	"github.com/orgate/orgate/store"
@@ -41,7 +40,7 @@ func (a *API) listConnections(c *call) error {
 	}
 	search = strings.ToLower(search)
 	var e envelope[tenancy.ConnectionObject]
-	err := c.view(func(tx store.Tx) (err error) {
+	return c.viewed(&e, func(tx store.Tx) (err error) {
 		s := source[tenancy.Connection]{from: tx.ConnectionsFrom, id: func(x tenancy.Connection) string { return string(x.ID) }}
 		if byOrg {
 			if !c.sees(tenancy.OrgID(org)) { // of another, or nobody's: there is nothing
@@ -68,10 +67,6 @@ func (a *API) listConnections(c *call) error {
 		e, err = listPage(p, s, func(x tenancy.Connection) (tenancy.ConnectionObject, error) { return tenancy.ShowConnection(x), nil })
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	return c.answer(http.StatusOK, e)
 }
 
 func (a *API) getConnection(c *call) error {
@@ -79,22 +74,18 @@ func (a *API) getConnection(c *call) error {
 		return err
 	}
 	var shown tenancy.ConnectionObject
-	err := c.view(func(tx store.Tx) error {
+	return c.viewed(&shown, func(tx store.Tx) error {
 		conn, _, err := c.connection(tx)
 		shown = tenancy.ShowConnection(conn)
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	return c.answer(http.StatusOK, shown)
 }
 
 func (a *API) deleteConnection(c *call) error {
 	if err := c.noQuery(); err != nil {
 		return err
 	}
-	err := c.update(func(tx store.Tx) error {
+	return c.dropped(func(tx store.Tx) error {
 		conn, o, err := c.connection(tx)
 		if err != nil {
 			return err
@@ -104,8 +95,4 @@ func (a *API) deleteConnection(c *call) error {
 		}
 		return tenancy.RemoveConnection(tx, o.ID, conn.ID, c.by, c.now)
 	})
-	if err != nil {
-		return err
-	}
-	return c.nothing(http.StatusNoContent)
 }

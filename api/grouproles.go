@@ -44,7 +44,7 @@ func (a *API) listGroupRoles(c *call) error {
 		return err
 	}
 	var e envelope[groupRoleObject]
-	err := c.view(func(tx store.Tx) error {
+	return c.viewed(&e, func(tx store.Tx) error {
 		g, o, err := c.group(tx)
 		if err != nil {
 			return err
@@ -55,10 +55,6 @@ func (a *API) listGroupRoles(c *call) error {
 		}, func(r tenancy.AssignedRole) (groupRoleObject, error) { return showGroupRole(o, g, r), nil })
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	return c.answer(http.StatusOK, e)
 }
 
 func (a *API) createGroupRole(c *call) error {
@@ -103,7 +99,7 @@ func (a *API) setGroupRoles(c *call) error {
 	slices.Sort(roles)
 	roles = slices.Compact(roles)
 	var e envelope[groupRoleObject]
-	err = c.update(func(tx store.Tx) error {
+	return c.changed(&e, func(tx store.Tx) error {
 		g, o, err := c.group(tx)
 		if err != nil {
 			return err
@@ -122,15 +118,11 @@ func (a *API) setGroupRoles(c *call) error {
 		}
 		return nil
 	})
-	if err != nil {
-		return err
-	}
-	return c.answer(http.StatusOK, e)
 }
 
 // dropGroupRole takes away the role that which finds among those of the group of the path.
 func (c *call) dropGroupRole(what string, which func(tenancy.Organization, tenancy.AssignedRole) (bool, error)) error {
-	err := c.update(func(tx store.Tx) error {
+	return c.dropped(func(tx store.Tx) error {
 		g, o, err := c.group(tx)
 		if err != nil {
 			return err
@@ -144,10 +136,6 @@ func (c *call) dropGroupRole(what string, which func(tenancy.Organization, tenan
 		}
 		return notFound("Group role assignment", what)
 	})
-	if err != nil {
-		return err
-	}
-	return c.nothing(http.StatusNoContent)
 }
 
 func (a *API) deleteGroupRoleBySlug(c *call) error {
@@ -178,7 +166,7 @@ func (a *API) getGroupRole(c *call) error {
 	}
 	id := c.r.PathValue("role_assignment_id")
 	var shown groupRoleObject
-	err := c.view(func(tx store.Tx) error {
+	return c.viewed(&shown, func(tx store.Tx) error {
 		g, o, err := c.group(tx)
 		if err != nil {
 			return err
@@ -190,10 +178,6 @@ func (a *API) getGroupRole(c *call) error {
 		shown = showGroupRole(o, g, g.Roles[i])
 		return nil
 	})
-	if err != nil {
-		return err
-	}
-	return c.answer(http.StatusOK, shown)
 }
 
 // A roleAssignmentObject says that a membership has a role, and by what.
@@ -250,7 +234,7 @@ func (a *API) listRoleAssignments(c *call) error {
 		return err
 	}
 	var e envelope[roleAssignmentObject]
-	err := c.view(func(tx store.Tx) error {
+	return c.viewed(&e, func(tx store.Tx) error {
 		_, o, all, err := c.assigned(tx)
 		if err != nil {
 			return err
@@ -264,10 +248,6 @@ func (a *API) listRoleAssignments(c *call) error {
 		}, func(r tenancy.RoleAssignment) (roleAssignmentObject, error) { return showRoleAssignment(o, r), nil })
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	return c.answer(http.StatusOK, e)
 }
 
 func directoryOwns(m tenancy.Membership) error {
@@ -314,7 +294,7 @@ func (a *API) createRoleAssignment(c *call) error {
 
 // dropRoleAssignment takes away the role that which finds.
 func (c *call) dropRoleAssignment(what string, which func(tenancy.Organization, tenancy.RoleAssignment) (bool, error)) error {
-	err := c.update(func(tx store.Tx) error {
+	return c.dropped(func(tx store.Tx) error {
 		m, o, all, err := c.assigned(tx)
 		if err != nil {
 			return err
@@ -339,10 +319,6 @@ func (c *call) dropRoleAssignment(what string, which func(tenancy.Organization, 
 		}
 		return notFound("Role assignment", what)
 	})
-	if err != nil {
-		return err
-	}
-	return c.nothing(http.StatusNoContent)
 }
 
 func (a *API) deleteRoleAssignmentBySlug(c *call) error {

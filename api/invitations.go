@@ -110,7 +110,7 @@ func (a *API) listInvitations(c *call) error {
 		org, byOrg = string(c.key.Organization), true
 	}
 	var e envelope[invitationObject]
-	err := c.view(func(tx store.Tx) (err error) {
+	return c.viewed(&e, func(tx store.Tx) (err error) {
 		s := source[tenancy.Invitation]{
 			from: tx.InvitationsFrom,
 			id:   func(i tenancy.Invitation) string { return string(i.ID) },
@@ -136,10 +136,6 @@ func (a *API) listInvitations(c *call) error {
 		e, err = listPage(p, s, func(i tenancy.Invitation) (invitationObject, error) { return c.showInvitation(tx, i) })
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	return c.answer(http.StatusOK, e)
 }
 
 // language is of a tag as the reference has them; [text.Negotiate] reads more.
@@ -285,14 +281,10 @@ func (c *call) readInvitation(get func(store.Tx) (invitationObject, error)) erro
 		return err
 	}
 	var shown invitationObject
-	err := c.view(func(tx store.Tx) (err error) {
+	return c.viewed(&shown, func(tx store.Tx) (err error) {
 		shown, err = get(tx)
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	return c.answer(http.StatusOK, shown)
 }
 
 // noBody returns an error if the body has fields, of which the operation has none.

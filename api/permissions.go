@@ -17,7 +17,7 @@ func (a *API) listPermissions(c *call) error {
 		return err
 	}
 	var e envelope[tenancy.PermissionObject]
-	err := c.view(func(tx store.Tx) error {
+	return c.viewed(&e, func(tx store.Tx) error {
 		all, err := tenancy.AllPermissions(tx)
 		if err != nil {
 			return err
@@ -28,10 +28,6 @@ func (a *API) listPermissions(c *call) error {
 		}, func(p tenancy.Permission) (tenancy.PermissionObject, error) { return tenancy.ShowPermission(p), nil })
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	return c.answer(http.StatusOK, e)
 }
 
 // inMemory is a list, which is in the order of its ids, from a place on.
@@ -129,11 +125,7 @@ func (a *API) deletePermission(c *call) error {
 		return err
 	}
 	slug := c.r.PathValue("slug")
-	err := c.update(func(tx store.Tx) error {
+	return c.dropped(func(tx store.Tx) error {
 		return permissionError(tenancy.RemovePermission(tx, slug, c.by, c.now), slug)
 	})
-	if err != nil {
-		return err
-	}
-	return c.nothing(http.StatusNoContent)
 }

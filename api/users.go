@@ -66,7 +66,7 @@ func (a *API) listUsers(c *call) error {
 		org, byOrg = string(c.key.Organization), true
 	}
 	var e envelope[tenancy.UserObject]
-	err := c.view(func(tx store.Tx) (err error) {
+	return c.viewed(&e, func(tx store.Tx) (err error) {
 		s := source[tenancy.User]{from: tx.UsersFrom, id: func(u tenancy.User) string { return string(u.ID) }}
 		isMember := func(u tenancy.User) (bool, error) {
 			_, err := tx.Membership(tenancy.OrgID(org), u.ID)
@@ -105,10 +105,6 @@ func (a *API) listUsers(c *call) error {
 		e, err = listPage(p, s, func(u tenancy.User) (tenancy.UserObject, error) { return tenancy.ShowUser(u), nil })
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	return c.answer(http.StatusOK, e)
 }
 
 // membersOf are the users who are in the organization, by their ids.
@@ -133,15 +129,11 @@ func (c *call) showUser(get func(store.Tx) (tenancy.User, error)) error {
 		return err
 	}
 	var shown tenancy.UserObject
-	err := c.view(func(tx store.Tx) error {
+	return c.viewed(&shown, func(tx store.Tx) error {
 		u, err := get(tx)
 		shown = tenancy.ShowUser(u)
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	return c.answer(http.StatusOK, shown)
 }
 
 func (a *API) getUser(c *call) error {
@@ -264,7 +256,7 @@ func (a *API) updateUser(c *call) error {
 		return err
 	}
 	var shown tenancy.UserObject
-	err = c.update(func(tx store.Tx) error {
+	return c.changed(&shown, func(tx store.Tx) error {
 		if _, err := c.wholeUser(tx, id); err != nil {
 			return err
 		}
@@ -287,10 +279,6 @@ func (a *API) updateUser(c *call) error {
 		shown = tenancy.ShowUser(u)
 		return nil
 	})
-	if err != nil {
-		return err
-	}
-	return c.answer(http.StatusOK, shown)
 }
 
 func (a *API) deleteUser(c *call) error {
@@ -327,7 +315,7 @@ func (a *API) listIdentities(c *call) error {
 	}
 	id := tenancy.UserID(c.r.PathValue("id"))
 	identities := []identityObject{}
-	err := c.view(func(tx store.Tx) error {
+	return c.viewed(&identities, func(tx store.Tx) error {
 		identities = identities[:0]
 		if _, err := c.wholeUser(tx, id); err != nil {
 			return err
@@ -342,10 +330,6 @@ func (a *API) listIdentities(c *call) error {
 		}
 		return nil
 	})
-	if err != nil {
-		return err
-	}
-	return c.answer(http.StatusOK, identities)
 }
 
 // oauthProvider is the reference's word for a social provider. The operator gives them their names; the id of
