@@ -337,6 +337,18 @@ func (c *call) sees(org tenancy.OrgID) bool {
 	return org != "" && (c.key.Organization == "" || c.key.Organization == org)
 }
 
+// narrowed returns the organization that a list is narrowed to, if it is to one: the one asked for, else that of the
+// key. Of one that the key does not see there is nothing.
+func (c *call) narrowed(org string, asked bool) (_ tenancy.OrgID, narrow bool) {
+	switch {
+	case !asked:
+		return c.key.Organization, c.key.Organization != ""
+	case !c.sees(tenancy.OrgID(org)):
+		return "org_", true
+	}
+	return tenancy.OrgID(org), true
+}
+
 // everywhere returns an error unless the key is good for everything: what is not of one organization
 // is not for a key of one.
 func (c *call) everywhere() error {

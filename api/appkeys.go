@@ -93,13 +93,11 @@ func (a *API) listOrganizationKeys(c *call) error {
 func (a *API) listUserKeys(c *call) error {
 	q := c.query()
 	p := q.page("api_key", descending)
-	org, byOrg := q.text("organization_id")
+	asked, isAsked := q.text("organization_id")
 	if err := q.done(); err != nil {
 		return err
 	}
-	if c.key.Organization != "" && !byOrg {
-		org, byOrg = string(c.key.Organization), true
-	}
+	org, byOrg := c.narrowed(asked, isAsked)
 	return c.listAppKeys(func(tx store.Tx) (func(tenancy.Place) iter.Seq2[tenancy.AppKey, error], error) {
 		u, err := c.user(tx, tenancy.UserID(c.r.PathValue("userId")))
 		if err != nil {
@@ -108,11 +106,8 @@ func (a *API) listUserKeys(c *call) error {
 		if !byOrg {
 			return func(at tenancy.Place) iter.Seq2[tenancy.AppKey, error] { return tx.AppKeysOfUser(u.ID, at) }, nil
 		}
-		if !c.sees(tenancy.OrgID(org)) { // of another: there is nothing
-			org = "org_"
-		}
 		return func(at tenancy.Place) iter.Seq2[tenancy.AppKey, error] {
-			return tx.AppKeysOwned(tenancy.OrgID(org), string(u.ID), at)
+			return tx.AppKeysOwned(org, string(u.ID), at)
 		}, nil
 	}, p)
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"encoding/json"
 	"errors"
-	"iter"
 	"net/http"
 	"slices"
 	"strings"
@@ -70,11 +69,8 @@ func (a *API) listAuditLogActions(c *call) error {
 			all = append(all, x)
 		}
 		slices.SortFunc(all, func(x, y trail.Action) int { return cmp.Compare(x.ID, y.ID) })
-		id := func(x trail.Action) string { return x.ID }
 		var err error
-		e, err = listPage(p, source[trail.Action]{
-			from: func(at tenancy.Place) iter.Seq2[trail.Action, error] { return inMemory(all, at, id) }, id: id,
-		}, func(x trail.Action) (auditLogAction, error) {
+		e, err = listPage(p, inMemory(all, func(x trail.Action) string { return x.ID }), func(x trail.Action) (auditLogAction, error) {
 			s, err := tx.LogSchema(x.Name, x.Versions)
 			return auditLogAction{"audit_log_action", x.Name, showAuditLogSchema(s), x.CreatedAt, x.UpdatedAt}, err
 		})
@@ -103,11 +99,8 @@ func (a *API) listAuditLogSchemas(c *call) error {
 			}
 			all = append(all, x)
 		}
-		id := func(x trail.Schema) string { return x.ID }
 		var err error
-		e, err = listPage(p, source[trail.Schema]{
-			from: func(at tenancy.Place) iter.Seq2[trail.Schema, error] { return inMemory(all, at, id) }, id: id,
-		}, func(x trail.Schema) (auditLogSchema, error) { return showAuditLogSchema(x), nil })
+		e, err = listPage(p, inMemory(all, func(x trail.Schema) string { return x.ID }), func(x trail.Schema) (auditLogSchema, error) { return showAuditLogSchema(x), nil })
 		return err
 	})
 }

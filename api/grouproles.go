@@ -3,7 +3,6 @@ package api
 import (
 	"errors"
 	"fmt"
-	"iter"
 	"net/http"
 	"slices"
 	"time"
@@ -49,21 +48,24 @@ func (a *API) listGroupRoles(c *call) error {
 		if err != nil {
 			return err
 		}
-		id := func(r tenancy.AssignedRole) string { return string(r.ID) }
-		e, err = listPage(p, source[tenancy.AssignedRole]{
-			from: func(at tenancy.Place) iter.Seq2[tenancy.AssignedRole, error] { return inMemory(g.Roles, at, id) }, id: id,
-		}, func(r tenancy.AssignedRole) (groupRoleObject, error) { return showGroupRole(o, g, r), nil })
+		e, err = listPage(p, inMemory(g.Roles, func(r tenancy.AssignedRole) string { return string(r.ID) }), func(r tenancy.AssignedRole) (groupRoleObject, error) { return showGroupRole(o, g, r), nil })
 		return err
 	})
 }
 
-func (a *API) createGroupRole(c *call) error {
+// roleOn reads a body that names a role, and what it is on.
+func (c *call) roleOn(required bool) (role string, on resourceRef, err error) {
 	b, err := c.body()
 	if err != nil {
-		return err
+		return "", on, err
 	}
-	role, on := b.required("role_slug"), resourceOf(b, false)
-	if err := errors.Join(c.noQuery(), b.done()); err != nil {
+	role, on = b.required("role_slug"), resourceOf(b, required)
+	return role, on, errors.Join(c.noQuery(), b.done())
+}
+
+func (a *API) createGroupRole(c *call) error {
+	role, on, err := c.roleOn(false)
+	if err != nil {
 		return err
 	}
 	return c.post(http.StatusCreated, func(tx store.Tx) (any, error) {
@@ -139,12 +141,8 @@ func (c *call) dropGroupRole(what string, which func(tenancy.Organization, tenan
 }
 
 func (a *API) deleteGroupRoleBySlug(c *call) error {
-	b, err := c.body()
+	role, on, err := c.roleOn(false)
 	if err != nil {
-		return err
-	}
-	role, on := b.required("role_slug"), resourceOf(b, false)
-	if err := errors.Join(c.noQuery(), b.done()); err != nil {
 		return err
 	}
 	return c.dropGroupRole(role, func(o tenancy.Organization, r tenancy.AssignedRole) (bool, error) {
@@ -242,10 +240,7 @@ func (a *API) listRoleAssignments(c *call) error {
 		if !on.is(o) {
 			all = nil
 		}
-		id := func(r tenancy.RoleAssignment) string { return r.ID }
-		e, err = listPage(p, source[tenancy.RoleAssignment]{
-			from: func(at tenancy.Place) iter.Seq2[tenancy.RoleAssignment, error] { return inMemory(all, at, id) }, id: id,
-		}, func(r tenancy.RoleAssignment) (roleAssignmentObject, error) { return showRoleAssignment(o, r), nil })
+		e, err = listPage(p, inMemory(all, func(r tenancy.RoleAssignment) string { return r.ID }), func(r tenancy.RoleAssignment) (roleAssignmentObject, error) { return showRoleAssignment(o, r), nil })
 		return err
 	})
 }
@@ -258,12 +253,8 @@ func directoryOwns(m tenancy.Membership) error {
 }
 
 func (a *API) createRoleAssignment(c *call) error {
-	b, err := c.body()
+	role, on, err := c.roleOn(true)
 	if err != nil {
-		return err
-	}
-	role, on := b.required("role_slug"), resourceOf(b, true)
-	if err := errors.Join(c.noQuery(), b.done()); err != nil {
 		return err
 	}
 	return c.post(http.StatusCreated, func(tx store.Tx) (any, error) {
@@ -322,12 +313,8 @@ func (c *call) dropRoleAssignment(what string, which func(tenancy.Organization, 
 }
 
 func (a *API) deleteRoleAssignmentBySlug(c *call) error {
-	b, err := c.body()
+	role, on, err := c.roleOn(true)
 	if err != nil {
-		return err
-	}
-	role, on := b.required("role_slug"), resourceOf(b, true)
-	if err := errors.Join(c.noQuery(), b.done()); err != nil {
 		return err
 	}
 	return c.dropRoleAssignment(role, func(o tenancy.Organization, r tenancy.RoleAssignment) (bool, error) {

@@ -2,9 +2,7 @@ package api
 
 import (
 	"errors"
-	"iter"
 	"net/http"
-	"slices"
 
 	"github.com/orgate/orgate/store"
 	"github.com/orgate/orgate/tenancy"
@@ -22,30 +20,9 @@ func (a *API) listPermissions(c *call) error {
 		if err != nil {
 			return err
 		}
-		id := func(p tenancy.Permission) string { return string(p.ID) }
-		e, err = listPage(p, source[tenancy.Permission]{
-			from: func(at tenancy.Place) iter.Seq2[tenancy.Permission, error] { return inMemory(all, at, id) }, id: id,
-		}, func(p tenancy.Permission) (tenancy.PermissionObject, error) { return tenancy.ShowPermission(p), nil })
+		e, err = listPage(p, inMemory(all, func(p tenancy.Permission) string { return string(p.ID) }), func(p tenancy.Permission) (tenancy.PermissionObject, error) { return tenancy.ShowPermission(p), nil })
 		return err
 	})
-}
-
-// inMemory is a list, which is in the order of its ids, from a place on.
-func inMemory[T any](all []T, at tenancy.Place, id func(T) string) iter.Seq2[T, error] {
-	return func(yield func(T, error) bool) {
-		list := slices.Clone(all)
-		if at.Backward {
-			slices.Reverse(list)
-		}
-		for _, x := range list {
-			if at.Past != "" && (at.Backward && id(x) >= at.Past || !at.Backward && id(x) <= at.Past) {
-				continue
-			}
-			if !yield(x, nil) {
-				return
-			}
-		}
-	}
 }
 
 // permission does f to the permission of the path, in a transaction that run makes, and answers with what f returns.

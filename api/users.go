@@ -52,37 +52,35 @@ func (a *API) listUsers(c *call) error {
 	q := c.query()
 	p := q.page("user", descending)
 	email, byEmail := q.text("email")
-	org, byOrg := q.text("organization_id")
+	asked, isAsked := q.text("organization_id")
 	if other, ok := q.text("organization"); ok { // its old name
-		if byOrg {
+		if isAsked {
 			q.fault("invalid", "organization", "can't be given with organization_id")
 		}
-		org, byOrg = other, true
+		asked, isAsked = other, true
 	}
 	if err := q.done(); err != nil {
 		return err
 	}
-	if c.key.Organization != "" && !byOrg {
-		org, byOrg = string(c.key.Organization), true
-	}
+	org, byOrg := c.narrowed(asked, isAsked)
 	var e envelope[tenancy.UserObject]
 	return c.viewed(&e, func(tx store.Tx) (err error) {
 		s := source[tenancy.User]{from: tx.UsersFrom, id: func(u tenancy.User) string { return string(u.ID) }}
 		isMember := func(u tenancy.User) (bool, error) {
-			_, err := tx.Membership(tenancy.OrgID(org), u.ID)
+			_, err := tx.Membership(org, u.ID)
 			if errors.Is(err, tenancy.ErrNotFound) {
 				return false, nil
 			}
 			return err == nil, err
 		}
 		if byOrg {
-			if _, err := c.organization(tx, tenancy.OrgID(org)); isNotFound(err) {
+			if _, err := c.organization(tx, org); isNotFound(err) {
 				s.from = func(tenancy.Place) iter.Seq2[tenancy.User, error] { return func(func(tenancy.User, error) bool) {} }
 				byEmail = false
 			} else if err != nil {
 				return err
 			} else {
-				s.from = membersOf(tx, tenancy.OrgID(org))
+				s.from = membersOf(tx, org)
 			}
 		}
 		if byEmail {

@@ -2,7 +2,6 @@ package api
 
 import (
 	"errors"
-	"iter"
 	"net/http"
 	"time"
 
@@ -59,10 +58,7 @@ func (a *API) listWebhookEndpoints(c *call) error {
 		if err != nil {
 			return err
 		}
-		id := func(e hook.Endpoint) string { return string(e.ID) }
-		e, err = listPage(p, source[hook.Endpoint]{
-			from: func(at tenancy.Place) iter.Seq2[hook.Endpoint, error] { return inMemory(all, at, id) }, id: id,
-		}, func(e hook.Endpoint) (webhookEndpoint, error) { return showWebhookEndpoint(e, ""), nil })
+		e, err = listPage(p, inMemory(all, func(e hook.Endpoint) string { return string(e.ID) }), func(e hook.Endpoint) (webhookEndpoint, error) { return showWebhookEndpoint(e, ""), nil })
 		return err
 	})
 }
