@@ -368,6 +368,16 @@ func (c *conn) cut(x *exchange) {
 	}
 }
 
+// writeUntil is SetWriteDeadline for x, whose cut it does not undo.
+func (c *conn) writeUntil(t time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.wasCut {
+		return os.ErrDeadlineExceeded
+	}
+	return c.SetWriteDeadline(t)
+}
+
 // shut closes the connection now.
 func (c *conn) shut() error {
 	c.mu.Lock()

@@ -656,6 +656,15 @@ func TestACutThatComesLateIsNotForTheNextAnswer(t *testing.T) {
 		if _, err := c.Conn.Write([]byte("two")); !errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Fatalf("what was cut is written: %v", err)
 		}
+		until := c.writeBy
+		c.writeBy = time.Time{} // so much time has passed since
+		if err := c.patience(); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatalf("what was cut gets more time: %v", err)
+		}
+		if _, err := c.Conn.Write([]byte("two")); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatalf("what was cut is written: %v", err)
+		}
+		c.writeBy = until
 		c.finish()
 		c.cut(x) // by now it is nobody's
 	}
