@@ -180,5 +180,5 @@ func (s briefSizes) EstimateCallCost(function, _ string, _ *cost.AstNode, args [
 	} else if size := s.EstimateSize(args[0]); size != nil {
 		ranges = size.Max
 	}
-	return &cost.CallEstimate{CostEstimate: cost.CostEstimate{Min: 1, Max: cost.SafeAdd(1, ranges)}}
+	return &cost.CallEstimate{CostEstimate: cost.Estimate{Min: 1, Max: cost.SafeAdd(1, ranges)}}
 }

@@ -649,11 +649,11 @@ func TestACutThatComesLateIsNotForTheNextAnswer(t *testing.T) {
 		if err := c.patience(); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := c.Conn.Write([]byte("one")); err != nil {
+		if _, err := c.Write([]byte("one")); err != nil {
 			t.Fatalf("what was not cut: %v", err)
 		}
 		c.cut(x)
-		if _, err := c.Conn.Write([]byte("two")); !errors.Is(err, os.ErrDeadlineExceeded) {
+		if _, err := c.Write([]byte("two")); !errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Fatalf("what was cut is written: %v", err)
 		}
 		until := c.writeBy
@@ -661,7 +661,7 @@ func TestACutThatComesLateIsNotForTheNextAnswer(t *testing.T) {
 		if err := c.patience(); !errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Fatalf("what was cut gets more time: %v", err)
 		}
-		if _, err := c.Conn.Write([]byte("two")); !errors.Is(err, os.ErrDeadlineExceeded) {
+		if _, err := c.Write([]byte("two")); !errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Fatalf("what was cut is written: %v", err)
 		}
 		c.writeBy = until
@@ -669,7 +669,7 @@ func TestACutThatComesLateIsNotForTheNextAnswer(t *testing.T) {
 		c.cut(x) // by now it is nobody's
 	}
 	c.handOn()
-	if _, err := c.Conn.Write([]byte("three")); err != nil {
+	if _, err := c.Write([]byte("three")); err != nil {
 		t.Errorf("by net/http: %v", err)
 	}
 }

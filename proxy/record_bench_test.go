@@ -9,7 +9,7 @@ import (
 
 // BenchmarkRecord is what the line of a request costs, but for its writing.
 func BenchmarkRecord(b *testing.B) {
-	w := newWorld(b, func(o *Options) { o.Logger = slog.New(slog.NewJSONHandler(io.Discard, nil)) })
+	w := newWorld(b, func(o *Options) { o.Logger = slog.New(slog.NewJSONHandler(io.Discard, nil)) }) //nolint:sloglint // what it costs to encode is what is measured
 	_, c := w.jo("admin")
 	st := w.proxy.state.Load()
 	pl, _ := st.place(acmeHost)

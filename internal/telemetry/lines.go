@@ -95,4 +95,3 @@ func (l *lines) unheard() error {
 	l.err = nil
 	return err
 }
-
