@@ -2,12 +2,10 @@ package proxy
 
 import (
 	"context"
-	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -195,20 +193,7 @@ func (r *keyring) newKey() (session.SigningKey, error) {
 	if err != nil {
 		return session.SigningKey{}, err
 	}
-	public, err := x509.MarshalPKIXPublicKey(&private.PublicKey)
-	if err != nil {
-		return session.SigningKey{}, err
-	}
-	secret, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		return session.SigningKey{}, err
-	}
-	thumb, err := (&jose.JSONWebKey{Key: &private.PublicKey}).Thumbprint(crypto.SHA256)
-	if err != nil {
-		return session.SigningKey{}, err
-	}
-	kid := base64.RawURLEncoding.EncodeToString(thumb)
-	return session.SigningKey{ID: kid, Public: public, Private: r.box.Seal(keyPurpose, kid, secret), CreatedAt: r.now()}, nil
+	return session.NewKey(private, func(id string, secret []byte) []byte { return r.box.Seal(keyPurpose, id, secret) })
 }
 
 // use puts the keys in force: the youngest that is not retired signs, all are published.
@@ -233,18 +218,10 @@ func (r *keyring) use(all []session.SigningKey) error {
 	if old := r.current.Load(); old != nil && old.kid == k.kid {
 		k.signer = old.signer
 	} else {
-		secret, err := r.box.Open(keyPurpose, signing.ID, signing.Private)
+		var err error
+		k.signer, err = signing.Signer(jose.ES256, func(id string, sealed []byte) ([]byte, error) { return r.box.Open(keyPurpose, id, sealed) })
 		if err != nil {
-			return fmt.Errorf("signing key %s: %w (is secrets_key another one than when it was made?)", signing.ID, err)
-		}
-		private, err := x509.ParsePKCS8PrivateKey(secret)
-		if err != nil {
-			return fmt.Errorf("signing key %s: %w", signing.ID, err)
-		}
-		k.signer, err = jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: private, KeyID: signing.ID}},
-			(&jose.SignerOptions{}).WithType("JWT"))
-		if err != nil {
-			return fmt.Errorf("signing key %s: %w", signing.ID, err)
+			return err
 		}
 	}
 	var err error

@@ -21,7 +21,7 @@ import (
 type variant struct {
 	name   string // in the names of its subjects
 	binary string
-	log    bool // of each request, to nowhere
+	log    bool // of each request, to a pipe that is read and forgotten
 	tls    bool
 }
 

@@ -39,11 +39,21 @@ const luaReport = `done = function(summary, latency, requests)
 end
 `
 
+// An opening keeps the first of what is written to it: a program that does not start says why, and a line for
+// each of millions of requests must not fill the memory.
+type opening struct{ kept bytes.Buffer }
+
+// Write implements [io.Writer].
+func (o *opening) Write(b []byte) (int, error) {
+	o.kept.Write(b[:min(len(b), max(64<<10-o.kept.Len(), 0))])
+	return len(b), nil
+}
+
 // start runs a program pinned to a core and waits until it listens.
 func (y *yard) start(ctx context.Context, core int, address string, args ...string) (*process, error) {
 	cmd := exec.CommandContext(ctx, "taskset", append([]string{"-c", strconv.Itoa(core)}, args...)...)
-	var said bytes.Buffer
-	cmd.Stderr = &said // what a program logs of requests goes to its standard output, and nowhere
+	var said opening
+	cmd.Stderr = &said // a pipe, as it is where programs run in containers
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 5 * time.Second
 	if err := cmd.Start(); err != nil {
@@ -58,7 +68,7 @@ func (y *yard) start(ctx context.Context, core int, address string, args ...stri
 	for wait := time.NewTicker(20 * time.Millisecond); ; {
 		select {
 		case <-p.gone:
-			return nil, fmt.Errorf("%s ended:\n%s", args[0], said.String())
+			return nil, fmt.Errorf("%s ended:\n%s", args[0], said.kept.String())
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
 		case <-wait.C:
