@@ -14,6 +14,7 @@ import (
 	"github.com/orgate/orgate/internal/text"
 	"github.com/orgate/orgate/policy"
 	"github.com/orgate/orgate/session"
+	"github.com/orgate/orgate/tenancy"
 )
 
 // unknownHost is the refusal of a host that is nothing here.
@@ -248,7 +249,8 @@ func (x *exchange) noteDenial(r *http.Request) {
 		d.Rule = x.deciding.Name
 	}
 	if !x.grant.nobody() {
-		d.User, d.Email = x.grant.user(), x.grant.email()
+		// Copies: what is taken down outlives the grant, of whose text they are parts.
+		d.User, d.Email = tenancy.UserID(strings.Clone(string(x.grant.user()))), strings.Clone(x.grant.email())
 	}
 	x.p.denials.Add(d)
 }
