@@ -448,8 +448,13 @@ func (c *cache) thin(now time.Time) {
 	c.mu.Unlock()
 	for _, k := range all {
 		c.mu.Lock()
+		n := 0
 		for g := k.first; g != nil; g = g.links[ofKind].next {
 			g.thin(now)
+			if n++; n%256 == 0 { // nobody waits for all of them; if g goes meanwhile the rest has its turn next time
+				c.mu.Unlock()
+				c.mu.Lock()
+			}
 		}
 		c.mu.Unlock()
 	}

@@ -141,6 +141,31 @@ func TestWhatIsOpenIsFoundThoughItsGrantWasEvicted(t *testing.T) {
 	c.detach(b, f)
 }
 
+func TestWhatIsUnderWayIsKnown(t *testing.T) {
+	g := testGrant("a")
+	a, b, c := &flight{}, &flight{}, &flight{}
+	s := &g.flights
+	for _, f := range []*flight{a, b, c} {
+		s.add(f)
+	}
+	s.remove(a)
+	s.add(b) // now it is there twice
+	if list := s.list(); len(list) != 2 || !slices.Contains(list, b) || !slices.Contains(list, c) {
+		t.Errorf("%d under way, want 2", len(list))
+	}
+	g.thin(time.Now())
+	s.remove(b)
+	if s.none() || len(s.list()) != 1 {
+		t.Error("one is still under way")
+	}
+	if s.remove(c); !s.none() {
+		t.Error("nothing is under way")
+	}
+	if g.thin(time.Now()); s.more != nil {
+		t.Error("room is kept for what is over")
+	}
+}
+
 func TestReadersOfOneKeyShareOneReading(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCache(10)
@@ -213,6 +238,9 @@ func contend(t *testing.T, mask uint64) {
 				}
 				if i%7 == 0 {
 					c.invalidate(scope{bySession, id})
+				}
+				if i%50 == 0 {
+					c.thin(time.Now())
 				}
 			}
 		})

@@ -29,7 +29,7 @@ type kind struct {
 	facts              policy.Facts // without what is the person's own: see [grant.facts]
 	vouchers           []voucher    // of each proof
 	wire               string       // the header lines that it makes, as they are sent
-	lines              int          // in wire; without wire, nothing may be sent: one has a line end in it
+	lines              int          // in wire; without wire, nothing may be sent: one has a control byte in it
 	assertionIn        []string     // names of the headers that hold the assertion
 }
 

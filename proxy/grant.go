@@ -27,7 +27,7 @@ type grant struct {
 	// text holds what is said of the person: the header lines, as they are sent, and the parts.
 	text       string
 	wireLen    uint32
-	lines      uint32 // in wire; without wire, nothing may be sent: one has a line end in it
+	lines      uint32 // in wire; without wire, nothing may be sent: one has a control byte in it
 	parts      [partCount]part
 	proofs     []policy.Proof
 	attributes map[string]any

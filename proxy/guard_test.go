@@ -148,6 +148,7 @@ func TestTheLastLookLetsNoOtherHeadThrough(t *testing.T) {
 		"another organization":         func(x *exchange) { x.grant.common.wire = "X-Org-Id: org_2\r\n" },
 		"no bytes of the person":       func(x *exchange) { x.grant.wireLen = 0 },
 		"no bytes of the organization": func(x *exchange) { x.grant.common.wire = "" },
+		"a value with a tab":           func(x *exchange) { x.grant = who("user_1\t", "jo@acme.com") },
 		"a value with a line end":      func(x *exchange) { x.grant = who("user_1\r\nX-Org-Role: admin", "jo@acme.com") },
 	} {
 		x := fresh()

@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"iter"
@@ -206,7 +205,7 @@ func value(f Field, v *session.View, proof policy.Proof) string {
 
 // prepare makes the header lines that do not change while g lives: the person's own, which it returns, and the others.
 func (g *grant) prepare(names []headerName, v *session.View) []byte {
-	k, proof := &g.common.kind, g.proof()
+	k, proof, broken := &g.common.kind, g.proof(), false
 	var own, others []byte
 	for _, n := range names {
 		if n.field == Assertion {
@@ -215,6 +214,7 @@ func (g *grant) prepare(names []headerName, v *session.View) []byte {
 		}
 		// What is empty is left out: absent is what an app tests for.
 		s := value(n.field, v, proof)
+		broken = broken || strings.ContainsFunc(s, isControl)
 		switch {
 		case s == "":
 		case n.field.personal():
@@ -225,8 +225,7 @@ func (g *grant) prepare(names []headerName, v *session.View) []byte {
 			k.lines++
 		}
 	}
-	// A value with a line end in it: guardHead lets nothing through without them.
-	if bytes.Count(own, []byte{'\n'}) != int(g.lines) || bytes.Count(others, []byte{'\n'}) != k.lines {
+	if broken { // guardHead lets nothing through without them
 		own, others = nil, nil
 	}
 	k.wire = string(others)
@@ -286,10 +285,13 @@ func joined(items []string) string {
 	return strings.Join(clean, ",")
 }
 
+// isControl reports whether r is nothing that a header line may have in it.
+func isControl(r rune) bool { return r < ' ' || r == 0x7f }
+
 // printable returns s with every control byte percent-encoded: what a person or an
 // identity provider typed must not end a header line.
 func printable(s string) string {
-	if !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+	if !strings.ContainsFunc(s, isControl) {
 		return strings.TrimSpace(s)
 	}
 	var b strings.Builder
