@@ -1,4 +1,4 @@
-//go:build unix
+//go:build unix && !race
 
 package proxy
 
@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"unsafe"
 )
 
 // BenchmarkRestingConnection is what a connection takes between two requests, without its client's end.
@@ -26,12 +27,14 @@ func BenchmarkRestingConnection(b *testing.B) {
 	}
 }
 
-// There may be tens of thousands, and a frame of the stack or a field is quickly added.
+// There may be tens of thousands, and a frame of the stack or a field is quickly added. (With the race detector all frames are longer.)
 func TestAConnectionThatRestsIsSmall(t *testing.T) {
-	heap, stack := newWorld(t, quiet).weighConnections(300, "/public/x")
-	t.Logf("%.0f bytes, and %.0f of stack", heap, stack)
-	if heap > 2500 || stack > 6000 {
-		t.Errorf("%.0f bytes, and %.0f of stack", heap, stack)
+	// Of the heap, the rest of the tests may give more back meanwhile than is taken here.
+	_, stack := newWorld(t, quiet).weighConnections(300, "/public/x")
+	if size := unsafe.Sizeof(conn{}); size > 416 || stack > 6000 {
+		t.Errorf("%d bytes, and %.0f of stack", size, stack)
+	} else {
+		t.Logf("%d bytes, and %.0f of stack", size, stack)
 	}
 }
 
