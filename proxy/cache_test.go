@@ -12,6 +12,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unsafe"
 
 	"github.com/orgate/orgate/policy"
 	"github.com/orgate/orgate/session"
@@ -447,6 +448,16 @@ func TestAKindIsSharedByWhatIsTheSame(t *testing.T) {
 		if g := grantOf(change); g.common == first.common {
 			t.Errorf("%s: shared", what)
 		}
+	}
+}
+
+// The host of a request is a part of its head, cookies and all, which the string keeps in memory as a whole.
+func TestAGrantKeepsNothingOfTheRequest(t *testing.T) {
+	head := "GET / HTTP/1.1\r\nHost: acme.example.com\r\nCookie: a=b\r\n\r\n"
+	host := head[strings.Index(head, "acme"):][:len(acmeHost)]
+	g := newGrant(&place{authority: host, app: &app{}, org: &organization{id: "org_1"}}, 1, session.Hash{}, "s", "p", &session.View{})
+	if g.common.authority != host || unsafe.StringData(g.common.authority) == unsafe.StringData(host) {
+		t.Errorf("%q is a part of the request", g.common.authority)
 	}
 }
 
