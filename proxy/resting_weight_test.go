@@ -19,7 +19,7 @@ func BenchmarkRestingConnection(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			// Once, as what goroutines are made of is kept for the next ones.
 			heap, stack := newWorld(b, quiet).weighConnections(1000, path)
-			for b.Loop() { //nolint:revive // the figure is not of time
+			for b.Loop() {
 			}
 			b.ReportMetric(heap, "heap-B/connection")
 			b.ReportMetric(stack, "stack-B/connection")

@@ -81,7 +81,11 @@ func memory(ctx context.Context, o options) (err error) {
 			return fmt.Errorf("request %d: %w", i, err)
 		}
 	}
-	say(fmt.Sprintf("%d sessions, a request each", sessions))
+	say(fmt.Sprintf("%d sessions, each used just now", sessions))
+	if err := pause(ctx, 6*time.Minute); err != nil {
+		return err
+	}
+	say("the same, at rest for six minutes")
 	for range connections {
 		c, err := dial(ctx, g.port)
 		if err != nil {
@@ -92,15 +96,11 @@ func memory(ctx context.Context, o options) (err error) {
 			return err
 		}
 	}
-	say(fmt.Sprintf("and %d connections at rest, a request each", connections))
+	say(fmt.Sprintf("and %d connections at rest, each used just now", connections))
 	if err := pause(ctx, time.Minute); err != nil {
 		return err
 	}
 	say("a minute later")
-	if err := pause(ctx, 5*time.Minute); err != nil {
-		return err
-	}
-	say("five minutes after that, when connections have been closed")
 	return nil
 }
 
