@@ -89,11 +89,31 @@ func CanonicalPath(target string) (string, error) {
 	if f := faultAsSent(raw, query); f != 0 {
 		return "", &PathError{f}
 	}
+	if isSimple(raw) {
+		return raw, nil
+	}
 	path := decode(raw)
 	if f := faultDecoded(raw, path); f != 0 {
 		return "", &PathError{f}
 	}
 	return path, nil
+}
+
+// isSimple reports whether raw, which begins with one slash, is made of letters, digits, '-', '_', '~', and slashes and dots that follow no slash:
+// there is nothing to decode in it, and nothing in it that is read in two ways. Most paths are.
+func isSimple(raw string) bool {
+	last := byte(0)
+	for i := range len(raw) {
+		c := raw[i]
+		switch {
+		case 'a' <= c|0x20 && c|0x20 <= 'z', '0' <= c && c <= '9', c == '-', c == '_', c == '~':
+		case (c == '/' || c == '.') && last != '/':
+		default:
+			return false
+		}
+		last = c
+	}
+	return true
 }
 
 // faultAsSent judges the bytes of the target.

@@ -30,14 +30,18 @@ const (
 // net/http's has ended and the next one has not begun.
 type conn struct {
 	net.Conn
-	l    *Listener
-	peer peer
-	raw  syscall.RawConn // nil: it can't be waited for without a buffer
-	try  func(fd uintptr) bool
+	l       *Listener
+	peer    peer
+	raw     syscall.RawConn       // nil: it can't be waited for without a buffer
+	step    func(fd uintptr) bool // advance, and push: made once
+	pushing func(fd uintptr) bool
 
 	// Of the goroutine that reads. (net/http has several, and orders them.)
 	buf     *buffer // nil: nothing was read that is not taken yet
-	err     error   // of try
+	out     []byte  // what push has to write
+	err     error   // of step, and of push
+	came    outcome // of the last request that step served
+	scanned bool    // the head in buf is plain, and has been read
 	writeBy time.Time
 	// While net/http serves it: how much of the request that it was handed it has not read. With
 	// exact it gets that and no byte more, so that it is known where the next one begins.
@@ -52,7 +56,7 @@ type conn struct {
 	state atomic.Int32
 
 	mu      sync.Mutex
-	turn    sync.Cond // past or doing changed
+	changed sync.Cond // past or doing
 	doing   doing
 	since   time.Time // by the listener's clock
 	x       *exchange // that is served
@@ -61,6 +65,7 @@ type conn struct {
 	retired bool      // nothing may begin on it any more
 	late    bool      // sweep has lost patience
 	woken   bool      // by a deadline that is over
+	watched bool      // sweep has looked whether the client is there while it rests
 	past    bool      // net/http has set one
 }
 
@@ -91,10 +96,10 @@ func newConn(l *Listener, nc net.Conn) *conn {
 	if a := nc.RemoteAddr(); a != nil {
 		c.peer = peerOf(a.String())
 	}
-	c.turn.L = &c.mu
+	c.changed.L = &c.mu
 	if s, ok := nc.(syscall.Conn); ok && rawReads {
 		if raw, err := s.SyscallConn(); err == nil {
-			c.raw, c.try = raw, c.tryRead
+			c.raw, c.step, c.pushing = raw, c.advance, c.push
 		}
 	}
 	return c
@@ -111,75 +116,92 @@ func (c *conn) run() (handOn bool) {
 		}
 	}()
 	for {
+		o := served
 		if c.buf == nil || c.buf.r == c.buf.w {
-			if !c.rest() {
-				return false
-			}
+			o = c.rest()
 		}
-		switch c.readHead() {
-		case plain.Plain:
-		case plain.NotPlain:
-			c.exact = false // nobody here knows where it ends
-			c.handOn()
-			return true
-		case plain.More:
-			return false
+		if o == served {
+			o = c.turn(c.readHead())
 		}
-		posted := c.buf.head.Method == http.MethodPost
-		switch c.serve() {
-		case served:
-			if posted {
-				c.slack = 4
-			}
-		case notOurs:
-			c.exact, c.owed = true, int64(len(c.buf.text))+c.buf.head.Length
-			c.handOn()
-			return true
-		case over:
-			return false
+		if o != served {
+			return o == notOurs
 		}
 	}
 }
 
-// rest waits for the next request, and returns false if none comes.
-func (c *conn) rest() bool {
+// turn serves the request in buf, or has net/http serve it. v is what readHead makes of it.
+func (c *conn) turn(v plain.Verdict) outcome {
+	switch v {
+	case plain.Plain:
+	case plain.NotPlain:
+		c.exact = false // nobody here knows where it ends
+		c.handOn()
+		return notOurs
+	case plain.More:
+		return over
+	}
+	posted := c.buf.head.Method == http.MethodPost
+	o := c.serve()
+	switch {
+	case o == notOurs:
+		c.exact, c.owed = true, int64(len(c.buf.text))+c.buf.head.Length
+		c.handOn()
+	case o == served && posted:
+		c.slack = 4
+	}
+	return o
+}
+
+// rest waits for the next request, and for all those after it that advance can serve. The outcome
+// is that of the last one, or served if the beginning of another is in buf.
+func (c *conn) rest() outcome {
 	c.release()
 	if c.ahead {
 		c.buf = c.l.buffers.Get().(*buffer)
 		c.buf.in[0], c.buf.r, c.buf.w, c.ahead = c.early[0], 0, 1, false
-		return true
+		return served
 	}
 	if !c.enter(resting) {
 		return c.lastLook()
 	}
+	c.came = served
 	err := c.receive()
 	switch {
+	case c.came != served:
+		return c.came
 	case c.buf != nil:
-		return true
+		return served
+	case err == nil:
+		return c.rest()
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		c.mu.Lock()
 		late := c.late
 		c.mu.Unlock()
-		return !late && c.lastLook()
+		if !late {
+			return c.lastLook()
+		}
 	}
-	return false
+	return over
 }
 
 // lastLook is what is done before a connection that rests is closed: whoever has sent a request by
 // now is answered.
-func (c *conn) lastLook() bool {
+func (c *conn) lastLook() outcome {
 	if c.raw == nil {
-		return false
+		return over
 	}
 	c.enter(reading)
-	return c.peek() && c.buf != nil
+	if !c.peek() || c.buf == nil {
+		return over
+	}
+	return served
 }
 
 // receive reads the first bytes of a request, into a buffer that it gets when they are there.
 func (c *conn) receive() error {
 	if c.raw != nil {
 		c.err = nil
-		return errors.Join(c.raw.Read(c.try), c.err)
+		return errors.Join(c.raw.Read(c.step), c.err)
 	}
 	// One byte: thousands of connections over TLS may rest, and a buffer for each would be most of our memory.
 	if n, err := c.Conn.Read(c.early[:]); n == 0 {
@@ -203,19 +225,15 @@ func (c *conn) release() {
 // readHead reads until there is a whole head, which is in buf then, or it is known that it is
 // not plain; More: that will never be.
 func (c *conn) readHead() plain.Verdict {
+	if c.scanned {
+		c.scanned = false
+		return plain.Plain
+	}
 	b, from := c.buf, 0
 	for {
-		c.skipSlack()
-		n, next, v := plain.Scan(b.in[b.r:b.w], from)
-		switch {
-		case v == plain.Plain && n <= c.l.largest && c.l.p.state.Load().fast:
-			// A copy, as parts of it outlive the buffer.
-			if b.text = string(b.in[b.r : b.r+n]); b.head.Parse(b.text) {
-				return plain.Plain
-			}
-			return plain.NotPlain
-		case v != plain.More || b.w-b.r >= c.l.largest:
-			return plain.NotPlain
+		next, v := c.scan(from)
+		if v != plain.More {
+			return v
 		}
 		from = next
 		if b.w == len(b.in) {
@@ -232,6 +250,25 @@ func (c *conn) readHead() plain.Verdict {
 			return plain.NotPlain // net/http knows what to say to half a request
 		}
 	}
+}
+
+// scan reads the head in buf, if all of it is there, of which it has been seen that it does not end before from.
+// With More, that is as far as next.
+func (c *conn) scan(from int) (next int, v plain.Verdict) {
+	c.skipSlack()
+	b := c.buf
+	n, next, v := plain.Scan(b.in[b.r:b.w], from)
+	switch {
+	case v == plain.Plain && n <= c.l.largest && c.l.p.state.Load().fast:
+		// A copy, as parts of it outlive the buffer.
+		if b.text = string(b.in[b.r : b.r+n]); b.head.Parse(b.text) {
+			return 0, plain.Plain
+		}
+		return 0, plain.NotPlain
+	case v != plain.More || b.w-b.r >= c.l.largest:
+		return 0, plain.NotPlain
+	}
+	return next, plain.More
 }
 
 // skipSlack takes the line ends that may follow the body of a POST, by clients that count wrong: as many as net/http
@@ -254,7 +291,7 @@ func (c *conn) enter(d doing) bool {
 		return false
 	}
 	if c.doing != d {
-		c.doing, c.since = d, c.l.clock()
+		c.doing, c.since, c.watched = d, c.l.clock(), false
 	}
 	c.calm()
 	return true
@@ -326,6 +363,13 @@ func (c *conn) sweep(now time.Time) {
 	case c.doing == resting && waited > c.l.idle, c.doing == resting && c.fresh && waited > c.l.header, c.doing == reading && waited > c.l.header:
 		c.late = true
 		c.wake()
+	case c.doing == resting && waited > slow && !c.watched && c.raw != nil:
+		// An end that came together with a request, advance has not seen. Whoever is still there is not looked
+		// at again until the next request.
+		c.watched = true
+		if c.gone() {
+			c.wake()
+		}
 	case c.doing == serving && waited > slow && c.x != nil && c.gone():
 		c.x.cancel.End(errClientGone)
 	}
@@ -367,7 +411,10 @@ func (c *conn) shut() error {
 	c.mu.Lock()
 	was := c.doing
 	c.doing = ended
-	c.turn.Broadcast()
+	if c.x != nil {
+		c.x.cancel.End(errClientGone) // the descriptor is closed only when advance is through with it
+	}
+	c.changed.Broadcast()
 	c.mu.Unlock()
 	if was == ended {
 		return nil

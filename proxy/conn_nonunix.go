@@ -5,6 +5,13 @@ package proxy
 // rawReads: a connection is read from as package net does it, with a buffer at hand.
 const rawReads = false
 
-func (c *conn) tryRead(uintptr) bool { return true }
+func (c *conn) advance(uintptr) bool { return true }
+
+func (c *conn) push(uintptr) bool { return true }
 
 func (c *conn) peek() bool { return false }
+
+func (c *conn) write(b []byte) error {
+	_, err := c.Write(b)
+	return err
+}

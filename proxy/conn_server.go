@@ -105,7 +105,7 @@ func (c *conn) lurk() (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for !c.past && c.doing != ended {
-		c.turn.Wait()
+		c.changed.Wait()
 	}
 	return 0, os.ErrDeadlineExceeded
 }
@@ -127,7 +127,7 @@ func (c *conn) notice(t time.Time) {
 	defer c.mu.Unlock()
 	c.past = !t.IsZero() && !t.After(time.Now())
 	if c.past {
-		c.turn.Broadcast()
+		c.changed.Broadcast()
 	}
 }
 

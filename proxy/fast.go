@@ -280,8 +280,7 @@ func (c *conn) send(b []byte) error {
 	if err := c.patience(); err != nil {
 		return err
 	}
-	_, err := c.Write(b)
-	return err
+	return c.write(b)
 }
 
 // sendBoth is send for two parts, at once.

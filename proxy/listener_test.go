@@ -509,6 +509,44 @@ func TestWhatTakesTooLongToDrainIsCutOff(t *testing.T) {
 	conn.ended("aborted")
 }
 
+// The end of what a client says may come together with a request, and before anybody looked for it.
+func TestAnEndThatComesWithARequestIsSeen(t *testing.T) {
+	for _, before := range []int{0, 1, 2} {
+		s := newStage(t)
+		_, c := s.jo()
+		arrived, release := make(chan struct{}, 9), make(chan struct{}, 9)
+		app := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/slow" {
+				arrived <- struct{}{}
+				<-release
+			}
+		}))
+		defer app.Close()
+		o := s.acme
+		o.Upstreams = map[string]string{"app": app.URL}
+		s.update(func(tx tx) error { return save(tx, o, s.world) })
+		conn := s.call(s.fast)
+		for range before {
+			conn.say(request("GET", "/a", c))
+			conn.hear("GET")
+		}
+		conn.say(request("GET", "/slow", c))
+		<-arrived
+		conn.say(request("GET", "/a", c))
+		if err := conn.Conn.(*net.TCPConn).CloseWrite(); err != nil {
+			t.Fatal(err)
+		}
+		release <- struct{}{}
+		for range 2 {
+			if res, _ := conn.hear("GET"); res.StatusCode != 200 {
+				t.Errorf("%d", res.StatusCode)
+			}
+		}
+		conn.ended(fmt.Sprint("after ", before, " requests"))
+		s.expectFast(before + 2)
+	}
+}
+
 func TestTheFastPathIsTakenOverTLSToo(t *testing.T) {
 	s := newStage(t)
 	_, c := s.jo()

@@ -38,7 +38,7 @@ var allowed = map[string][]string{
 	// Above: edges. None imports another.
 	"config":         {"policy", "audit", "audit/hook", "tenancy", "session/client", "sso/saml"},
 	"config/apply":   {"audit", "audit/hook", "config", "policy", "tenancy", "session", "store", "internal/id", "internal/seal"},
-	"proxy":          {"policy", "audit", "tenancy", "session", "store", "internal/cookie", "internal/denial", "internal/endpoint", "internal/id", "internal/page", "internal/seal", "internal/text", "proxy/plain", "proxy/upstream"},
+	"proxy":          {"internal/socket", "policy", "audit", "tenancy", "session", "store", "internal/cookie", "internal/denial", "internal/endpoint", "internal/id", "internal/page", "internal/seal", "internal/text", "proxy/plain", "proxy/upstream"},
 	"sso":            {"policy", "audit", "tenancy", "session", "store", "sso/idp", "sso/oidc", "sso/saml", "internal/cookie", "internal/denial", "internal/endpoint", "internal/id", "internal/mail", "internal/outbox", "internal/page", "internal/seal", "internal/signedin", "internal/text", "sso/factor", "sso/github", "sso/passkey", "session/client"},
 	"sso/idp":        {"internal/egress", "internal/text"},
 	"sso/oauth":      {"sso/idp"},
@@ -51,7 +51,7 @@ var allowed = map[string][]string{
 	"api":            {"policy", "audit", "audit/hook", "tenancy", "session", "store", "internal/endpoint", "internal/invite", "internal/mail", "internal/text", "sso/factor", "directory", "audit/reader", "audit/trail", "session/client", "internal/accesstoken"},
 	"domain":         {"audit", "tenancy", "store", "internal/dnsproof", "internal/worker"},
 	"proxy/plain":    {},
-	"proxy/upstream": {},
+	"proxy/upstream": {"internal/socket"},
 
 	"audit/webhook": {"audit", "audit/hook", "tenancy", "store", "internal/egress", "internal/id", "internal/seal"},
 	"audit/writer":  {"audit", "audit/trail", "tenancy", "store", "internal/id"},
@@ -70,6 +70,7 @@ var allowed = map[string][]string{
 	"internal/page":              {"internal/endpoint", "internal/text"},
 	"internal/seal":              {},
 	"internal/signedin":          {"session"},
+	"internal/socket":            {},
 	"internal/telemetry":         {},
 	"internal/text":              {},
 	"internal/worker":            {},

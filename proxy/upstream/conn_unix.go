@@ -5,6 +5,8 @@ package upstream
 import (
 	"io"
 	"syscall"
+
+	"github.com/orgate/orgate/internal/socket"
 )
 
 // rawIO: system calls can be made on a connection's descriptor.
@@ -15,7 +17,7 @@ const rawIO = true
 // readiness after the first read is missed.
 func (n *conn) advance(fd uintptr) bool {
 	if n.phase == probing {
-		m, err := ignoringInterrupts(syscall.Read, fd, n.in)
+		m, err := socket.Read(fd, n.in)
 		if err != syscall.EAGAIN { //nolint:errorlint // a system call's own error
 			n.err = errStale
 			if err == nil && m > 0 {
@@ -26,7 +28,7 @@ func (n *conn) advance(fd uintptr) bool {
 		if n.out == nil {
 			return true
 		}
-		if m, err = ignoringInterrupts(syscall.Write, fd, n.out); err != nil {
+		if m, err = socket.Write(fd, n.out); err != nil {
 			if err != syscall.EAGAIN { //nolint:errorlint // a system call's own error
 				n.err = err
 			}
@@ -38,7 +40,7 @@ func (n *conn) advance(fd uintptr) bool {
 		n.phase = awaiting
 		return false
 	}
-	m, err := ignoringInterrupts(syscall.Read, fd, n.in)
+	m, err := socket.Read(fd, n.in)
 	switch {
 	case err == syscall.EAGAIN: //nolint:errorlint // a system call's own error
 		return false
@@ -50,13 +52,4 @@ func (n *conn) advance(fd uintptr) bool {
 		n.got = m
 	}
 	return true
-}
-
-func ignoringInterrupts(call func(int, []byte) (int, error), fd uintptr, b []byte) (int, error) {
-	for {
-		n, err := call(int(fd), b)
-		if err != syscall.EINTR { //nolint:errorlint // a system call's own error
-			return max(n, 0), err
-		}
-	}
 }
