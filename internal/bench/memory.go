@@ -82,10 +82,6 @@ func memory(ctx context.Context, o options) (err error) {
 		}
 	}
 	say(fmt.Sprintf("%d sessions, each used just now", sessions))
-	if err := pause(ctx, 6*time.Minute); err != nil {
-		return err
-	}
-	say("the same, at rest for six minutes")
 	for range connections {
 		c, err := dial(ctx, g.port)
 		if err != nil {
@@ -96,11 +92,15 @@ func memory(ctx context.Context, o options) (err error) {
 			return err
 		}
 	}
-	say(fmt.Sprintf("and %d connections at rest, each used just now", connections))
+	say(fmt.Sprintf("and %d connections at rest", connections))
 	if err := pause(ctx, time.Minute); err != nil {
 		return err
 	}
 	say("a minute later")
+	if err := pause(ctx, 5*time.Minute); err != nil {
+		return err
+	}
+	say("five minutes after that: the sessions rest, the connections were closed")
 	return nil
 }
 
