@@ -317,7 +317,7 @@ func (x *exchange) record(ctx context.Context, pattern string) {
 	if verdict != "" {
 		attrs = append(attrs, slog.String("verdict", verdict), slog.String("source", x.decision.Source.String()))
 		if !x.grant.nobody() {
-			attrs = append(attrs, slog.String("user", string(x.grant.view.User.ID)), slog.String("session", string(x.grant.session)))
+			attrs = append(attrs, slog.String("user", string(x.grant.user())), slog.String("session", string(x.grant.session())))
 		}
 	}
 	if reason != "" {

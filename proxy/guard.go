@@ -80,7 +80,7 @@ func (x *exchange) oursCount() int {
 		n++
 	}
 	if x.decision.Identified {
-		n += len(x.grant.headers) + len(x.grant.assertionIn)
+		n += x.grant.lineCount() + len(x.grant.common.assertionIn)
 	}
 	return n
 }
@@ -123,18 +123,18 @@ func (x *exchange) cutOurs(b []byte, i int) (rest []byte, n int) {
 
 // cutWire is cutOurs for what is said of a person.
 func (g *grant) cutWire(b []byte, i int) (rest []byte, n int) {
-	if i == 0 && len(g.headers) > 0 {
-		if len(g.wire) == 0 || !bytes.HasPrefix(b, g.wire) {
-			return nil, 0
+	if i == 0 && g.lineCount() > 0 {
+		if rest, ok := cutPieces(b, g.wire(), g.common.wire); ok && g.hasWire() {
+			return rest, g.lineCount()
 		}
-		return b[len(g.wire):], len(g.headers)
+		return nil, 0
 	}
-	if i -= len(g.headers); i < 0 || i >= len(g.assertionIn) {
+	if i -= g.lineCount(); i < 0 || i >= len(g.common.assertionIn) {
 		return nil, 0
 	}
 	// It may have been signed anew since, so that its value is not compared: it must be
 	// one, and made of what one is made of.
-	rest, ok := cutPieces(b, g.assertionIn[i], ": ")
+	rest, ok := cutPieces(b, g.common.assertionIn[i], ": ")
 	for ok && n < len(rest) && inJWT[rest[n]] {
 		n++
 	}

@@ -83,7 +83,7 @@ var allowed = map[string][]string{
 	"internal/mail/mailtest":        {"internal/need"},
 	"sso/ssotest":                   {"internal/need"},
 	"internal/e2e":                  {"..."},
-	"internal/bench":                {"sso/ssotest"},
+	"internal/bench":                {"sso/ssotest", "policy", "audit", "tenancy", "session", "store", "store/badger", "internal/cookie"},
 	"internal/dnsproof/dnstest":     {},
 	"internal/certificate/acmetest": {},
 

@@ -35,7 +35,7 @@ func main() {
 	flag.StringVar(&o.subjects, "subjects", "", "a pattern of the names of those subjects that are measured; nginx and ReverseProxy always are")
 	flag.StringVar(&o.answer, "answer", "1k", "how long answers are: 1k or 64k")
 	flag.StringVar(&o.profiles, "profiles", "", "a directory for a profile of each way in which orgate is run, taken after the rounds")
-	flag.StringVar(&o.only, "only", "", "proxy, start or sign-in; all of them if empty")
+	flag.StringVar(&o.only, "only", "", "proxy, start, sign-in or memory; all but the last, which takes ten minutes, if empty")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -49,6 +49,8 @@ type options struct {
 	orgate, before, only                        string
 	subjects, answer, profiles                  string
 	rounds, seconds, connections, organizations int
+	grants                                      int    // sessions to keep ready; 0: as many as is usual
+	listen                                      string // where orgate listens; empty: anywhere
 }
 
 // A subject is a proxy in front of the upstream.
@@ -162,7 +164,12 @@ func all(ctx context.Context, o options) error {
 		}
 	}
 	if o.only == "" || o.only == "sign-in" {
-		return signIns(ctx, o)
+		if err := signIns(ctx, o); err != nil {
+			return err
+		}
+	}
+	if o.only == "memory" { // it takes minutes
+		return memory(ctx, o)
 	}
 	return nil
 }

@@ -54,9 +54,11 @@ type running struct {
 
 // gate starts orgate on the first core, with its files in dir, and waits until it is ready.
 func (y *yard) gate(ctx context.Context, o options, v variant, dir, upstream, issuer string) (*running, error) {
-	address, err := free(ctx)
-	if err != nil {
-		return nil, err
+	address, err := o.listen, error(nil)
+	if address == "" {
+		if address, err = free(ctx); err != nil {
+			return nil, err
+		}
 	}
 	g := &running{scheme: "http"}
 	if g.management, err = free(ctx); err != nil {
@@ -73,6 +75,9 @@ func (y *yard) gate(ctx context.Context, o options, v variant, dir, upstream, is
 			return nil, err
 		}
 		g.scheme, extra = "https", fmt.Sprintf("tls: { cert_file: %q, key_file: %q }", cert, key)
+	}
+	if o.grants > 0 {
+		extra += fmt.Sprintf("\nlimits: { grants: %d }", o.grants)
 	}
 	if issuer == "" {
 		if issuer, err = y.provider(ctx, g.scheme+"://login.localhost:"+g.port); err != nil {
