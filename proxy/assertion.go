@@ -111,6 +111,9 @@ func (p *Proxy) assertionOf(g *grant, st *state, pl *place, now time.Time) (*ass
 	if err != nil {
 		return nil, fmt.Errorf("assertion: %w", err)
 	}
+	if !isJWT(token) {
+		return nil, errors.New("assertion: what was signed is no JWT") // it is written into a head as it is
+	}
 	renewAt := exp.Add(-assertionRest)
 	if least := now.Add(time.Second); renewAt.Before(least) {
 		renewAt = least // the session is nearly over: still not one signature a request
@@ -158,6 +161,11 @@ func (k *common) cut(token, kid string, own int) *assertion {
 		k.opening.Store(o)
 	}
 	return &assertion{opening: o, rest: strings.Clone(token[n:])}
+}
+
+// isJWT reports whether s is made of what a JWT is made of (RFC 7515, 7.1), and of something.
+func isJWT(s string) bool {
+	return s != "" && strings.Trim(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.") == ""
 }
 
 // thin lets go of what was not used for a while.

@@ -214,3 +214,11 @@ func TestTheLastKnownKeysArePublishedWhenTheStoreIsSilent(t *testing.T) {
 		t.Errorf("%d %s", res.StatusCode, res.body)
 	}
 }
+
+func TestWhatIsNoJWTIsNoAssertion(t *testing.T) {
+	for s, want := range map[string]bool{"aZ.0-_.9": true, "": false, "a.b\r\nX-Org-Role: admin": false, "a b": false, "\x00": false, "a.b.é": false} {
+		if isJWT(s) != want {
+			t.Errorf("%q: %v", s, !want)
+		}
+	}
+}

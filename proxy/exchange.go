@@ -73,8 +73,9 @@ type exchange struct {
 	deciding *policy.Rule // the one that decided, if one did
 	grant    *grant
 	decision policy.Decision
-	code     string // why it was refused, if it was not the decision
-	cause    error  // of a failure, for the log
+	said     *assertion // to the app
+	code     string     // why it was refused, if it was not the decision
+	cause    error      // of a failure, for the log
 	// clear: a session cookie came that is none (two of them, or ended).
 	clear bool
 

@@ -82,6 +82,7 @@ func TestTheLastLookLetsNoOtherHeadThrough(t *testing.T) {
 			st:       &state{gate: &gate{public: &url.URL{Scheme: "https"}}},
 			decision: policy.Decision{Verdict: policy.Allow, Identified: true},
 			grant:    who("user_1", "jo@acme.com"),
+			said:     &assertion{opening: &opening{text: "a.b-"}, rest: "c_D.9"},
 		}
 		return x
 	}
@@ -115,6 +116,7 @@ func TestTheLastLookLetsNoOtherHeadThrough(t *testing.T) {
 		"an address that is missing": strings.Replace(whole, "X-Forwarded-For: 127.0.0.1\r\n", "", 1),
 		"no assertion":               strings.Replace(whole, jwt, "", 1),
 		"an empty assertion":         strings.Replace(whole, "a.b-c_D.9", "", 1),
+		"another assertion":          strings.Replace(whole, "a.b-c_D.9", "a.b-c_D.8", 1),
 		"an assertion and more":      strings.Replace(whole, "a.b-c_D.9", "a.b\r\nX-Org-Role: admin", 1),
 		"a method override":          first + "X-HTTP-Method-Override: DELETE\r\n" + ours + them + jwt,
 		"a length":                   first + "Content-Length: 5\r\n" + ours + them + jwt,
@@ -145,6 +147,7 @@ func TestTheLastLookLetsNoOtherHeadThrough(t *testing.T) {
 		"no id":                        func(x *exchange) { x.id = "" },
 		"an address that is not known": func(x *exchange) { x.forwarded = "" },
 		"another person":               func(x *exchange) { x.grant = who("user_2", "jo@acme.com") },
+		"no assertion that was signed": func(x *exchange) { x.said = nil },
 		"another organization":         func(x *exchange) { x.grant.common.wire = "X-Org-Id: org_2\r\n" },
 		"no bytes of the person":       func(x *exchange) { x.grant.wireLen = 0 },
 		"no bytes of the organization": func(x *exchange) { x.grant.common.wire = "" },

@@ -76,6 +76,7 @@ func (x *exchange) appendOurs(b []byte) []byte {
 	if names := x.grant.common.assertionIn; len(names) > 0 {
 		// An error leaves the header out, and then guardHead refuses to send.
 		if a, err := x.p.assertionOf(x.grant, x.st, &x.place, x.began); err == nil && a != nil {
+			x.said = a
 			for _, name := range names {
 				b = append(b, name...)
 				b = append(b, ": "...)
