@@ -6,7 +6,7 @@ RUN go mod download
 COPY . .
 ARG VERSION=dev
 ARG COMMIT=unknown
-RUN CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=${VERSION} -X main.commit=${COMMIT}" -o /orgate ./cmd/orgate \
+RUN CGO_ENABLED=0 go build -trimpath -pgo=cmd/orgate/release.pgo -ldflags "-s -w -X main.version=${VERSION} -X main.commit=${COMMIT}" -o /orgate ./cmd/orgate \
  && mkdir /data && chown 65532:65532 /data && chmod 0700 /data
 
 FROM scratch

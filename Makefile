@@ -5,10 +5,16 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 COMMIT  ?= $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
 LDFLAGS  = -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 
-.PHONY: build demo test tools lint race fuzz bench bench-proxy generate clean
+.PHONY: build release profile demo test tools lint race fuzz bench bench-proxy generate clean
 
 build: ## bin/orgate
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/orgate ./cmd/orgate
+
+release: ## the same by the profile of a loaded data plane: some per cent faster, and twice as long to build
+	CGO_ENABLED=0 $(GO) build -trimpath -pgo=cmd/orgate/release.pgo -ldflags '$(LDFLAGS)' -o bin/orgate ./cmd/orgate
+
+profile: ## takes that profile
+	./scripts/profile
 
 demo: build ## everything on *.localhost, nothing to set up
 	./bin/orgate demo

@@ -308,9 +308,45 @@ func (c *call) view(f func(store.Tx) error) error { return c.api.Store.View(c.ct
 // update runs f, maybe more than once, in a transaction that changes things if it returns nil.
 func (c *call) update(f func(store.Tx) error) error { return c.api.Store.Update(c.ctx, f) }
 
+// viewed answers with what shown points to, which f reads.
+func (c *call) viewed(shown any, f func(store.Tx) error) error {
+	if err := c.view(f); err != nil {
+		return err
+	}
+	return c.answer(http.StatusOK, shown)
+}
+
+// changed answers with what shown points to, which is as f has left it.
+func (c *call) changed(shown any, f func(store.Tx) error) error {
+	if err := c.update(f); err != nil {
+		return err
+	}
+	return c.answer(http.StatusOK, shown)
+}
+
+// dropped answers that what f deletes is gone.
+func (c *call) dropped(f func(store.Tx) error) error {
+	if err := c.update(f); err != nil {
+		return err
+	}
+	return c.nothing(http.StatusNoContent)
+}
+
 // sees reports whether the key is good for the organization.
 func (c *call) sees(org tenancy.OrgID) bool {
 	return org != "" && (c.key.Organization == "" || c.key.Organization == org)
+}
+
+// narrowed returns the organization that a list is narrowed to, if it is to one: the one asked for, else that of the
+// key. Of one that the key does not see there is nothing.
+func (c *call) narrowed(org string, asked bool) (_ tenancy.OrgID, narrow bool) {
+	switch {
+	case !asked:
+		return c.key.Organization, c.key.Organization != ""
+	case !c.sees(tenancy.OrgID(org)):
+		return "org_", true
+	}
+	return tenancy.OrgID(org), true
 }
 
 // everywhere returns an error unless the key is good for everything: what is not of one organization

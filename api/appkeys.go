@@ -57,7 +57,7 @@ func appKeyError(err error) error {
 // listAppKeys answers with the keys that from yields and keep keeps.
 func (c *call) listAppKeys(prepare func(store.Tx) (func(tenancy.Place) iter.Seq2[tenancy.AppKey, error], error), p page) error {
 	var e envelope[tenancy.AppKeyObject]
-	err := c.view(func(tx store.Tx) error {
+	return c.viewed(&e, func(tx store.Tx) error {
 		from, err := prepare(tx)
 		if err != nil {
 			return err
@@ -74,10 +74,6 @@ func (c *call) listAppKeys(prepare func(store.Tx) (func(tenancy.Place) iter.Seq2
 		}, func(k tenancy.AppKey) (tenancy.AppKeyObject, error) { return tenancy.ShowAppKey(k), nil })
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	return c.answer(http.StatusOK, e)
 }
 
 func (a *API) listOrganizationKeys(c *call) error {
@@ -97,13 +93,11 @@ func (a *API) listOrganizationKeys(c *call) error {
 func (a *API) listUserKeys(c *call) error {
 	q := c.query()
 	p := q.page("api_key", descending)
-	org, byOrg := q.text("organization_id")
+	asked, isAsked := q.text("organization_id")
 	if err := q.done(); err != nil {
 		return err
 	}
-	if c.key.Organization != "" && !byOrg {
-		org, byOrg = string(c.key.Organization), true
-	}
+	org, byOrg := c.narrowed(asked, isAsked)
 	return c.listAppKeys(func(tx store.Tx) (func(tenancy.Place) iter.Seq2[tenancy.AppKey, error], error) {
 		u, err := c.user(tx, tenancy.UserID(c.r.PathValue("userId")))
 		if err != nil {
@@ -112,11 +106,8 @@ func (a *API) listUserKeys(c *call) error {
 		if !byOrg {
 			return func(at tenancy.Place) iter.Seq2[tenancy.AppKey, error] { return tx.AppKeysOfUser(u.ID, at) }, nil
 		}
-		if !c.sees(tenancy.OrgID(org)) { // of another: there is nothing
-			org = "org_"
-		}
 		return func(at tenancy.Place) iter.Seq2[tenancy.AppKey, error] {
-			return tx.AppKeysOwned(tenancy.OrgID(org), string(u.ID), at)
+			return tx.AppKeysOwned(org, string(u.ID), at)
 		}, nil
 	}, p)
 }
@@ -184,17 +175,13 @@ func (a *API) deleteAppKey(c *call) error {
 	if err := c.noQuery(); err != nil {
 		return err
 	}
-	err := c.update(func(tx store.Tx) error {
+	return c.dropped(func(tx store.Tx) error {
 		k, err := c.appKey(tx)
 		if err != nil {
 			return err
 		}
 		return tenancy.RemoveAppKey(tx, k.ID, c.by, c.now)
 	})
-	if err != nil {
-		return err
-	}
-	return c.nothing(http.StatusNoContent)
 }
 
 // expireAppKey ends a key: now or, if it is said when, then. null says never.

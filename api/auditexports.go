@@ -86,7 +86,7 @@ func (a *API) getAuditLogExport(c *call) error {
 	}
 	id := trail.ExportID(c.r.PathValue("auditLogExportId"))
 	var shown auditLogExport
-	err := c.view(func(tx store.Tx) error {
+	return c.viewed(&shown, func(tx store.Tx) error {
 		x, err := tx.LogExport(id)
 		if err == nil {
 			_, err = c.organization(tx, x.Organization)
@@ -100,10 +100,6 @@ func (a *API) getAuditLogExport(c *call) error {
 		shown, err = c.showExport(tx, x)
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	return c.answer(http.StatusOK, shown)
 }
 
 // link returns the URL of an export. Whoever has it may fetch that export until then, and nothing else: what is in

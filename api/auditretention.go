@@ -1,8 +1,6 @@
 package api
 
 import (
-	"net/http"
-
 	"github.com/orgate/orgate/audit/trail"
 	"github.com/orgate/orgate/store"
 	"github.com/orgate/orgate/tenancy"
@@ -33,14 +31,10 @@ func (a *API) getAuditLogRetention(c *call) error {
 		return err
 	}
 	var shown auditLogRetention
-	err := c.view(func(tx store.Tx) (err error) {
+	return c.viewed(&shown, func(tx store.Tx) (err error) {
 		_, shown.Days, err = c.retention(tx)
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	return c.answer(http.StatusOK, shown)
 }
 
 func (a *API) updateAuditLogRetention(c *call) error {
@@ -56,7 +50,7 @@ func (a *API) updateAuditLogRetention(c *call) error {
 		return err
 	}
 	var shown auditLogRetention
-	err = c.update(func(tx store.Tx) error {
+	return c.changed(&shown, func(tx store.Tx) error {
 		org, _, err := c.retention(tx)
 		if err != nil {
 			return err
@@ -67,10 +61,6 @@ func (a *API) updateAuditLogRetention(c *call) error {
 		_, shown.Days, err = c.retention(tx)
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	return c.answer(http.StatusOK, shown)
 }
 
 // retentionIn reads retention_period_in_days, as the reference has it, or retention_period, as its newer SDKs do.
@@ -100,12 +90,8 @@ func (a *API) getAuditLogConfiguration(c *call) error {
 		return err
 	}
 	shown := auditLogConfiguration{State: "active"}
-	err := c.view(func(tx store.Tx) (err error) {
+	return c.viewed(&shown, func(tx store.Tx) (err error) {
 		shown.Organization, shown.Days, err = c.retention(tx)
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	return c.answer(http.StatusOK, shown)
 }

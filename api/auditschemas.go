@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"encoding/json"
 	"errors"
-	"iter"
 	"net/http"
 	"slices"
 	"strings"
@@ -61,7 +60,7 @@ func (a *API) listAuditLogActions(c *call) error {
 		return err
 	}
 	var e envelope[auditLogAction]
-	err := c.view(func(tx store.Tx) error {
+	return c.viewed(&e, func(tx store.Tx) error {
 		var all []trail.Action
 		for x, err := range tx.LogActions() {
 			if err != nil {
@@ -70,20 +69,13 @@ func (a *API) listAuditLogActions(c *call) error {
 			all = append(all, x)
 		}
 		slices.SortFunc(all, func(x, y trail.Action) int { return cmp.Compare(x.ID, y.ID) })
-		id := func(x trail.Action) string { return x.ID }
 		var err error
-		e, err = listPage(p, source[trail.Action]{
-			from: func(at tenancy.Place) iter.Seq2[trail.Action, error] { return inMemory(all, at, id) }, id: id,
-		}, func(x trail.Action) (auditLogAction, error) {
+		e, err = listPage(p, inMemory(all, func(x trail.Action) string { return x.ID }), func(x trail.Action) (auditLogAction, error) {
 			s, err := tx.LogSchema(x.Name, x.Versions)
 			return auditLogAction{"audit_log_action", x.Name, showAuditLogSchema(s), x.CreatedAt, x.UpdatedAt}, err
 		})
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	return c.answer(http.StatusOK, e)
 }
 
 func (a *API) listAuditLogSchemas(c *call) error {
@@ -94,7 +86,7 @@ func (a *API) listAuditLogSchemas(c *call) error {
 	}
 	name := c.r.PathValue("actionName")
 	var e envelope[auditLogSchema]
-	err := c.view(func(tx store.Tx) error {
+	return c.viewed(&e, func(tx store.Tx) error {
 		if _, err := tx.LogAction(name); errors.Is(err, tenancy.ErrNotFound) {
 			return notFound("Audit Log Action", name)
 		} else if err != nil {
@@ -107,17 +99,10 @@ func (a *API) listAuditLogSchemas(c *call) error {
 			}
 			all = append(all, x)
 		}
-		id := func(x trail.Schema) string { return x.ID }
 		var err error
-		e, err = listPage(p, source[trail.Schema]{
-			from: func(at tenancy.Place) iter.Seq2[trail.Schema, error] { return inMemory(all, at, id) }, id: id,
-		}, func(x trail.Schema) (auditLogSchema, error) { return showAuditLogSchema(x), nil })
+		e, err = listPage(p, inMemory(all, func(x trail.Schema) string { return x.ID }), func(x trail.Schema) (auditLogSchema, error) { return showAuditLogSchema(x), nil })
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	return c.answer(http.StatusOK, e)
 }
 
 func (a *API) createAuditLogSchema(c *call) error {

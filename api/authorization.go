@@ -2,7 +2,6 @@ package api
 
 import (
 	"errors"
-	"net/http"
 	"net/netip"
 	"strings"
 	"time"
@@ -59,7 +58,7 @@ func (a *API) checkAuthorization(c *call) error {
 		return err
 	}
 	var shown checkObject
-	err = c.view(func(tx store.Tx) error {
+	return c.viewed(&shown, func(tx store.Tx) error {
 		m, err := c.membershipByID(tx, q.membership)
 		if err != nil {
 			return err
@@ -91,10 +90,6 @@ func (a *API) checkAuthorization(c *call) error {
 		shown = checkObject{Object: "authorization_check", Authorized: d.Verdict == policy.Allow, Code: d.Reason.String(), Reason: d.Explain(&f)}
 		return nil
 	})
-	if err != nil {
-		return err
-	}
-	return c.answer(http.StatusOK, shown)
 }
 
 // readCheck reads what is asked, and returns the objects within the body.

@@ -2,7 +2,6 @@ package api
 
 import (
 	"errors"
-	"net/http"
 	"slices"
 
 	"github.com/orgate/orgate/policy"
@@ -24,7 +23,7 @@ func (a *API) checkPermission(c *call) error {
 	var answer struct {
 		Authorized bool `json:"authorized"`
 	}
-	err = c.view(func(tx store.Tx) error {
+	return c.viewed(&answer, func(tx store.Tx) error {
 		m, err := c.membership(tx)
 		if err != nil {
 			return err
@@ -44,8 +43,4 @@ func (a *API) checkPermission(c *call) error {
 		answer.Authorized = err == nil && slices.Contains(tenancy.PermissionsOf(roles), permission)
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	return c.answer(http.StatusOK, answer)
 }

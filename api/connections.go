@@ -3,7 +3,6 @@ package api
 import (
 	"errors"
 	"iter"
-	"net/http"
 	"strings"
 
 	"github.com/orgate/orgate/store"
@@ -31,24 +30,19 @@ func (a *API) listConnections(c *call) error {
 	p := q.page("conn", descending)
 	kind, byKind := q.text("connection_type")
 	domain, byDomain := q.text("domain")
-	org, byOrg := q.text("organization_id")
+	asked, isAsked := q.text("organization_id")
 	search, _ := q.text("search")
 	if err := q.done(); err != nil {
 		return err
 	}
-	if c.key.Organization != "" && !byOrg {
-		org, byOrg = string(c.key.Organization), true
-	}
+	org, byOrg := c.narrowed(asked, isAsked)
 	search = strings.ToLower(search)
 	var e envelope[tenancy.ConnectionObject]
-	err := c.view(func(tx store.Tx) (err error) {
+	return c.viewed(&e, func(tx store.Tx) (err error) {
 		s := source[tenancy.Connection]{from: tx.ConnectionsFrom, id: func(x tenancy.Connection) string { return string(x.ID) }}
 		if byOrg {
-			if !c.sees(tenancy.OrgID(org)) { // of another, or nobody's: there is nothing
-				org = "org_"
-			}
 			s.from = func(at tenancy.Place) iter.Seq2[tenancy.Connection, error] {
-				return tx.ConnectionsIn(tenancy.OrgID(org), at)
+				return tx.ConnectionsIn(org, at)
 			}
 		}
 		s.keep = func(x tenancy.Connection) (bool, error) {
@@ -68,10 +62,6 @@ func (a *API) listConnections(c *call) error {
 		e, err = listPage(p, s, func(x tenancy.Connection) (tenancy.ConnectionObject, error) { return tenancy.ShowConnection(x), nil })
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	return c.answer(http.StatusOK, e)
 }
 
 func (a *API) getConnection(c *call) error {
@@ -79,22 +69,18 @@ func (a *API) getConnection(c *call) error {
 		return err
 	}
 	var shown tenancy.ConnectionObject
-	err := c.view(func(tx store.Tx) error {
+	return c.viewed(&shown, func(tx store.Tx) error {
 		conn, _, err := c.connection(tx)
 		shown = tenancy.ShowConnection(conn)
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	return c.answer(http.StatusOK, shown)
 }
 
 func (a *API) deleteConnection(c *call) error {
 	if err := c.noQuery(); err != nil {
 		return err
 	}
-	err := c.update(func(tx store.Tx) error {
+	return c.dropped(func(tx store.Tx) error {
 		conn, o, err := c.connection(tx)
 		if err != nil {
 			return err
@@ -104,8 +90,4 @@ func (a *API) deleteConnection(c *call) error {
 		}
 		return tenancy.RemoveConnection(tx, o.ID, conn.ID, c.by, c.now)
 	})
-	if err != nil {
-		return err
-	}
-	return c.nothing(http.StatusNoContent)
 }

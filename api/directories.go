@@ -42,25 +42,20 @@ func (c *call) hides(tx store.Tx, id directory.ID) (bool, error) {
 func (a *API) listDirectories(c *call) error {
 	q := c.query()
 	p := q.page("directory", descending)
-	org, byOrg := q.text("organization_id")
+	asked, isAsked := q.text("organization_id")
 	domain, byDomain := q.text("domain")
 	search, _ := q.text("search")
 	if err := q.done(); err != nil {
 		return err
 	}
-	if c.key.Organization != "" && !byOrg {
-		org, byOrg = string(c.key.Organization), true
-	}
+	org, byOrg := c.narrowed(asked, isAsked)
 	search = strings.ToLower(search)
 	var e envelope[directory.Object]
-	err := c.view(func(tx store.Tx) (err error) {
+	return c.viewed(&e, func(tx store.Tx) (err error) {
 		s := source[directory.Directory]{from: tx.DirectoriesFrom, id: func(d directory.Directory) string { return string(d.ID) }}
 		if byOrg {
-			if !c.sees(tenancy.OrgID(org)) { // of another: there is nothing
-				org = "org_"
-			}
 			s.from = func(at tenancy.Place) iter.Seq2[directory.Directory, error] {
-				return tx.DirectoriesIn(tenancy.OrgID(org), at)
+				return tx.DirectoriesIn(org, at)
 			}
 		}
 		s.keep = func(d directory.Directory) (bool, error) {
@@ -78,10 +73,6 @@ func (a *API) listDirectories(c *call) error {
 		e, err = listPage(p, s, func(d directory.Directory) (directory.Object, error) { return directory.Show(d), nil })
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	return c.answer(http.StatusOK, e)
 }
 
 func (a *API) getDirectory(c *call) error {
@@ -89,15 +80,11 @@ func (a *API) getDirectory(c *call) error {
 		return err
 	}
 	var shown directory.Object
-	err := c.view(func(tx store.Tx) error {
+	return c.viewed(&shown, func(tx store.Tx) error {
 		d, _, err := c.directory(tx, c.r.PathValue("id"))
 		shown = directory.Show(d)
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	return c.answer(http.StatusOK, shown)
 }
 
 // deleteDirectory deletes a directory with what is in it. From the first transaction on it is not there. Where the others don't come
@@ -182,17 +169,13 @@ func (a *API) getDirectoryUser(c *call) error {
 		return err
 	}
 	var shown directoryUserObject
-	err := c.view(func(tx store.Tx) error {
+	return c.viewed(&shown, func(tx store.Tx) error {
 		u, err := c.directoryUser(tx, c.r.PathValue("id"))
 		if err == nil {
 			shown, err = showDirectoryUser(tx, u)
 		}
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	return c.answer(http.StatusOK, shown)
 }
 
 func (a *API) getDirectoryGroup(c *call) error {
@@ -200,15 +183,11 @@ func (a *API) getDirectoryGroup(c *call) error {
 		return err
 	}
 	var shown directory.GroupObject
-	err := c.view(func(tx store.Tx) error {
+	return c.viewed(&shown, func(tx store.Tx) error {
 		g, err := c.directoryGroup(tx, c.r.PathValue("id"))
 		shown = directory.ShowGroup(g)
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	return c.answer(http.StatusOK, shown)
 }
 
 func (a *API) listDirectoryUsers(c *call) error {
@@ -228,7 +207,7 @@ func (a *API) listDirectoryUsers(c *call) error {
 	}
 	email = strings.ToLower(email)
 	var e envelope[directoryUserObject]
-	err := c.view(func(tx store.Tx) error {
+	return c.viewed(&e, func(tx store.Tx) error {
 		var d directory.Directory
 		var g directory.Group
 		var err error
@@ -288,10 +267,6 @@ func (a *API) listDirectoryUsers(c *call) error {
 		e, err = listPage(p, s, func(u directory.User) (directoryUserObject, error) { return showDirectoryUser(tx, u) })
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	return c.answer(http.StatusOK, e)
 }
 
 func (a *API) listDirectoryGroups(c *call) error {
@@ -303,7 +278,7 @@ func (a *API) listDirectoryGroups(c *call) error {
 		return err
 	}
 	var e envelope[directory.GroupObject]
-	err := c.view(func(tx store.Tx) error {
+	return c.viewed(&e, func(tx store.Tx) error {
 		var d directory.Directory
 		var u directory.User
 		var err error
@@ -346,10 +321,6 @@ func (a *API) listDirectoryGroups(c *call) error {
 		e, err = listPage(p, s, func(g directory.Group) (directory.GroupObject, error) { return directory.ShowGroup(g), nil })
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	return c.answer(http.StatusOK, e)
 }
 
 // joined yields what get makes of what seq yields.

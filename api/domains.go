@@ -81,15 +81,11 @@ func (a *API) getDomain(c *call) error {
 		return err
 	}
 	var shown tenancy.DomainObject
-	err := c.view(func(tx store.Tx) error {
+	return c.viewed(&shown, func(tx store.Tx) error {
 		d, _, err := c.domain(tx)
 		shown = tenancy.ShowDomain(d)
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	return c.answer(http.StatusOK, shown)
 }
 
 // verifyDomain has the record of the domain looked for again, soon.
@@ -117,7 +113,7 @@ func (a *API) deleteDomain(c *call) error {
 	if err := c.noQuery(); err != nil {
 		return err
 	}
-	err := c.update(func(tx store.Tx) error {
+	return c.dropped(func(tx store.Tx) error {
 		d, o, err := c.domain(tx)
 		if err != nil {
 			return err
@@ -127,8 +123,4 @@ func (a *API) deleteDomain(c *call) error {
 		}
 		return tenancy.RemoveDomain(tx, o.ID, d.Name, c.by, c.now)
 	})
-	if err != nil {
-		return err
-	}
-	return c.nothing(http.StatusNoContent)
 }

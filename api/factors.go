@@ -215,7 +215,7 @@ func (a *API) listFactors(c *call) error {
 	}
 	user := tenancy.UserID(c.r.PathValue("userlandUserId"))
 	var e envelope[factorObject]
-	err := c.view(func(tx store.Tx) error {
+	return c.viewed(&e, func(tx store.Tx) error {
 		if _, err := c.wholeUser(tx, user); err != nil {
 			return err
 		}
@@ -227,10 +227,6 @@ func (a *API) listFactors(c *call) error {
 			func(f factor.Shown) (factorObject, error) { return c.showFactor(tx, f) })
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	return c.answer(http.StatusOK, e)
 }
 
 // sorted is a short list that is read as a long one is, by its ids.
@@ -259,7 +255,7 @@ func (a *API) getFactor(c *call) error {
 	}
 	id := c.r.PathValue("id")
 	var shown factorObject
-	err := c.view(func(tx store.Tx) error {
+	return c.viewed(&shown, func(tx store.Tx) error {
 		f, err := factor.ByID(tx, id)
 		if err != nil {
 			return factorError(err, id)
@@ -267,10 +263,6 @@ func (a *API) getFactor(c *call) error {
 		shown, err = c.showFactor(tx, f)
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	return c.answer(http.StatusOK, shown)
 }
 
 func (a *API) deleteFactor(c *call) error {
@@ -278,7 +270,7 @@ func (a *API) deleteFactor(c *call) error {
 		return err
 	}
 	id := c.r.PathValue("id")
-	err := c.update(func(tx store.Tx) error {
+	return c.dropped(func(tx store.Tx) error {
 		f, err := factor.RemoveByID(tx, id, c.by, c.now)
 		if err != nil {
 			return factorError(err, id)
@@ -296,10 +288,6 @@ func (a *API) deleteFactor(c *call) error {
 		}
 		return c.notify(tx, u, mail.FactorRemoved{Host: c.api.PublicURL().Host, Factor: kind})
 	})
-	if err != nil {
-		return err
-	}
-	return c.nothing(http.StatusNoContent)
 }
 
 func (a *API) challengeFactor(c *call) error {

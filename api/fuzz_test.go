@@ -3,13 +3,10 @@ package api
 import (
 	"encoding/json"
 	"fmt"
-	"iter"
 	"net/url"
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/orgate/orgate/tenancy"
 )
 
 // FuzzAPageIsAPartOfTheListWhateverTheQuery: a query is refused, or the page is a run of the list of no more
@@ -22,12 +19,7 @@ func FuzzAPageIsAPartOfTheListWhateverTheQuery(f *testing.F) {
 	for i := range 12 {
 		list = append(list, fmt.Sprintf("x_%02d", 2*i+1))
 	}
-	src := source[string]{
-		from: func(at tenancy.Place) iter.Seq2[string, error] {
-			return inMemory(list, at, func(s string) string { return s })
-		},
-		id: func(s string) string { return s },
-	}
+	src := inMemory(list, func(s string) string { return s })
 	f.Fuzz(func(t *testing.T, raw string) {
 		q := parseQuery(raw)
 		q.texts("events")

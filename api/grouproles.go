@@ -3,7 +3,6 @@ package api
 import (
 	"errors"
 	"fmt"
-	"iter"
 	"net/http"
 	"slices"
 	"time"
@@ -44,30 +43,29 @@ func (a *API) listGroupRoles(c *call) error {
 		return err
 	}
 	var e envelope[groupRoleObject]
-	err := c.view(func(tx store.Tx) error {
+	return c.viewed(&e, func(tx store.Tx) error {
 		g, o, err := c.group(tx)
 		if err != nil {
 			return err
 		}
-		id := func(r tenancy.AssignedRole) string { return string(r.ID) }
-		e, err = listPage(p, source[tenancy.AssignedRole]{
-			from: func(at tenancy.Place) iter.Seq2[tenancy.AssignedRole, error] { return inMemory(g.Roles, at, id) }, id: id,
-		}, func(r tenancy.AssignedRole) (groupRoleObject, error) { return showGroupRole(o, g, r), nil })
+		e, err = listPage(p, inMemory(g.Roles, func(r tenancy.AssignedRole) string { return string(r.ID) }), func(r tenancy.AssignedRole) (groupRoleObject, error) { return showGroupRole(o, g, r), nil })
 		return err
 	})
+}
+
+// roleOn reads a body that names a role, and what it is on.
+func (c *call) roleOn(required bool) (role string, on resourceRef, err error) {
+	b, err := c.body()
 	if err != nil {
-		return err
+		return "", on, err
 	}
-	return c.answer(http.StatusOK, e)
+	role, on = b.required("role_slug"), resourceOf(b, required)
+	return role, on, errors.Join(c.noQuery(), b.done())
 }
 
 func (a *API) createGroupRole(c *call) error {
-	b, err := c.body()
+	role, on, err := c.roleOn(false)
 	if err != nil {
-		return err
-	}
-	role, on := b.required("role_slug"), resourceOf(b, false)
-	if err := errors.Join(c.noQuery(), b.done()); err != nil {
 		return err
 	}
 	return c.post(http.StatusCreated, func(tx store.Tx) (any, error) {
@@ -103,7 +101,7 @@ func (a *API) setGroupRoles(c *call) error {
 	slices.Sort(roles)
 	roles = slices.Compact(roles)
 	var e envelope[groupRoleObject]
-	err = c.update(func(tx store.Tx) error {
+	return c.changed(&e, func(tx store.Tx) error {
 		g, o, err := c.group(tx)
 		if err != nil {
 			return err
@@ -122,15 +120,11 @@ func (a *API) setGroupRoles(c *call) error {
 		}
 		return nil
 	})
-	if err != nil {
-		return err
-	}
-	return c.answer(http.StatusOK, e)
 }
 
 // dropGroupRole takes away the role that which finds among those of the group of the path.
 func (c *call) dropGroupRole(what string, which func(tenancy.Organization, tenancy.AssignedRole) (bool, error)) error {
-	err := c.update(func(tx store.Tx) error {
+	return c.dropped(func(tx store.Tx) error {
 		g, o, err := c.group(tx)
 		if err != nil {
 			return err
@@ -144,19 +138,11 @@ func (c *call) dropGroupRole(what string, which func(tenancy.Organization, tenan
 		}
 		return notFound("Group role assignment", what)
 	})
-	if err != nil {
-		return err
-	}
-	return c.nothing(http.StatusNoContent)
 }
 
 func (a *API) deleteGroupRoleBySlug(c *call) error {
-	b, err := c.body()
+	role, on, err := c.roleOn(false)
 	if err != nil {
-		return err
-	}
-	role, on := b.required("role_slug"), resourceOf(b, false)
-	if err := errors.Join(c.noQuery(), b.done()); err != nil {
 		return err
 	}
 	return c.dropGroupRole(role, func(o tenancy.Organization, r tenancy.AssignedRole) (bool, error) {
@@ -178,7 +164,7 @@ func (a *API) getGroupRole(c *call) error {
 	}
 	id := c.r.PathValue("role_assignment_id")
 	var shown groupRoleObject
-	err := c.view(func(tx store.Tx) error {
+	return c.viewed(&shown, func(tx store.Tx) error {
 		g, o, err := c.group(tx)
 		if err != nil {
 			return err
@@ -190,10 +176,6 @@ func (a *API) getGroupRole(c *call) error {
 		shown = showGroupRole(o, g, g.Roles[i])
 		return nil
 	})
-	if err != nil {
-		return err
-	}
-	return c.answer(http.StatusOK, shown)
 }
 
 // A roleAssignmentObject says that a membership has a role, and by what.
@@ -250,7 +232,7 @@ func (a *API) listRoleAssignments(c *call) error {
 		return err
 	}
 	var e envelope[roleAssignmentObject]
-	err := c.view(func(tx store.Tx) error {
+	return c.viewed(&e, func(tx store.Tx) error {
 		_, o, all, err := c.assigned(tx)
 		if err != nil {
 			return err
@@ -258,16 +240,9 @@ func (a *API) listRoleAssignments(c *call) error {
 		if !on.is(o) {
 			all = nil
 		}
-		id := func(r tenancy.RoleAssignment) string { return r.ID }
-		e, err = listPage(p, source[tenancy.RoleAssignment]{
-			from: func(at tenancy.Place) iter.Seq2[tenancy.RoleAssignment, error] { return inMemory(all, at, id) }, id: id,
-		}, func(r tenancy.RoleAssignment) (roleAssignmentObject, error) { return showRoleAssignment(o, r), nil })
+		e, err = listPage(p, inMemory(all, func(r tenancy.RoleAssignment) string { return r.ID }), func(r tenancy.RoleAssignment) (roleAssignmentObject, error) { return showRoleAssignment(o, r), nil })
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	return c.answer(http.StatusOK, e)
 }
 
 func directoryOwns(m tenancy.Membership) error {
@@ -278,12 +253,8 @@ func directoryOwns(m tenancy.Membership) error {
 }
 
 func (a *API) createRoleAssignment(c *call) error {
-	b, err := c.body()
+	role, on, err := c.roleOn(true)
 	if err != nil {
-		return err
-	}
-	role, on := b.required("role_slug"), resourceOf(b, true)
-	if err := errors.Join(c.noQuery(), b.done()); err != nil {
 		return err
 	}
 	return c.post(http.StatusCreated, func(tx store.Tx) (any, error) {
@@ -314,7 +285,7 @@ func (a *API) createRoleAssignment(c *call) error {
 
 // dropRoleAssignment takes away the role that which finds.
 func (c *call) dropRoleAssignment(what string, which func(tenancy.Organization, tenancy.RoleAssignment) (bool, error)) error {
-	err := c.update(func(tx store.Tx) error {
+	return c.dropped(func(tx store.Tx) error {
 		m, o, all, err := c.assigned(tx)
 		if err != nil {
 			return err
@@ -339,19 +310,11 @@ func (c *call) dropRoleAssignment(what string, which func(tenancy.Organization, 
 		}
 		return notFound("Role assignment", what)
 	})
-	if err != nil {
-		return err
-	}
-	return c.nothing(http.StatusNoContent)
 }
 
 func (a *API) deleteRoleAssignmentBySlug(c *call) error {
-	b, err := c.body()
+	role, on, err := c.roleOn(true)
 	if err != nil {
-		return err
-	}
-	role, on := b.required("role_slug"), resourceOf(b, true)
-	if err := errors.Join(c.noQuery(), b.done()); err != nil {
 		return err
 	}
 	return c.dropRoleAssignment(role, func(o tenancy.Organization, r tenancy.RoleAssignment) (bool, error) {

@@ -61,7 +61,7 @@ func (a *API) listGroups(c *call) error {
 		return err
 	}
 	var e envelope[tenancy.GroupObject]
-	err := c.view(func(tx store.Tx) error {
+	return c.viewed(&e, func(tx store.Tx) error {
 		o, err := c.organization(tx, tenancy.OrgID(c.r.PathValue("organizationId")))
 		if err != nil {
 			return err
@@ -72,10 +72,6 @@ func (a *API) listGroups(c *call) error {
 		}, showGroup)
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	return c.answer(http.StatusOK, e)
 }
 
 func (a *API) createGroup(c *call) error {
@@ -105,15 +101,11 @@ func (a *API) getGroup(c *call) error {
 		return err
 	}
 	var shown tenancy.GroupObject
-	err := c.view(func(tx store.Tx) error {
+	return c.viewed(&shown, func(tx store.Tx) error {
 		g, _, err := c.group(tx)
 		shown = tenancy.ShowGroup(g)
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	return c.answer(http.StatusOK, shown)
 }
 
 func (a *API) updateGroup(c *call) error {
@@ -126,7 +118,7 @@ func (a *API) updateGroup(c *call) error {
 		return err
 	}
 	var shown tenancy.GroupObject
-	err = c.update(func(tx store.Tx) error {
+	return c.changed(&shown, func(tx store.Tx) error {
 		g, _, err := c.group(tx)
 		if err != nil {
 			return err
@@ -135,27 +127,19 @@ func (a *API) updateGroup(c *call) error {
 		shown = tenancy.ShowGroup(g)
 		return groupError(err)
 	})
-	if err != nil {
-		return err
-	}
-	return c.answer(http.StatusOK, shown)
 }
 
 func (a *API) deleteGroup(c *call) error {
 	if err := c.noQuery(); err != nil {
 		return err
 	}
-	err := c.update(func(tx store.Tx) error {
+	return c.dropped(func(tx store.Tx) error {
 		g, _, err := c.group(tx)
 		if err != nil {
 			return err
 		}
 		return tenancy.RemoveGroup(tx, g.Organization, g.ID, c.by, c.now)
 	})
-	if err != nil {
-		return err
-	}
-	return c.nothing(http.StatusNoContent)
 }
 
 func (a *API) listGroupMembers(c *call) error {
@@ -165,7 +149,7 @@ func (a *API) listGroupMembers(c *call) error {
 		return err
 	}
 	var e envelope[membershipObject]
-	err := c.view(func(tx store.Tx) error {
+	return c.viewed(&e, func(tx store.Tx) error {
 		g, _, err := c.group(tx)
 		if err != nil {
 			return err
@@ -184,10 +168,6 @@ func (a *API) listGroupMembers(c *call) error {
 		})
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	return c.answer(http.StatusOK, e)
 }
 
 func (a *API) addGroupMember(c *call) error {
@@ -217,7 +197,7 @@ func (a *API) removeGroupMember(c *call) error {
 		return err
 	}
 	member := c.r.PathValue("omId")
-	err := c.update(func(tx store.Tx) error {
+	return c.dropped(func(tx store.Tx) error {
 		g, _, err := c.group(tx)
 		if err != nil {
 			return err
@@ -228,10 +208,6 @@ func (a *API) removeGroupMember(c *call) error {
 		}
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	return c.nothing(http.StatusNoContent)
 }
 
 func (a *API) listGroupsOfMembership(c *call) error {
@@ -241,7 +217,7 @@ func (a *API) listGroupsOfMembership(c *call) error {
 		return err
 	}
 	var e envelope[tenancy.GroupObject]
-	err := c.view(func(tx store.Tx) error {
+	return c.viewed(&e, func(tx store.Tx) error {
 		m, err := c.membership(tx)
 		if err != nil {
 			return err
@@ -257,8 +233,4 @@ func (a *API) listGroupsOfMembership(c *call) error {
 		})
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	return c.answer(http.StatusOK, e)
 }

@@ -102,20 +102,18 @@ func (a *API) listInvitations(c *call) error {
 	q := c.query()
 	p := q.page("invitation", descending)
 	email, byEmail := q.text("email")
-	org, byOrg := q.text("organization_id")
+	asked, isAsked := q.text("organization_id")
 	if err := q.done(); err != nil {
 		return err
 	}
-	if c.key.Organization != "" && !byOrg {
-		org, byOrg = string(c.key.Organization), true
-	}
+	org, byOrg := c.narrowed(asked, isAsked)
 	var e envelope[invitationObject]
-	err := c.view(func(tx store.Tx) (err error) {
+	return c.viewed(&e, func(tx store.Tx) (err error) {
 		s := source[tenancy.Invitation]{
 			from: tx.InvitationsFrom,
 			id:   func(i tenancy.Invitation) string { return string(i.ID) },
 			keep: func(i tenancy.Invitation) (bool, error) {
-				if byOrg && string(i.Organization) != org {
+				if byOrg && i.Organization != org {
 					return false, nil
 				}
 				return c.seesInvitation(tx, i)
@@ -130,16 +128,12 @@ func (a *API) listInvitations(c *call) error {
 			s.from = func(at tenancy.Place) iter.Seq2[tenancy.Invitation, error] { return tx.InvitationsAt(address, at) }
 		case byOrg:
 			s.from = func(at tenancy.Place) iter.Seq2[tenancy.Invitation, error] {
-				return tx.InvitationsIn(tenancy.OrgID(org), at)
+				return tx.InvitationsIn(org, at)
 			}
 		}
 		e, err = listPage(p, s, func(i tenancy.Invitation) (invitationObject, error) { return c.showInvitation(tx, i) })
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	return c.answer(http.StatusOK, e)
 }
 
 // language is of a tag as the reference has them; [text.Negotiate] reads more.
@@ -285,14 +279,10 @@ func (c *call) readInvitation(get func(store.Tx) (invitationObject, error)) erro
 		return err
 	}
 	var shown invitationObject
-	err := c.view(func(tx store.Tx) (err error) {
+	return c.viewed(&shown, func(tx store.Tx) (err error) {
 		shown, err = get(tx)
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	return c.answer(http.StatusOK, shown)
 }
 
 // noBody returns an error if the body has fields, of which the operation has none.

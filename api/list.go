@@ -48,6 +48,26 @@ func (s source[T]) read(at tenancy.Place, n int) (list []T, err error) {
 	return list, nil
 }
 
+// inMemory is a list that is read already, in the order of its ids.
+func inMemory[T any](all []T, id func(T) string) source[T] {
+	return source[T]{id: id, from: func(at tenancy.Place) iter.Seq2[T, error] {
+		return func(yield func(T, error) bool) {
+			list := slices.Clone(all)
+			if at.Backward {
+				slices.Reverse(list)
+			}
+			for _, x := range list {
+				if at.Past != "" && (at.Backward && id(x) >= at.Past || !at.Backward && id(x) <= at.Past) {
+					continue
+				}
+				if !yield(x, nil) {
+					return
+				}
+			}
+		}
+	}}
+}
+
 // listPage returns the page of the list, as show shows it.
 //
 // desc and normal are shown youngest first, asc oldest first. What comes behind a thing in

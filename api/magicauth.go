@@ -109,7 +109,7 @@ func (c *call) showCode(what string, purposes ...factor.Purpose) error {
 	}
 	id := c.r.PathValue("id")
 	var shown codeObject
-	err := c.view(func(tx store.Tx) error {
+	return c.viewed(&shown, func(tx store.Tx) error {
 		x, u, err := c.code(tx, what, id, purposes...)
 		if err != nil {
 			return err
@@ -121,10 +121,6 @@ func (c *call) showCode(what string, purposes ...factor.Purpose) error {
 		shown.Code, err = factor.RevealAppCode(c.box(), x, c.now)
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	return c.answer(http.StatusOK, shown)
 }
 
 // code returns a code and whose it is, if it is for one of the purposes.

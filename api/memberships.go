@@ -70,7 +70,7 @@ func (a *API) listMemberships(c *call) error {
 		return badRequest("missing_user_id_or_organization_id", "One of user_id and organization_id is required.")
 	}
 	var e envelope[membershipObject]
-	err := c.view(func(tx store.Tx) (err error) {
+	return c.viewed(&e, func(tx store.Tx) (err error) {
 		s := source[tenancy.Membership]{
 			id: func(m tenancy.Membership) string { return string(m.ID) },
 			keep: func(m tenancy.Membership) (bool, error) {
@@ -115,10 +115,6 @@ func (a *API) listMemberships(c *call) error {
 		e, err = listPage(p, s, func(m tenancy.Membership) (membershipObject, error) { return c.showMembership(tx, m) })
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	return c.answer(http.StatusOK, e)
 }
 
 // grant reads the roles of a membership. Without any it is the zero Grant.
@@ -191,17 +187,13 @@ func (a *API) getMembership(c *call) error {
 		return err
 	}
 	var shown membershipObject
-	err := c.view(func(tx store.Tx) error {
+	return c.viewed(&shown, func(tx store.Tx) error {
 		m, err := c.membership(tx)
 		if err == nil {
 			shown, err = c.showMembership(tx, m)
 		}
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	return c.answer(http.StatusOK, shown)
 }
 
 // changeMembership does f to the membership of the path, and answers with what became of it.

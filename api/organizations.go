@@ -31,7 +31,7 @@ func (a *API) listOrganizations(c *call) error {
 	}
 	search = strings.ToLower(search)
 	var e envelope[tenancy.OrganizationObject]
-	err := c.view(func(tx store.Tx) (err error) {
+	return c.viewed(&e, func(tx store.Tx) (err error) {
 		s := source[tenancy.Organization]{
 			from: tx.OrganizationsFrom, id: func(o tenancy.Organization) string { return string(o.ID) },
 			keep: func(o tenancy.Organization) (bool, error) {
@@ -52,10 +52,6 @@ func (a *API) listOrganizations(c *call) error {
 		})
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	return c.answer(http.StatusOK, e)
 }
 
 // oneOf is a list of one thing.
@@ -263,17 +259,13 @@ func (c *call) showOrganization(get func(store.Tx) (tenancy.Organization, error)
 		return err
 	}
 	var shown tenancy.OrganizationObject
-	err := c.view(func(tx store.Tx) error {
+	return c.viewed(&shown, func(tx store.Tx) error {
 		o, err := get(tx)
 		if err == nil {
 			shown, err = tenancy.ShowOrganization(tx, o)
 		}
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	return c.answer(http.StatusOK, shown)
 }
 
 func (a *API) updateOrganization(c *call) error {
@@ -285,7 +277,7 @@ func (a *API) updateOrganization(c *call) error {
 		return err
 	}
 	var shown tenancy.OrganizationObject
-	err = c.update(func(tx store.Tx) error {
+	return c.changed(&shown, func(tx store.Tx) error {
 		o, err := c.organization(tx, tenancy.OrgID(c.r.PathValue("id")))
 		if err != nil {
 			return err
@@ -315,10 +307,6 @@ func (a *API) updateOrganization(c *call) error {
 		shown, err = tenancy.ShowOrganization(tx, o)
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	return c.answer(http.StatusOK, shown)
 }
 
 // deleteOrganization deletes an organization with all that it has. From the first transaction on nobody gets

@@ -92,7 +92,7 @@ func (a *API) getPasswordReset(c *call) error {
 	}
 	id := c.r.PathValue("id")
 	var shown resetObject
-	err := c.view(func(tx store.Tx) error {
+	return c.viewed(&shown, func(tx store.Tx) error {
 		r, err := tx.Reset(id)
 		if errors.Is(err, tenancy.ErrNotFound) { // perhaps one of the sign-in pages
 			var x factor.EmailCode
@@ -103,10 +103,6 @@ func (a *API) getPasswordReset(c *call) error {
 		shown = resetObject{ResetObject: factor.ShowReset(r)}
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	return c.answer(http.StatusOK, shown)
 }
 
 // resetError says why a password was not set.

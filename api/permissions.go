@@ -2,9 +2,7 @@ package api
 
 import (
 	"errors"
-	"iter"
 	"net/http"
-	"slices"
 
 	"github.com/orgate/orgate/store"
 	"github.com/orgate/orgate/tenancy"
@@ -17,39 +15,14 @@ func (a *API) listPermissions(c *call) error {
 		return err
 	}
 	var e envelope[tenancy.PermissionObject]
-	err := c.view(func(tx store.Tx) error {
+	return c.viewed(&e, func(tx store.Tx) error {
 		all, err := tenancy.AllPermissions(tx)
 		if err != nil {
 			return err
 		}
-		id := func(p tenancy.Permission) string { return string(p.ID) }
-		e, err = listPage(p, source[tenancy.Permission]{
-			from: func(at tenancy.Place) iter.Seq2[tenancy.Permission, error] { return inMemory(all, at, id) }, id: id,
-		}, func(p tenancy.Permission) (tenancy.PermissionObject, error) { return tenancy.ShowPermission(p), nil })
+		e, err = listPage(p, inMemory(all, func(p tenancy.Permission) string { return string(p.ID) }), func(p tenancy.Permission) (tenancy.PermissionObject, error) { return tenancy.ShowPermission(p), nil })
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	return c.answer(http.StatusOK, e)
-}
-
-// inMemory is a list, which is in the order of its ids, from a place on.
-func inMemory[T any](all []T, at tenancy.Place, id func(T) string) iter.Seq2[T, error] {
-	return func(yield func(T, error) bool) {
-		list := slices.Clone(all)
-		if at.Backward {
-			slices.Reverse(list)
-		}
-		for _, x := range list {
-			if at.Past != "" && (at.Backward && id(x) >= at.Past || !at.Backward && id(x) <= at.Past) {
-				continue
-			}
-			if !yield(x, nil) {
-				return
-			}
-		}
-	}
 }
 
 // permission does f to the permission of the path, in a transaction that run makes, and answers with what f returns.
@@ -129,11 +102,7 @@ func (a *API) deletePermission(c *call) error {
 		return err
 	}
 	slug := c.r.PathValue("slug")
-	err := c.update(func(tx store.Tx) error {
+	return c.dropped(func(tx store.Tx) error {
 		return permissionError(tenancy.RemovePermission(tx, slug, c.by, c.now), slug)
 	})
-	if err != nil {
-		return err
-	}
-	return c.nothing(http.StatusNoContent)
 }

@@ -51,7 +51,7 @@ func (c *call) showRoles(get func(store.Tx) ([]tenancy.Role, error)) error {
 		return err
 	}
 	var e envelope[tenancy.RoleObject]
-	err := c.view(func(tx store.Tx) error {
+	return c.viewed(&e, func(tx store.Tx) error {
 		e = envelope[tenancy.RoleObject]{Object: "list", Data: []tenancy.RoleObject{}}
 		roles, err := get(tx)
 		for _, r := range roles {
@@ -59,10 +59,6 @@ func (c *call) showRoles(get func(store.Tx) ([]tenancy.Role, error)) error {
 		}
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	return c.answer(http.StatusOK, e)
 }
 
 // role returns the role of the path: of the organization of the path, or of the installation.
@@ -88,15 +84,11 @@ func (a *API) getRole(c *call) error {
 		return err
 	}
 	var shown tenancy.RoleObject
-	err := c.view(func(tx store.Tx) error {
+	return c.viewed(&shown, func(tx store.Tx) error {
 		r, err := c.role(tx)
 		shown = tenancy.ShowRole(r)
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	return c.answer(http.StatusOK, shown)
 }
 
 // ownsRoles returns an error unless the roles of the installation are the API's, and the key is for everything. Where the
@@ -205,7 +197,7 @@ func resource(b body) {
 // changeRole changes the role of the path: of the organization's own, or of the installation.
 func (c *call) changeRole(change func(*tenancy.Role)) error {
 	var shown tenancy.RoleObject
-	err := c.update(func(tx store.Tx) error {
+	return c.changed(&shown, func(tx store.Tx) error {
 		r, err := c.ownRole(tx)
 		if err != nil {
 			return err
@@ -214,10 +206,6 @@ func (c *call) changeRole(change func(*tenancy.Role)) error {
 		shown = tenancy.ShowRole(r)
 		return roleError(err)
 	})
-	if err != nil {
-		return err
-	}
-	return c.answer(http.StatusOK, shown)
 }
 
 // ownRole returns the role of the path, if it may be changed there. At an organization, one of the installation may not.
@@ -252,17 +240,13 @@ func (a *API) deleteOrganizationRole(c *call) error {
 	if err := c.noQuery(); err != nil {
 		return err
 	}
-	err := c.update(func(tx store.Tx) error {
+	return c.dropped(func(tx store.Tx) error {
 		r, err := c.ownRole(tx)
 		if err != nil {
 			return err
 		}
 		return roleError(tenancy.RemoveOwnRole(tx, r.Organization, r.Slug, c.by, c.now))
 	})
-	if err != nil {
-		return err
-	}
-	return c.nothing(http.StatusNoContent)
 }
 
 func (a *API) setRolePermissions(c *call) error {

@@ -27,7 +27,7 @@ func (a *API) listSessions(c *call) error {
 	id := tenancy.UserID(c.r.PathValue("id"))
 	limits := a.Limits()
 	var e envelope[session.Object]
-	err := c.view(func(tx store.Tx) (err error) {
+	return c.viewed(&e, func(tx store.Tx) (err error) {
 		if _, err := c.user(tx, id); err != nil {
 			return err
 		}
@@ -38,10 +38,6 @@ func (a *API) listSessions(c *call) error {
 		}, func(s session.Session) (session.Object, error) { return session.Show(tx, s) })
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	return c.answer(http.StatusOK, e)
 }
 
 func (a *API) revokeSession(c *call) error {

@@ -52,37 +52,35 @@ func (a *API) listUsers(c *call) error {
 	q := c.query()
 	p := q.page("user", descending)
 	email, byEmail := q.text("email")
-	org, byOrg := q.text("organization_id")
+	asked, isAsked := q.text("organization_id")
 	if other, ok := q.text("organization"); ok { // its old name
-		if byOrg {
+		if isAsked {
 			q.fault("invalid", "organization", "can't be given with organization_id")
 		}
-		org, byOrg = other, true
+		asked, isAsked = other, true
 	}
 	if err := q.done(); err != nil {
 		return err
 	}
-	if c.key.Organization != "" && !byOrg {
-		org, byOrg = string(c.key.Organization), true
-	}
+	org, byOrg := c.narrowed(asked, isAsked)
 	var e envelope[tenancy.UserObject]
-	err := c.view(func(tx store.Tx) (err error) {
+	return c.viewed(&e, func(tx store.Tx) (err error) {
 		s := source[tenancy.User]{from: tx.UsersFrom, id: func(u tenancy.User) string { return string(u.ID) }}
 		isMember := func(u tenancy.User) (bool, error) {
-			_, err := tx.Membership(tenancy.OrgID(org), u.ID)
+			_, err := tx.Membership(org, u.ID)
 			if errors.Is(err, tenancy.ErrNotFound) {
 				return false, nil
 			}
 			return err == nil, err
 		}
 		if byOrg {
-			if _, err := c.organization(tx, tenancy.OrgID(org)); isNotFound(err) {
+			if _, err := c.organization(tx, org); isNotFound(err) {
 				s.from = func(tenancy.Place) iter.Seq2[tenancy.User, error] { return func(func(tenancy.User, error) bool) {} }
 				byEmail = false
 			} else if err != nil {
 				return err
 			} else {
-				s.from = membersOf(tx, tenancy.OrgID(org))
+				s.from = membersOf(tx, org)
 			}
 		}
 		if byEmail {
@@ -105,10 +103,6 @@ func (a *API) listUsers(c *call) error {
 		e, err = listPage(p, s, func(u tenancy.User) (tenancy.UserObject, error) { return tenancy.ShowUser(u), nil })
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	return c.answer(http.StatusOK, e)
 }
 
 // membersOf are the users who are in the organization, by their ids.
@@ -133,15 +127,11 @@ func (c *call) showUser(get func(store.Tx) (tenancy.User, error)) error {
 		return err
 	}
 	var shown tenancy.UserObject
-	err := c.view(func(tx store.Tx) error {
+	return c.viewed(&shown, func(tx store.Tx) error {
 		u, err := get(tx)
 		shown = tenancy.ShowUser(u)
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	return c.answer(http.StatusOK, shown)
 }
 
 func (a *API) getUser(c *call) error {
@@ -264,7 +254,7 @@ func (a *API) updateUser(c *call) error {
 		return err
 	}
 	var shown tenancy.UserObject
-	err = c.update(func(tx store.Tx) error {
+	return c.changed(&shown, func(tx store.Tx) error {
 		if _, err := c.wholeUser(tx, id); err != nil {
 			return err
 		}
@@ -287,10 +277,6 @@ func (a *API) updateUser(c *call) error {
 		shown = tenancy.ShowUser(u)
 		return nil
 	})
-	if err != nil {
-		return err
-	}
-	return c.answer(http.StatusOK, shown)
 }
 
 func (a *API) deleteUser(c *call) error {
@@ -327,7 +313,7 @@ func (a *API) listIdentities(c *call) error {
 	}
 	id := tenancy.UserID(c.r.PathValue("id"))
 	identities := []identityObject{}
-	err := c.view(func(tx store.Tx) error {
+	return c.viewed(&identities, func(tx store.Tx) error {
 		identities = identities[:0]
 		if _, err := c.wholeUser(tx, id); err != nil {
 			return err
@@ -342,10 +328,6 @@ func (a *API) listIdentities(c *call) error {
 		}
 		return nil
 	})
-	if err != nil {
-		return err
-	}
-	return c.answer(http.StatusOK, identities)
 }
 
 // oauthProvider is the reference's word for a social provider. The operator gives them their names; the id of

@@ -2,7 +2,6 @@ package api
 
 import (
 	"errors"
-	"iter"
 	"net/http"
 	"time"
 
@@ -54,21 +53,14 @@ func (a *API) listWebhookEndpoints(c *call) error {
 		return err
 	}
 	var e envelope[webhookEndpoint]
-	err := c.view(func(tx store.Tx) error {
+	return c.viewed(&e, func(tx store.Tx) error {
 		all, err := hook.List(tx)
 		if err != nil {
 			return err
 		}
-		id := func(e hook.Endpoint) string { return string(e.ID) }
-		e, err = listPage(p, source[hook.Endpoint]{
-			from: func(at tenancy.Place) iter.Seq2[hook.Endpoint, error] { return inMemory(all, at, id) }, id: id,
-		}, func(e hook.Endpoint) (webhookEndpoint, error) { return showWebhookEndpoint(e, ""), nil })
+		e, err = listPage(p, inMemory(all, func(e hook.Endpoint) string { return string(e.ID) }), func(e hook.Endpoint) (webhookEndpoint, error) { return showWebhookEndpoint(e, ""), nil })
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	return c.answer(http.StatusOK, e)
 }
 
 func (a *API) createWebhookEndpoint(c *call) error {
@@ -113,15 +105,11 @@ func (a *API) updateWebhookEndpoint(c *call) error {
 	}
 	id := c.r.PathValue("id")
 	var shown webhookEndpoint
-	err = c.update(func(tx store.Tx) error {
+	return c.changed(&shown, func(tx store.Tx) error {
 		e, err := hook.Update(tx, a.Webhooks(), hook.ID(id), wish, c.by, c.now)
 		shown = showWebhookEndpoint(e, "")
 		return webhookError(err, id)
 	})
-	if err != nil {
-		return err
-	}
-	return c.answer(http.StatusOK, shown)
 }
 
 // redeliverWebhooks sends an endpoint one event again, or all that it is subscribed to since a time, as long as
@@ -176,11 +164,7 @@ func (a *API) deleteWebhookEndpoint(c *call) error {
 		return err
 	}
 	id := c.r.PathValue("id")
-	err := c.update(func(tx store.Tx) error {
+	return c.dropped(func(tx store.Tx) error {
 		return webhookError(hook.Delete(tx, a.Webhooks(), hook.ID(id), c.by, c.now), id)
 	})
-	if err != nil {
-		return err
-	}
-	return c.nothing(http.StatusNoContent)
 }

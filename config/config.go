@@ -388,7 +388,8 @@ type DataPlane struct {
 	FastPath string `yaml:"fast_path" default:"on" enum:"on off"`
 }
 
-// Log is what is logged, and how.
+// Log is what is logged, and how. Lines that come fast upon each other are written together, within 100 ms; a warning
+// or an error at once, after what stands before it.
 type Log struct {
 	// The form of a line.
 	Format string `yaml:"format" default:"json" enum:"json text"`

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"sync"
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/types"
@@ -25,8 +26,10 @@ const (
 
 // A Condition is a compiled CEL expression; see [ParseCondition].
 type Condition struct {
-	source  string
-	program cel.Program
+	source    string
+	program   cel.Program
+	brief     brief
+	variables sync.Pool // of *variables
 	// readsMethod: it says request.method. readsNow: it says now.
 	readsMethod, readsNow bool
 }
@@ -97,6 +100,9 @@ func ParseCondition(expr string) (*Condition, error) {
 		return nil, &ConditionError{Text: err.Error()}
 	}
 	c := &Condition{source: expr, program: program}
+	if c.brief, err = newBrief(env, ast); err != nil {
+		return nil, &ConditionError{Text: err.Error()}
+	}
 	for _, name := range ast.NativeRep().ReferenceMap() {
 		c.readsMethod = c.readsMethod || name.Name == "request.method"
 		c.readsNow = c.readsNow || name.Name == "now"
@@ -148,8 +154,18 @@ func (c *Condition) Holds(f *Facts) (bool, error) {
 	}
 	// CEL takes its input as an interface. The copy keeps f off the heap for all
 	// the decisions that have no condition.
-	facts := *f
-	out, _, err := c.program.Eval(&variables{&facts})
+	v, ok := c.variables.Get().(*variables)
+	if !ok {
+		v = new(variables)
+	}
+	v.f = *f
+	program := c.program
+	if c.brief.fits(&v.f) {
+		program = c.brief.program
+	}
+	out, _, err := program.Eval(v)
+	v.f = Facts{} // else it would keep what is somebody's
+	c.variables.Put(v)
 	if err != nil {
 		return false, fmt.Errorf("evaluating a condition: %w", err)
 	}
@@ -160,18 +176,19 @@ func (c *Condition) Holds(f *Facts) (bool, error) {
 	return bool(holds), nil
 }
 
-// variables are the facts under the names of [newEnvironment].
-type variables struct{ f *Facts }
+// variables are the facts under the names of [newEnvironment]. Strings are CEL's: of a Go string it
+// would make one.
+type variables struct{ f Facts }
 
 // ResolveName implements [cel.Activation].
 func (v *variables) ResolveName(name string) (any, bool) {
-	f := v.f
+	f := &v.f
 	switch name {
 	case "member.role":
 		if len(f.Roles) == 0 {
-			return "", true
+			return types.String(""), true
 		}
-		return f.Roles[0], true
+		return types.String(f.Roles[0]), true
 	case "member.roles":
 		return f.Roles, true
 	case "member.permissions":
@@ -184,19 +201,19 @@ func (v *variables) ResolveName(name string) (any, bool) {
 	case "member.guest":
 		return f.Guest, true
 	case "user.email":
-		return f.Email, true
+		return types.String(f.Email), true
 	case "organization.id":
-		return f.Organization, true
+		return types.String(f.Organization), true
 	case "request.method":
-		return f.Request.Method, true
+		return types.String(f.Request.Method), true
 	case "request.path":
-		return f.Request.Path, true
+		return types.String(f.Request.Path), true
 	case "request.host":
-		return f.Request.Host, true
+		return types.String(f.Request.Host), true
 	case "request.ip":
-		return plainIP(f.Request.RemoteIP), true
+		return types.String(plainIP(f.Request.RemoteIP)), true
 	case "request.country":
-		return f.Request.Country, true
+		return types.String(f.Request.Country), true
 	case "now":
 		return f.Now.UTC(), true // written out, it is in its zone: that of the machine would be another time elsewhere
 	default:

@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"context"
-	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -13,6 +12,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -37,27 +37,34 @@ const (
 	keyPoll = 30 * time.Second
 )
 
-// An assertion is a signed JWT, as a header value, and when the next is due.
+// An assertion is a signed JWT in two parts, and when the next is due, in Unix nanoseconds. The grants of
+// a kind share the first part, which is the longer one.
 type assertion struct {
-	value   []string
-	renewAt time.Time
-	kid     string
+	opening *opening
+	rest    string
+	renewAt int64
 }
 
-// claims are the claims of an assertion (docs: headers).
-type claims struct {
-	Issuer      string           `json:"iss"`
-	Audience    jwt.Audience     `json:"aud"`
-	Subject     string           `json:"sub"`
-	Email       string           `json:"email"`
-	OrgID       string           `json:"org_id"`
-	OrgSlug     string           `json:"org_slug"`
-	Role        string           `json:"role"`
-	Roles       []string         `json:"roles"`
-	Permissions []string         `json:"permissions"`
-	SessionID   string           `json:"sid"`
-	IssuedAt    *jwt.NumericDate `json:"iat"`
-	Expiry      *jwt.NumericDate `json:"exp"`
+// An opening is what the assertions of one kind of grants begin with that one key has signed.
+type opening struct{ kid, text string }
+
+// commonClaims and ownClaims are the claims of an assertion (docs: headers), in this order.
+type commonClaims struct {
+	Issuer      string       `json:"iss"`
+	Audience    jwt.Audience `json:"aud"`
+	OrgID       string       `json:"org_id"`
+	OrgSlug     string       `json:"org_slug"`
+	Role        string       `json:"role"`
+	Roles       []string     `json:"roles"`
+	Permissions []string     `json:"permissions"`
+}
+
+type ownClaims struct {
+	Subject   string           `json:"sub"`
+	Email     string           `json:"email"`
+	SessionID string           `json:"sid"`
+	IssuedAt  *jwt.NumericDate `json:"iat"`
+	Expiry    *jwt.NumericDate `json:"exp"`
 }
 
 // A keyring is the keys that sign assertions, as the store has them.
@@ -81,37 +88,96 @@ type keys struct {
 	rotate time.Time // when a new key is due
 }
 
-// assertion returns the assertion of g for the app, signing one if the last is nearly
-// over. It is nil if nobody is signed in.
-func (p *Proxy) assertionOf(g *grant, st *state, pl *place, now time.Time) ([]string, error) {
-	if len(g.assertionIn) == 0 {
-		return nil, nil
+// assertionOf returns the assertion of g for the app, signing one if the last is nearly
+// over. It is nil if the app asks for none, and if nobody is signed in.
+func (p *Proxy) assertionOf(g *grant, st *state, pl *place, now time.Time) (*assertion, error) {
+	if len(g.common.assertionIn) == 0 {
+		return nil, nil //nolint:nilnil // as said above
 	}
 	k := p.keys.current.Load()
-	if a := g.assertion.Load(); a != nil && a.kid == k.kid && now.Before(a.renewAt) {
-		return a.value, nil
+	if a := g.assertion.Load(); a != nil && a.opening.kid == k.kid && now.UnixNano() < a.renewAt {
+		return a, nil
 	}
-	exp := earlier(now.Add(assertionLife), g.expires)
-	c := claims{
-		Issuer: st.issuer, Audience: jwt.Audience{pl.app.Name, pl.authority},
-		Subject: string(g.view.User.ID), Email: g.view.User.Email,
-		OrgID: string(g.view.Organization.ID), OrgSlug: string(g.view.Organization.Slug),
-		Roles: notNil(g.view.Roles), Permissions: notNil(g.view.Permissions),
-		SessionID: string(g.session), IssuedAt: jwt.NewNumericDate(now), Expiry: jwt.NewNumericDate(exp),
-	}
-	if len(g.view.Roles) > 0 {
-		c.Role = g.view.Roles[0]
-	}
-	token, err := jwt.Signed(k.signer).Claims(c).Serialize()
+	exp := earlier(now.Add(assertionLife), g.expiresAt())
+	payload, own, err := g.claims(st.issuer, jwt.Audience{pl.app.Name, pl.authority}, now, exp)
 	if err != nil {
 		return nil, fmt.Errorf("assertion: %w", err)
 	}
-	a := &assertion{value: []string{token}, kid: k.kid, renewAt: exp.Add(-assertionRest)}
-	if least := now.Add(time.Second); a.renewAt.Before(least) {
-		a.renewAt = least // the session is nearly over: still not one signature a request
+	signed, err := k.signer.Sign(payload)
+	if err != nil {
+		return nil, fmt.Errorf("assertion: %w", err)
 	}
+	token, err := signed.CompactSerialize()
+	if err != nil {
+		return nil, fmt.Errorf("assertion: %w", err)
+	}
+	if !isJWT(token) {
+		return nil, errors.New("assertion: what was signed is no JWT") // it is written into a head as it is
+	}
+	renewAt := exp.Add(-assertionRest)
+	if least := now.Add(time.Second); renewAt.Before(least) {
+		renewAt = least // the session is nearly over: still not one signature a request
+	}
+	a := g.common.cut(token, k.kid, own)
+	a.renewAt = renewAt.UnixNano()
 	g.assertion.Store(a)
-	return a.value, nil
+	return a, nil
+}
+
+// claims returns the claims of g as JSON, and where the person's own begin: at a multiple of three
+// bytes, so that what is before it is the same in base64 as well.
+func (g *grant) claims(issuer string, audience jwt.Audience, now, exp time.Time) (payload []byte, own int, err error) {
+	k := g.common
+	common := commonClaims{
+		Issuer: issuer, Audience: audience, OrgID: string(k.organization), OrgSlug: string(k.slug),
+		Roles: notNil(k.facts.Roles), Permissions: notNil(k.facts.Permissions),
+	}
+	if len(k.facts.Roles) > 0 {
+		common.Role = k.facts.Roles[0]
+	}
+	payload, err = json.Marshal(common)
+	if err != nil {
+		return nil, 0, err
+	}
+	rest, err := json.Marshal(ownClaims{
+		Subject: string(g.user()), Email: g.email(), SessionID: string(g.session()), IssuedAt: jwt.NewNumericDate(now), Expiry: jwt.NewNumericDate(exp),
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	payload[len(payload)-1] = ',' // for the brace
+	for len(payload)%3 != 0 {
+		payload = append(payload, ' ')
+	}
+	return append(payload, rest[1:]...), len(payload), nil
+}
+
+// cut cuts a token in two, own bytes into its claims. If the grants of k share what is before it, it is not kept twice.
+func (k *common) cut(token, kid string, own int) *assertion {
+	n := strings.IndexByte(token, '.') + 1 + base64.RawURLEncoding.EncodedLen(own)
+	o := k.opening.Load()
+	if o == nil || o.kid != kid || o.text != token[:n] {
+		o = &opening{kid: kid, text: strings.Clone(token[:n])}
+		k.opening.Store(o)
+	}
+	return &assertion{opening: o, rest: strings.Clone(token[n:])}
+}
+
+// isJWT reports whether s is made of what a JWT is made of (RFC 7515, 7.1), and of something.
+func isJWT(s string) bool {
+	return s != "" && strings.Trim(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.") == ""
+}
+
+// thin lets go of what was not used for a while.
+func (g *grant) thin(now time.Time) {
+	if a := g.assertion.Load(); a != nil && now.UnixNano() >= a.renewAt {
+		g.assertion.CompareAndSwap(a, nil)
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.flights.more) == 0 {
+		g.flights.more = nil
+	}
 }
 
 func notNil(s []string) []string {
@@ -195,20 +261,7 @@ func (r *keyring) newKey() (session.SigningKey, error) {
 	if err != nil {
 		return session.SigningKey{}, err
 	}
-	public, err := x509.MarshalPKIXPublicKey(&private.PublicKey)
-	if err != nil {
-		return session.SigningKey{}, err
-	}
-	secret, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		return session.SigningKey{}, err
-	}
-	thumb, err := (&jose.JSONWebKey{Key: &private.PublicKey}).Thumbprint(crypto.SHA256)
-	if err != nil {
-		return session.SigningKey{}, err
-	}
-	kid := base64.RawURLEncoding.EncodeToString(thumb)
-	return session.SigningKey{ID: kid, Public: public, Private: r.box.Seal(keyPurpose, kid, secret), CreatedAt: r.now()}, nil
+	return session.NewKey(private, func(id string, secret []byte) []byte { return r.box.Seal(keyPurpose, id, secret) })
 }
 
 // use puts the keys in force: the youngest that is not retired signs, all are published.
@@ -233,18 +286,10 @@ func (r *keyring) use(all []session.SigningKey) error {
 	if old := r.current.Load(); old != nil && old.kid == k.kid {
 		k.signer = old.signer
 	} else {
-		secret, err := r.box.Open(keyPurpose, signing.ID, signing.Private)
+		var err error
+		k.signer, err = signing.Signer(jose.ES256, func(id string, sealed []byte) ([]byte, error) { return r.box.Open(keyPurpose, id, sealed) })
 		if err != nil {
-			return fmt.Errorf("signing key %s: %w (is secrets_key another one than when it was made?)", signing.ID, err)
-		}
-		private, err := x509.ParsePKCS8PrivateKey(secret)
-		if err != nil {
-			return fmt.Errorf("signing key %s: %w", signing.ID, err)
-		}
-		k.signer, err = jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: private, KeyID: signing.ID}},
-			(&jose.SignerOptions{}).WithType("JWT"))
-		if err != nil {
-			return fmt.Errorf("signing key %s: %w", signing.ID, err)
+			return err
 		}
 	}
 	var err error

@@ -15,6 +15,12 @@ import (
 	"github.com/orgate/orgate/store"
 )
 
+// claims are those of an assertion.
+type claims struct {
+	commonClaims
+	ownClaims
+}
+
 // verify checks an assertion as an app does, with the keys that a host publishes.
 func (w *world) verify(token, host string) claims {
 	w.t.Helper()
@@ -55,6 +61,73 @@ func TestAnAssertionSaysWhatTheHeadersSay(t *testing.T) {
 			t.Errorf("good for %v", life)
 		}
 	}
+}
+
+// kept returns the assertion that is kept of the session with that cookie, signed if there is none.
+func (w *world) kept(c string) (*grant, *assertion) {
+	w.t.Helper()
+	_, value, _ := strings.Cut(c, "=")
+	token, ok := session.ParseToken(value)
+	if !ok {
+		w.t.Fatalf("%q is no token", value)
+	}
+	st := w.proxy.state.Load()
+	pl, _ := st.place(acmeHost)
+	g, _, err := w.proxy.grant(w.t.Context(), st, &pl, token.Hash(), w.now())
+	if err != nil || g.nobody() {
+		w.t.Fatal(err)
+	}
+	a, err := w.proxy.assertionOf(g, st, &pl, w.now())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return g, a
+}
+
+func TestAssertionsShareWhatTheySayAlikeAndNothingElse(t *testing.T) {
+	w := newWorld(t)
+	ann := w.person("ann@acme.com", w.acme.ID, "admin")
+	bob := w.person("bob@acme.com", w.acme.ID, "admin")
+	eve := w.person("eve@acme.com", w.acme.ID)
+	_, a := w.kept(ann.at(acmeHost, w.acme.ID))
+	_, b := w.kept(bob.at(acmeHost, w.acme.ID))
+	_, e := w.kept(eve.at(acmeHost, w.acme.ID))
+	if a.opening != b.opening {
+		t.Error("two of the same roles share nothing")
+	}
+	if a.opening == e.opening {
+		t.Error("one of another role shares the roles")
+	}
+	for who, a := range map[*person]*assertion{ann: a, bob: b, eve: e} {
+		c := w.verify(a.opening.text+a.rest, acmeHost)
+		if c.Subject != string(who.user.ID) || c.Email != who.user.Email || (c.Role == "admin") != (who != eve) {
+			t.Errorf("%s: %+v", who.user.Email, c)
+		}
+		if n := len(a.rest); n > 340 {
+			t.Errorf("%d bytes of it are not shared", n)
+		}
+	}
+}
+
+func TestASessionThatRestsKeepsNoAssertion(t *testing.T) {
+	w := newWorld(t, func(o *Options) { o.Staleness = 1000 * time.Hour })
+	_, c := w.jo()
+	g, first := w.kept(c)
+	w.pass(time.Minute)
+	w.proxy.grants.thin(w.now())
+	if g.assertion.Load() != first {
+		t.Error("one that is good still is gone")
+	}
+	w.pass(assertionLife - assertionRest)
+	w.proxy.grants.thin(w.now())
+	if g.assertion.Load() != nil {
+		t.Error("one that is not sent any more is kept")
+	}
+	same, second := w.kept(c)
+	if same != g || second == first || second.opening != first.opening {
+		t.Error("it is not signed anew for the same grant")
+	}
+	w.verify(second.opening.text+second.rest, acmeHost)
 }
 
 func TestAnAssertionIsSignedNowAndThenOnly(t *testing.T) {
@@ -139,5 +212,13 @@ func TestTheLastKnownKeysArePublishedWhenTheStoreIsSilent(t *testing.T) {
 	w.pass(5 * time.Second)
 	if res := w.do("GET", loginHost, jwksPath); res.StatusCode != 200 || !strings.Contains(res.body, `"alg":"ES256"`) {
 		t.Errorf("%d %s", res.StatusCode, res.body)
+	}
+}
+
+func TestWhatIsNoJWTIsNoAssertion(t *testing.T) {
+	for s, want := range map[string]bool{"aZ.0-_.9": true, "": false, "a.b\r\nX-Org-Role: admin": false, "a b": false, "\x00": false, "a.b.é": false} {
+		if isJWT(s) != want {
+			t.Errorf("%q: %v", s, !want)
+		}
 	}
 }

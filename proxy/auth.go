@@ -119,6 +119,9 @@ func (x *exchange) answerAuth(r *http.Request, o originalRequest) {
 	}
 	if x.decision.Identified {
 		token, err := x.p.assertionOf(x.grant, x.st, &x.place, x.began)
+		if err == nil && !x.grant.hasWire() {
+			err = errUnguarded
+		}
 		if err != nil {
 			for _, n := range x.place.app.names {
 				delete(h, n.name)

@@ -206,41 +206,81 @@ func BenchmarkProxyRoundTrip(b *testing.B) {
 	}
 }
 
-// BenchmarkGrantMemory is what a session costs that is kept ready: its grant with all that is made of it, in bytes.
+// BenchmarkGrantMemory is what a session costs that is kept ready, with all that is made of it, in bytes: while it is used, its
+// assertion included, and when it has rested for some minutes.
 func BenchmarkGrantMemory(b *testing.B) {
-	w := newWorld(b, quiet)
-	st := w.proxy.state.Load()
-	pl, _ := st.place(acmeHost)
 	const sessions = 2000
-	tokens := make([]session.Hash, sessions)
+	w := newWorld(b, quiet)
+	tokens := w.sessions(sessions)
+	for _, name := range []string{"used", "resting"} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				b.ReportMetric(w.weigh(tokens, name == "used"), "B/session")
+			}
+		})
+	}
+}
+
+// Memory for sessions is what limits how many a replica can keep ready, and a field is quickly added.
+func TestASessionThatIsKeptReadyIsSmall(t *testing.T) {
+	w := newWorld(t, quiet)
+	tokens := w.sessions(500)
+	for used, most := range map[bool]float64{false: 1000, true: 1500} {
+		if n := w.weigh(tokens, used); n > most {
+			t.Errorf("used now: %v: %.0f bytes", used, n)
+		} else {
+			t.Logf("used now: %v: %.0f bytes", used, n)
+		}
+	}
+}
+
+// sessions makes so many people of Acme with a session at it, and returns the hashes of the tokens.
+func (w *world) sessions(n int) []session.Hash {
+	w.t.Helper()
+	tokens := make([]session.Hash, n)
 	for i := range tokens {
-		p := w.person(fmt.Sprintf("p%d@acme.com", i), w.acme.ID)
+		p := w.person(fmt.Sprintf("first.last-%d@acme.com", i), w.acme.ID)
 		_, value, _ := strings.Cut(p.at(acmeHost, w.acme.ID), "=")
 		t, ok := session.ParseToken(value)
 		if !ok {
-			b.Fatal("no token")
+			w.t.Fatal("no token")
 		}
 		tokens[i] = t.Hash()
 	}
-	heap := func() uint64 {
-		var m runtime.MemStats
-		runtime.GC()
-		runtime.GC()
-		runtime.ReadMemStats(&m)
-		return m.HeapAlloc
-	}
-	for b.Loop() {
-		before := heap()
-		for _, t := range tokens {
-			g, _, err := w.proxy.grant(b.Context(), st, &pl, t, w.now())
-			if err != nil || g.nobody() {
-				b.Fatal(err)
-			}
-			if _, err := w.proxy.assertionOf(g, st, &pl, w.now()); err != nil {
-				b.Fatal(err)
-			}
+	return tokens
+}
+
+// weigh has sessions kept ready, and returns how many bytes each takes. used: an assertion was signed for each.
+func (w *world) weigh(tokens []session.Hash, used bool) float64 {
+	w.t.Helper()
+	st := w.proxy.state.Load()
+	pl, _ := st.place(acmeHost)
+	before := inUse()
+	for _, t := range tokens {
+		g, _, err := w.proxy.grant(w.t.Context(), st, &pl, t, w.now())
+		if err != nil || g.nobody() {
+			w.t.Fatal(err)
 		}
-		b.ReportMetric(float64(int64(heap())-int64(before))/sessions, "B/session")
-		w.proxy.reevaluate(w.proxy.grants.invalidate(scope{kind: everything}))
+		if !used {
+			continue
+		}
+		if _, err := w.proxy.assertionOf(g, st, &pl, w.now()); err != nil {
+			w.t.Fatal(err)
+		}
 	}
+	if n := w.proxy.grants.lru.Len(); n < len(tokens) {
+		w.t.Fatalf("%d of %d are kept", n, len(tokens))
+	}
+	n := inUse() - before
+	w.proxy.reevaluate(w.proxy.grants.invalidate(scope{kind: everything}))
+	return float64(n) / float64(len(tokens))
+}
+
+// inUse is how many bytes of the heap are in use.
+func inUse() int64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.GC() // what pools hold is kept for one more
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
 }

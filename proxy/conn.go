@@ -67,6 +67,7 @@ type conn struct {
 	woken   bool      // by a deadline that is over
 	watched bool      // sweep has looked whether the client is there while it rests
 	past    bool      // net/http has set one
+	wasCut  bool      // for x
 }
 
 // A buffer is what is read into and written from. A connection has one while there is
@@ -383,10 +384,14 @@ func (c *conn) begin(x *exchange) {
 	c.calm()
 }
 
-// finish undoes begin.
+// finish undoes begin, and a cut that came when all was written: the next answer must not fail for it.
 func (c *conn) finish() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.wasCut {
+		c.wasCut = false
+		_ = c.SetWriteDeadline(c.writeBy) // if it fails so does the next write
+	}
 	c.doing, c.since, c.x = reading, c.l.clock(), nil
 }
 
@@ -402,8 +407,19 @@ func (c *conn) cut(x *exchange) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.x == x {
+		c.wasCut = true
 		_ = c.SetWriteDeadline(time.Unix(1, 0)) // if it fails nobody writes any more
 	}
+}
+
+// writeUntil is SetWriteDeadline for x, whose cut it does not undo.
+func (c *conn) writeUntil(t time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.wasCut {
+		return os.ErrDeadlineExceeded
+	}
+	return c.SetWriteDeadline(t)
 }
 
 // shut closes the connection now.

@@ -14,6 +14,7 @@ import (
 	"github.com/orgate/orgate/internal/text"
 	"github.com/orgate/orgate/policy"
 	"github.com/orgate/orgate/session"
+	"github.com/orgate/orgate/tenancy"
 )
 
 // unknownHost is the refusal of a host that is nothing here.
@@ -36,7 +37,7 @@ func (x *exchange) decide(g *grant, now time.Time) policy.Decision {
 // The app may take the path for one in another case, an ambiguous path in one of several
 // ways, and a method that it does not know for a GET. Then no rule that grants applies, and each that asks for more than membership does.
 func (x *exchange) judge(rules policy.Rules, rule *policy.Rule, g *grant, now time.Time) (d policy.Decision, by *policy.Rule) {
-	f := g.facts
+	f := g.facts()
 	f.Now = now
 	f.Request = policy.Request{Method: x.method, Path: x.target.path, Host: string(x.place.host), RemoteIP: x.clientIP, Country: x.country}
 	if !x.target.ambiguous {
@@ -188,7 +189,7 @@ func (x *exchange) startSignIn(r *http.Request, returnTo string) {
 	x.st.jar.Set(x.w, cookie.Attempt+"_"+hash.String()[:6], attempt.Reveal(), attemptLife)
 	q := session.SignInRequest{Host: x.place.authority, Attempt: hash, ReturnTo: path}
 	if x.grant != nil && !x.grant.nobody() {
-		q.LoginHint = x.grant.view.User.Email
+		q.LoginHint = x.grant.email()
 	}
 	h := x.w.Header()
 	h.Set("Cache-Control", "no-store")
@@ -248,7 +249,8 @@ func (x *exchange) noteDenial(r *http.Request) {
 		d.Rule = x.deciding.Name
 	}
 	if !x.grant.nobody() {
-		d.User, d.Email = x.grant.view.User.ID, x.grant.view.User.Email
+		// Copies: what is taken down outlives the grant, of whose text they are parts.
+		d.User, d.Email = tenancy.UserID(strings.Clone(string(x.grant.user()))), strings.Clone(x.grant.email())
 	}
 	x.p.denials.Add(d)
 }

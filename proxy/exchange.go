@@ -73,8 +73,9 @@ type exchange struct {
 	deciding *policy.Rule // the one that decided, if one did
 	grant    *grant
 	decision policy.Decision
-	code     string // why it was refused, if it was not the decision
-	cause    error  // of a failure, for the log
+	said     *assertion // to the app
+	code     string     // why it was refused, if it was not the decision
+	cause    error      // of a failure, for the log
 	// clear: a session cookie came that is none (two of them, or ended).
 	clear bool
 
@@ -287,7 +288,8 @@ func (x *exchange) panicked(ctx context.Context, fault any) {
 // record writes the line of the request to the log and counts it. pattern is that of a route
 // of ours.
 func (x *exchange) record(ctx context.Context, pattern string) {
-	took := x.p.now().Sub(x.began)
+	now := x.p.now()
+	took := now.Sub(x.began)
 	reason := x.code
 	if x.flight.ended.Load() {
 		reason = "session_ended"
@@ -306,8 +308,8 @@ func (x *exchange) record(ctx context.Context, pattern string) {
 	if !x.p.log.Enabled(ctx, slog.LevelInfo) {
 		return
 	}
-	attrs := make([]slog.Attr, 0, 16)
-	attrs = append(attrs,
+	var room [16]slog.Attr
+	attrs := append(room[:0],
 		slog.String("request_id", x.id), slog.String("method", clip(x.method, maxMethod)), slog.String("route", string(x.class)),
 		slog.Int("status", x.status), slog.Int64("bytes", x.bytes), slog.Duration("duration", took), slog.String("client_ip", x.clientIP))
 	if x.place.org != nil {
@@ -316,7 +318,7 @@ func (x *exchange) record(ctx context.Context, pattern string) {
 	if verdict != "" {
 		attrs = append(attrs, slog.String("verdict", verdict), slog.String("source", x.decision.Source.String()))
 		if !x.grant.nobody() {
-			attrs = append(attrs, slog.String("user", string(x.grant.view.User.ID)), slog.String("session", string(x.grant.session)))
+			attrs = append(attrs, slog.String("user", string(x.grant.user())), slog.String("session", string(x.grant.session())))
 		}
 	}
 	if reason != "" {
@@ -335,7 +337,10 @@ func (x *exchange) record(ctx context.Context, pattern string) {
 	case x.class == toOurs || x.class == toLogin:
 		attrs = append(attrs, slog.String("pattern", pattern))
 	}
-	x.p.log.LogAttrs(ctx, level, "request", attrs...)
+	// Not LogAttrs: it looks for the line of the program, which is always this one.
+	line := slog.NewRecord(now, level, "request", 0)
+	line.AddAttrs(attrs...)
+	_ = x.p.log.Handler().Handle(ctx, line) // there is nobody to tell of it
 }
 
 // Header implements [http.ResponseWriter].

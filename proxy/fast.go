@@ -297,7 +297,7 @@ func (c *conn) sendBoth(a, b []byte) error {
 func (c *conn) patience() error {
 	if now := time.Now(); c.writeBy.Sub(now) < stall*3/4 {
 		c.writeBy = now.Add(stall)
-		if err := c.SetWriteDeadline(c.writeBy); err != nil {
+		if err := c.writeUntil(c.writeBy); err != nil {
 			return err
 		}
 	}

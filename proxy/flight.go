@@ -35,6 +35,46 @@ type flight struct {
 	moving sync.Mutex   // held while it is transferred
 }
 
+// flights are the requests that are under way under a grant. There is mostly none, or one.
+type flights struct {
+	one  *flight
+	more map[*flight]struct{}
+}
+
+func (s *flights) none() bool { return s.one == nil && len(s.more) == 0 }
+
+func (s *flights) add(f *flight) {
+	switch {
+	case s.one == nil:
+		s.one = f
+	case s.more == nil:
+		s.more = map[*flight]struct{}{f: {}}
+	default:
+		s.more[f] = struct{}{}
+	}
+}
+
+func (s *flights) remove(f *flight) {
+	if s.one == f {
+		s.one = nil
+	}
+	delete(s.more, f)
+}
+
+// list returns them.
+func (s *flights) list() []*flight {
+	list := make([]*flight, 0, len(s.more)+1)
+	if s.one != nil {
+		list = append(list, s.one)
+	}
+	for f := range s.more {
+		if f != s.one {
+			list = append(list, f)
+		}
+	}
+	return list
+}
+
 // grace is how long a request that nothing was answered to yet may go on once its
 // grant has ended. An app that deletes a member through our API, at that member's own
 // request, should be able to answer it.
@@ -56,10 +96,7 @@ func (p *Proxy) rejudge(ctx context.Context, g *grant, only *flight) {
 		flights = []*flight{only}
 	} else {
 		g.mu.Lock()
-		flights = make([]*flight, 0, len(g.flights))
-		for f := range g.flights {
-			flights = append(flights, f)
-		}
+		flights = g.flights.list()
 		g.mu.Unlock()
 	}
 
@@ -121,7 +158,7 @@ func (p *Proxy) still(ctx context.Context, st *state, g *grant, f *flight) (next
 		return nil, time.Time{}, false
 	}
 	now := p.now()
-	next, _, err := p.grant(ctx, st, &pl, g.key.token, now)
+	next, _, err := p.grant(ctx, st, &pl, g.token, now)
 	if err != nil {
 		return nil, time.Time{}, false
 	}

@@ -215,13 +215,13 @@ func (g *guarded) check(x *exchange, r *http.Request) error {
 		want++
 	}
 	if x.decision.Identified {
-		want += len(x.grant.headers) + len(x.grant.assertionIn)
-		for _, h := range x.grant.headers {
-			if v := r.Header[h.name]; len(v) != 1 || v[0] != h.value[0] {
+		want += x.grant.lineCount() + len(x.grant.common.assertionIn)
+		for name, value := range x.grant.fields() {
+			if v := r.Header[name]; len(v) != 1 || v[0] != value {
 				return errUnguarded
 			}
 		}
-		for _, name := range x.grant.assertionIn {
+		for _, name := range x.grant.common.assertionIn {
 			if v := r.Header[name]; len(v) != 1 || v[0] == "" {
 				return errUnguarded
 			}

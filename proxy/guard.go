@@ -80,7 +80,7 @@ func (x *exchange) oursCount() int {
 		n++
 	}
 	if x.decision.Identified {
-		n += len(x.grant.headers) + len(x.grant.assertionIn)
+		n += x.grant.lineCount() + len(x.grant.common.assertionIn)
 	}
 	return n
 }
@@ -112,7 +112,7 @@ func (x *exchange) cutOurs(b []byte, i int) (rest []byte, n int) {
 			i--
 		}
 		if x.decision.Identified {
-			return x.grant.cutWire(b, i)
+			return x.grant.cutWire(b, i, x.said)
 		}
 	}
 	if !ok {
@@ -121,36 +121,27 @@ func (x *exchange) cutOurs(b []byte, i int) (rest []byte, n int) {
 	return rest, 1
 }
 
-// cutWire is cutOurs for what is said of a person.
-func (g *grant) cutWire(b []byte, i int) (rest []byte, n int) {
-	if i == 0 && len(g.headers) > 0 {
-		if len(g.wire) == 0 || !bytes.HasPrefix(b, g.wire) {
-			return nil, 0
+// cutWire is cutOurs for what is said of a person. said is the assertion.
+func (g *grant) cutWire(b []byte, i int, said *assertion) (rest []byte, n int) {
+	if i == 0 && g.lineCount() > 0 {
+		if rest, ok := cutPieces(b, g.wire(), g.common.wire); ok && g.hasWire() {
+			return rest, g.lineCount()
 		}
-		return b[len(g.wire):], len(g.headers)
-	}
-	if i -= len(g.headers); i < 0 || i >= len(g.assertionIn) {
 		return nil, 0
 	}
-	// It may have been signed anew since, so that its value is not compared: it must be
-	// one, and made of what one is made of.
-	rest, ok := cutPieces(b, g.assertionIn[i], ": ")
-	for ok && n < len(rest) && inJWT[rest[n]] {
-		n++
+	if i -= g.lineCount(); i < 0 || i >= len(g.common.assertionIn) {
+		return nil, 0
 	}
-	if rest, ok = cutPieces(rest[n:], "\r\n"); !ok || n == 0 {
+	if said == nil {
+		return nil, 0
+	}
+	// Made of what a JWT is made of, as was asked when it was signed.
+	rest, ok := cutPieces(b, g.common.assertionIn[i], ": ", said.opening.text, said.rest, "\r\n")
+	if !ok {
 		return nil, 0
 	}
 	return rest, 1
 }
-
-// inJWT are the bytes that a JWT is made of.
-var inJWT = func() (t [256]bool) {
-	for _, c := range []byte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.") {
-		t[c] = true
-	}
-	return t
-}()
 
 // cutPieces cuts the pieces off the beginning of b.
 func cutPieces(b []byte, pieces ...string) (rest []byte, ok bool) {

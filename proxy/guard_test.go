@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/orgate/orgate/policy"
+	"github.com/orgate/orgate/session"
+	"github.com/orgate/orgate/tenancy"
 )
 
 // The last look before a request leaves is never needed, unless something else is
@@ -20,7 +22,7 @@ func TestTheLastLookLetsNothingElseThrough(t *testing.T) {
 		x := &exchange{
 			target: target{path: "/a", raw: "/a"}, forwarded: "127.0.0.1",
 			decision: policy.Decision{Verdict: policy.Allow, Identified: true},
-			grant:    &grant{headers: []prepared{{"X-User-Id", []string{"user_1"}}}, assertionIn: []string{"X-Orgate-Jwt-Assertion"}},
+			grant:    saying(session.View{User: tenancy.User{ID: "user_1"}}, headerName{UserID, "X-User-Id"}, headerName{Assertion, "X-Orgate-Jwt-Assertion"}),
 		}
 		r := &http.Request{URL: &url.URL{Scheme: "http", Host: "app", Opaque: "/a"}, Header: http.Header{
 			"X-User-Id": {"user_1"}, "X-Orgate-Jwt-Assertion": {"jwt"}, "Accept": {"*/*"},
@@ -61,25 +63,33 @@ func TestTheLastLookLetsNothingElseThrough(t *testing.T) {
 	}
 }
 
+// saying is a grant that says these things of somebody of org_1.
+func saying(v session.View, names ...headerName) *grant {
+	v.Organization.ID = "org_1"
+	return newGrant(&place{app: &app{names: names}, org: &organization{id: "org_1"}}, 1, session.Hash{1}, "session_1", "session_2", &v)
+}
+
 // An app that takes whatever it is told: what leaves is looked at as bytes.
 func TestTheLastLookLetsNoOtherHeadThrough(t *testing.T) {
+	who := func(id tenancy.UserID, email string) *grant {
+		return saying(session.View{User: tenancy.User{ID: id, Email: email}}, headerName{UserID, "X-User-Id"}, headerName{OrgID, "X-Org-Id"}, headerName{UserEmail, "Tenant"},
+			headerName{Assertion, "X-Orgate-Jwt-Assertion"})
+	}
 	fresh := func() *exchange {
 		a := &app{managed: newManagedNames([]string{"Tenant"}), methodRules: true}
 		x := &exchange{
 			method: "GET", id: "id", target: target{path: "/a", raw: "/a", query: "?q=1"}, forwarded: "127.0.0.1", place: place{authority: "acme.example.com", app: a},
 			st:       &state{gate: &gate{public: &url.URL{Scheme: "https"}}},
 			decision: policy.Decision{Verdict: policy.Allow, Identified: true},
-			grant:    &grant{assertionIn: []string{"X-Orgate-Jwt-Assertion"}},
+			grant:    who("user_1", "jo@acme.com"),
+			said:     &assertion{opening: &opening{text: "a.b-"}, rest: "c_D.9"},
 		}
-		x.grant.view.User.ID, x.grant.view.User.Email = "user_1", "jo@acme.com"
-		x.grant.prepare([]headerName{{UserID, "X-User-Id"}, {UserEmail, "Tenant"}})
-		x.grant.assertionIn = []string{"X-Orgate-Jwt-Assertion"}
 		return x
 	}
 	const (
 		first = "GET /a?q=1 HTTP/1.1\r\nHost: acme.example.com\r\n"
 		ours  = "X-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Host: acme.example.com\r\nX-Forwarded-Proto: https\r\nX-Request-Id: id\r\n"
-		them  = "X-User-Id: user_1\r\nTenant: jo@acme.com\r\n"
+		them  = "X-User-Id: user_1\r\nTenant: jo@acme.com\r\nX-Org-Id: org_1\r\n"
 		jwt   = "X-Orgate-Jwt-Assertion: a.b-c_D.9\r\n"
 		whole = first + "Accept: */*\r\nCookie: a=b\r\n" + ours + them + jwt
 	)
@@ -102,9 +112,11 @@ func TestTheLastLookLetsNoOtherHeadThrough(t *testing.T) {
 		"another value":              strings.Replace(whole, "user_1", "user_2", 1),
 		"another order":              first + them + ours + jwt,
 		"a header that is missing":   strings.Replace(whole, "X-User-Id: user_1\r\n", "", 1),
+		"no organization":            strings.Replace(whole, "X-Org-Id: org_1\r\n", "", 1),
 		"an address that is missing": strings.Replace(whole, "X-Forwarded-For: 127.0.0.1\r\n", "", 1),
 		"no assertion":               strings.Replace(whole, jwt, "", 1),
 		"an empty assertion":         strings.Replace(whole, "a.b-c_D.9", "", 1),
+		"another assertion":          strings.Replace(whole, "a.b-c_D.9", "a.b-c_D.8", 1),
 		"an assertion and more":      strings.Replace(whole, "a.b-c_D.9", "a.b\r\nX-Org-Role: admin", 1),
 		"a method override":          first + "X-HTTP-Method-Override: DELETE\r\n" + ours + them + jwt,
 		"a length":                   first + "Content-Length: 5\r\n" + ours + them + jwt,
@@ -134,14 +146,13 @@ func TestTheLastLookLetsNoOtherHeadThrough(t *testing.T) {
 		"a judged path that differs":   func(x *exchange) { x.target.raw = "/b" },
 		"no id":                        func(x *exchange) { x.id = "" },
 		"an address that is not known": func(x *exchange) { x.forwarded = "" },
-		"another grant":                func(x *exchange) { x.grant.wire = []byte("X-User-Id: user_2\r\nTenant: jo@acme.com\r\n") },
-		"no bytes of the grant":        func(x *exchange) { x.grant.wire = nil },
-		"a value with a line end": func(x *exchange) {
-			g := &grant{assertionIn: x.grant.assertionIn}
-			g.view.User.ID, g.view.User.Email = "user_1\r\nX-Org-Role: admin", "jo@acme.com"
-			g.prepare([]headerName{{UserID, "X-User-Id"}, {UserEmail, "Tenant"}})
-			x.grant = g
-		},
+		"another person":               func(x *exchange) { x.grant = who("user_2", "jo@acme.com") },
+		"no assertion that was signed": func(x *exchange) { x.said = nil },
+		"another organization":         func(x *exchange) { x.grant.common.wire = "X-Org-Id: org_2\r\n" },
+		"no bytes of the person":       func(x *exchange) { x.grant.wireLen = 0 },
+		"no bytes of the organization": func(x *exchange) { x.grant.common.wire = "" },
+		"a value with a tab":           func(x *exchange) { x.grant = who("user_1\t", "jo@acme.com") },
+		"a value with a line end":      func(x *exchange) { x.grant = who("user_1\r\nX-Org-Role: admin", "jo@acme.com") },
 	} {
 		x := fresh()
 		spoil(x)
@@ -151,7 +162,7 @@ func TestTheLastLookLetsNoOtherHeadThrough(t *testing.T) {
 	}
 	// What was not prepared can't be found to be there.
 	x := fresh()
-	x.grant.wire = nil
+	x.grant.wireLen, x.grant.common.wire = 0, ""
 	if err := x.guardHead([]byte(first + ours + jwt)); !errors.Is(err, errUnguarded) {
 		t.Errorf("nothing of the person: %v", err)
 	}

@@ -141,7 +141,7 @@ func (x *exchange) askSignOut(w http.ResponseWriter, r *http.Request) error {
 		http.Redirect(w, r, x.signedOutURL(), http.StatusSeeOther)
 		return nil
 	}
-	return page.SignOut{Brand: page.Brand{Organization: x.place.org.name}, Email: x.grant.view.User.Email, Action: signOutPath, Stay: "/",
+	return page.SignOut{Brand: page.Brand{Organization: x.place.org.name}, Email: x.grant.email(), Action: signOutPath, Stay: "/",
 		// The answer to the form is a redirect to the login host, which browsers hold
 		// against form-action too.
 		FormAction: []string{x.st.issuer}}.Render(w, r, http.StatusOK)

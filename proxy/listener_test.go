@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -657,5 +658,56 @@ func TestADecisionAndTheHeadersAllocateNothing(t *testing.T) {
 	})
 	if n != 0 {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+// The session of a request may end when the answer is written and the next request has not come: what was to
+// end the writing of the one must not end that of the other.
+func TestACutThatComesLateIsNotForTheNextAnswer(t *testing.T) {
+	w := newWorld(t)
+	accepted, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer accepted.Close()
+	client, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", accepted.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	server, err := accepted.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	c := newConn(&Listener{p: w.proxy}, server)
+	for range 2 { // the second time, the deadline that is due stands already
+		x := new(exchange)
+		c.begin(x)
+		if err := c.patience(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Write([]byte("one")); err != nil {
+			t.Fatalf("what was not cut: %v", err)
+		}
+		c.cut(x)
+		if _, err := c.Write([]byte("two")); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatalf("what was cut is written: %v", err)
+		}
+		until := c.writeBy
+		c.writeBy = time.Time{} // so much time has passed since
+		if err := c.patience(); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatalf("what was cut gets more time: %v", err)
+		}
+		if _, err := c.Write([]byte("two")); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatalf("what was cut is written: %v", err)
+		}
+		c.writeBy = until
+		c.finish()
+		c.cut(x) // by now it is nobody's
+	}
+	c.handOn()
+	if _, err := c.Write([]byte("three")); err != nil {
+		t.Errorf("by net/http: %v", err)
 	}
 }

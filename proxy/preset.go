@@ -1,9 +1,9 @@
 package proxy
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"net/http"
 	"net/textproto"
@@ -12,6 +12,9 @@ import (
 	"strings"
 
 	"golang.org/x/net/http/httpguts"
+
+	"github.com/orgate/orgate/policy"
+	"github.com/orgate/orgate/session"
 )
 
 // A Field is a fact about the person that an app can be told in a header.
@@ -146,17 +149,19 @@ func spokenFor(canonical string) bool {
 	}, canonical)
 }
 
-// A prepared header is a name and a value as [http.Header] holds it, made once and
-// shared by all requests of a grant. Nobody may change the value.
-type prepared struct {
-	name  string
-	value []string
+// personal reports whether what f says is the person's own; if not, it is said of others too.
+func (f Field) personal() bool {
+	switch f {
+	case UserID, UserEmail, UserName, MembershipID, AuthTime, plainName, googleEmail, googleID:
+		return true
+	case OrgID, OrgSlug, OrgName, Role, Roles, Permissions, AuthMethod, AuthConnection, Assertion:
+	}
+	return false
 }
 
-// value returns what g says in a field; empty: nothing. The assertion is not among
+// value returns what is said in a field; empty: nothing. The assertion is not among
 // them: it is signed later.
-func (g *grant) value(f Field) string {
-	v := &g.view
+func value(f Field, v *session.View, proof policy.Proof) string {
 	switch f {
 	case UserID:
 		return string(v.User.ID)
@@ -182,11 +187,11 @@ func (g *grant) value(f Field) string {
 	case Permissions:
 		return joined(v.Permissions)
 	case AuthMethod:
-		return g.proof.Method.String()
+		return proof.Method.String()
 	case AuthConnection:
-		return printable(g.proof.Connection)
+		return printable(proof.Connection)
 	case AuthTime:
-		return strconv.FormatInt(g.proof.At.Unix(), 10)
+		return strconv.FormatInt(proof.At.Unix(), 10)
 	case plainName:
 		return printable(v.User.Name)
 	case googleEmail:
@@ -198,31 +203,75 @@ func (g *grant) value(f Field) string {
 	return ""
 }
 
-// prepare makes the headers of g that do not change while it lives.
-func (g *grant) prepare(names []headerName) {
+// prepare makes the header lines that do not change while g lives: the person's own, which it returns, and the others.
+func (g *grant) prepare(names []headerName, v *session.View) []byte {
+	k, proof, broken := &g.common.kind, g.proof(), false
+	var own, others []byte
 	for _, n := range names {
 		if n.field == Assertion {
-			g.assertionIn = append(g.assertionIn, n.name)
+			k.assertionIn = append(k.assertionIn, n.name)
 			continue
 		}
 		// What is empty is left out: absent is what an app tests for.
-		if v := g.value(n.field); v != "" {
-			g.headers = append(g.headers, prepared{n.name, []string{v}})
-			g.wire = appendField(g.wire, n.name, v)
+		s := value(n.field, v, proof)
+		broken = broken || strings.ContainsFunc(s, isControl)
+		switch {
+		case s == "":
+		case n.field.personal():
+			own = appendField(own, n.name, s)
+			g.lines++
+		default:
+			others = appendField(others, n.name, s)
+			k.lines++
 		}
 	}
-	if bytes.Count(g.wire, []byte{'\n'}) != len(g.headers) {
-		g.wire = nil // a value has a line end in it: guardHead lets nothing through without it
+	if broken { // guardHead lets nothing through without them
+		own, others = nil, nil
+	}
+	k.wire = string(others)
+	return own
+}
+
+// lineCount is how many lines of headers there are to say of a person, without the assertion.
+func (g *grant) lineCount() int { return int(g.lines) + g.common.lines }
+
+// hasWire reports whether they could be written out.
+func (g *grant) hasWire() bool {
+	return (g.lines == 0 || g.wireLen > 0) && (g.common.lines == 0 || g.common.wire != "")
+}
+
+// fields are the names and values of the lines.
+func (g *grant) fields() iter.Seq2[string, string] {
+	return func(yield func(name, value string) bool) {
+		for _, wire := range [...]string{g.wire(), g.common.wire} {
+			for wire != "" {
+				var line string
+				line, wire, _ = strings.Cut(wire, "\r\n")
+				name, value, _ := strings.Cut(line, ": ")
+				if !yield(name, value) {
+					return
+				}
+			}
+		}
 	}
 }
 
-// set puts the headers of g into h; assertion is empty if the app asks for none.
-func (g *grant) set(h http.Header, assertion []string) {
-	for _, p := range g.headers {
-		h[p.name] = p.value
+// set puts the headers of g into h; assertion is nil if the app asks for none, or there is none.
+func (g *grant) set(h http.Header, assertion *assertion) {
+	values := make([]string, 0, g.lineCount()+1)
+	add := func(name, value string) {
+		values = append(values, value)
+		h[name] = values[len(values)-1:][:1:1]
 	}
-	for _, name := range g.assertionIn {
-		h[name] = assertion
+	for name, value := range g.fields() {
+		add(name, value)
+	}
+	if assertion == nil {
+		return
+	}
+	token := assertion.opening.text + assertion.rest
+	for _, name := range g.common.assertionIn {
+		add(name, token)
 	}
 }
 
@@ -236,10 +285,13 @@ func joined(items []string) string {
 	return strings.Join(clean, ",")
 }
 
+// isControl reports whether r is nothing that a header line may have in it.
+func isControl(r rune) bool { return r < ' ' || r == 0x7f }
+
 // printable returns s with every control byte percent-encoded: what a person or an
 // identity provider typed must not end a header line.
 func printable(s string) string {
-	if !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+	if !strings.ContainsFunc(s, isControl) {
 		return strings.TrimSpace(s)
 	}
 	var b strings.Builder

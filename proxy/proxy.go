@@ -173,14 +173,15 @@ func (p *Proxy) Reload(s Settings) error {
 }
 
 // Run keeps the proxy current until ctx is done: it follows the changes that other
-// replicas make, records which sessions are used, rotates the signing keys, and ends
-// what is open when the store has not been heard of for too long.
+// replicas make, records which sessions are used, rotates the signing keys, ends
+// what is open when the store has not been heard of for too long, and lets go of what rests.
 func (p *Proxy) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	wg.Go(func() { p.follower.Run(ctx) }) //nolint:errcheck // it ends with ctx and no sooner
 	wg.Go(func() { p.touches.run(ctx, p) })
 	wg.Go(func() { p.keys.run(ctx) })
 	wg.Go(func() { p.watch(ctx) })
+	wg.Go(func() { p.thin(ctx) })
 	wg.Wait()
 	return context.Cause(ctx)
 }
@@ -221,6 +222,20 @@ func (p *Proxy) watch(ctx context.Context) {
 			p.reevaluate(p.grants.invalidate(scope{kind: everything}))
 		}
 		wasTrusted = trusted
+	}
+}
+
+// thin has the grants let go of what rests, now and then: most sessions rest for hours between a few minutes of use.
+func (p *Proxy) thin(ctx context.Context) {
+	tick := time.NewTicker(time.Minute)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			p.grants.thin(p.now())
+		}
 	}
 }
 

@@ -560,8 +560,8 @@ func TestAReadingForOneOrganizationIsNotWaitedForByAnother(t *testing.T) {
 	<-reading
 	time.AfterFunc(200*time.Millisecond, func() { close(goOn) })
 	g, _, err := w.proxy.grant(t.Context(), st, &after, token.Hash(), w.now())
-	if err != nil || !g.nobody() || g.view.Organization.ID != w.globex.ID {
-		t.Errorf("at Globex's host: %v of %s, %v", g.view.User.ID, g.view.Organization.ID, err)
+	if err != nil || !g.nobody() || g.common.organization != w.globex.ID {
+		t.Errorf("at Globex's host: %v of %s, %v", g.user(), g.common.organization, err)
 	}
 	wg.Wait()
 }

@@ -139,15 +139,17 @@ func (x *exchange) me(w http.ResponseWriter, r *http.Request) error {
 		return &endpoint.Error{Status: http.StatusUnauthorized, Code: "sign_in_required", Title: text.T("Nobody is signed in here"),
 			Text: text.T("Nobody is signed in here."), Hint: text.T("Send the browser to sign_in_url."), Organization: x.place.org.name, ActionURL: x.signInURL("/"), ActionText: text.T("Sign in")}
 	}
-	v := &x.grant.view
+	g, k := x.grant, x.grant.common
 	var id identity
-	id.User.ID, id.User.Email, id.User.Name = v.User.ID, v.User.Email, v.User.Name
-	id.Organization.ID, id.Organization.Slug, id.Organization.Name = v.Organization.ID, v.Organization.Slug, v.Organization.Name
-	id.Membership, id.Roles, id.Permissions = v.Membership.ID, notNil(v.Roles), notNil(v.Permissions)
-	if len(v.Roles) > 0 {
-		id.Role = v.Roles[0]
+	id.User.ID, id.User.Email, id.User.Name = g.user(), g.email(), g.name()
+	id.Organization.ID, id.Organization.Slug, id.Organization.Name = k.organization, k.slug, k.name
+	id.Membership, id.Roles, id.Permissions = g.membership(), notNil(k.facts.Roles), notNil(k.facts.Permissions)
+	if len(k.facts.Roles) > 0 {
+		id.Role = k.facts.Roles[0]
 	}
-	id.Session.ID, id.Session.Method, id.Session.At, id.Session.ExpiresAt = x.grant.session, x.grant.proof.Method, x.grant.proof.At, x.grant.expires
+	id.Session.ID, id.Session.ExpiresAt = g.session(), g.expiresAt()
+	proof := g.proof()
+	id.Session.Method, id.Session.At = proof.Method, proof.At
 	body, err := json.Marshal(id)
 	if err != nil {
 		return err
@@ -187,11 +189,11 @@ func (x *exchange) change(w http.ResponseWriter, r *http.Request) error {
 // isMember reports whether the person of the session belongs to o. A session that is
 // confined knows of no other organization.
 func (x *exchange) isMember(r *http.Request, o *organization) (member bool, err error) {
-	if c := x.grant.facts.ConfinedTo; c != "" && c != string(o.id) {
+	if c := x.grant.common.facts.ConfinedTo; c != "" && c != string(o.id) {
 		return false, nil
 	}
 	err = x.p.store.View(r.Context(), func(tx store.Tx) error {
-		m, err := tx.Membership(o.id, x.grant.view.User.ID)
+		m, err := tx.Membership(o.id, x.grant.user())
 		member = err == nil && m.Status == policy.Active
 		return notFoundIsNil(err)
 	})

@@ -1,9 +1,7 @@
 package proxy
 
 import (
-	"context"
 	"crypto/tls"
-	"errors"
 	"net"
 	"net/http"
 	"time"
@@ -111,27 +109,10 @@ func (t *transport) send(r *http.Request) (*http.Response, error) {
 	}
 	res, err := rt.RoundTrip(r)
 	for _, wait := range retries() {
-		if err == nil || !isDial(err) || body != nil && body.read.Load() || !sleep(r.Context(), wait) {
+		if err == nil || !upstream.Refused(err) || body != nil && body.read.Load() || !upstream.Sleep(r.Context(), wait) {
 			break
 		}
 		res, err = rt.RoundTrip(r)
 	}
 	return res, err
-}
-
-// isDial reports whether no connection came about, for another reason than time.
-func isDial(err error) bool {
-	e, ok := errors.AsType[*net.OpError](err)
-	return ok && e.Op == "dial" && !e.Timeout()
-}
-
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

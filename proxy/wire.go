@@ -71,12 +71,18 @@ func (x *exchange) appendOurs(b []byte) []byte {
 	if !x.decision.Identified {
 		return b
 	}
-	b = append(b, x.grant.wire...)
-	if len(x.grant.assertionIn) > 0 {
+	b = append(b, x.grant.wire()...)
+	b = append(b, x.grant.common.wire...)
+	if names := x.grant.common.assertionIn; len(names) > 0 {
 		// An error leaves the header out, and then guardHead refuses to send.
-		if token, err := x.p.assertionOf(x.grant, x.st, &x.place, x.began); err == nil && len(token) == 1 {
-			for _, name := range x.grant.assertionIn {
-				b = appendField(b, name, token[0])
+		if a, err := x.p.assertionOf(x.grant, x.st, &x.place, x.began); err == nil && a != nil {
+			x.said = a
+			for _, name := range names {
+				b = append(b, name...)
+				b = append(b, ": "...)
+				b = append(b, a.opening.text...)
+				b = append(b, a.rest...)
+				b = append(b, '\r', '\n')
 			}
 		}
 	}

@@ -450,10 +450,14 @@ func (c *cache) flying() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	n := 0
-	for l := c.scopes[scope{kind: everything}]; l != nil; l = l.next {
-		l.g.mu.Lock()
-		n += len(l.g.flights)
-		l.g.mu.Unlock()
+	for s, group := range c.groups {
+		for _, k := range group {
+			for g := k.first; g != nil && s == (scope{byOrganization, string(k.organization)}); g = g.links[ofKind].next {
+				g.mu.Lock()
+				n += len(g.flights.list())
+				g.mu.Unlock()
+			}
+		}
 	}
 	return n
 }

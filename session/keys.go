@@ -2,10 +2,15 @@ package session
 
 import (
 	"cmp"
+	"crypto"
+	"crypto/x509"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/go-jose/go-jose/v4"
 
 	"github.com/orgate/orgate/audit"
 )
@@ -16,6 +21,42 @@ const (
 	KeyLife    = 30 * 24 * time.Hour
 	KeyOverlap = time.Hour
 )
+
+// NewKey returns a fresh key as it is stored. Its id is the thumbprint of RFC 7638, under which seal seals what is
+// private of it.
+func NewKey(private crypto.Signer, seal func(id string, secret []byte) []byte) (SigningKey, error) {
+	public, err := x509.MarshalPKIXPublicKey(private.Public())
+	if err != nil {
+		return SigningKey{}, err
+	}
+	secret, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		return SigningKey{}, err
+	}
+	thumb, err := (&jose.JSONWebKey{Key: private.Public()}).Thumbprint(crypto.SHA256)
+	if err != nil {
+		return SigningKey{}, err
+	}
+	id := base64.RawURLEncoding.EncodeToString(thumb)
+	return SigningKey{ID: id, Public: public, Private: seal(id, secret)}, nil
+}
+
+// Signer returns what signs by k in that algorithm; open undoes what seal did in [NewKey].
+func (k SigningKey) Signer(algorithm jose.SignatureAlgorithm, open func(id string, sealed []byte) ([]byte, error)) (jose.Signer, error) {
+	secret, err := open(k.ID, k.Private)
+	if err != nil {
+		return nil, fmt.Errorf("signing key %s: %w (is secrets_key another one than when it was made?)", k.ID, err)
+	}
+	private, err := x509.ParsePKCS8PrivateKey(secret)
+	if err != nil {
+		return nil, fmt.Errorf("signing key %s: %w", k.ID, err)
+	}
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: algorithm, Key: jose.JSONWebKey{Key: private, KeyID: k.ID}}, (&jose.SignerOptions{}).WithType("JWT"))
+	if err != nil {
+		return nil, fmt.Errorf("signing key %s: %w", k.ID, err)
+	}
+	return signer, nil
+}
 
 // RotateKeys makes sure that there is a key of that use that signs at now, retiring one that is too
 // old and deleting those whose tokens have all expired. newKey returns a fresh key pair,

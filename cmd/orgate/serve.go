@@ -53,10 +53,11 @@ type serving struct {
 
 // serve runs until ctx is done, and then drains.
 func serve(ctx context.Context, s serving) (err error) {
-	log, err := telemetry.Logger(s.stderr, s.config.Log.Format, s.config.Log.Level)
+	log, end, err := telemetry.Logger(s.stderr, s.config.Log.Format, s.config.Log.Level)
 	if err != nil {
 		return err
 	}
+	defer func() { _ = end.Close() }() // whoever would hear of it reads what can't be written
 	tracing, err := telemetry.NewTracing(ctx, version)
 	if err != nil {
 		return fmt.Errorf("tracing: %w", err)

@@ -9,7 +9,6 @@
 package accesstoken
 
 import (
-	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
@@ -106,17 +105,9 @@ func (s *Signer) signerOf(k session.SigningKey) (jose.Signer, error) {
 	if s.kid == k.ID {
 		return s.signer, nil
 	}
-	secret, err := s.box().Open(keyPurpose, k.ID, k.Private)
+	signer, err := k.Signer(jose.RS256, func(id string, sealed []byte) ([]byte, error) { return s.box().Open(keyPurpose, id, sealed) })
 	if err != nil {
-		return nil, fmt.Errorf("signing key %s: %w (is secrets_key another one than when it was made?)", k.ID, err)
-	}
-	private, err := x509.ParsePKCS8PrivateKey(secret)
-	if err != nil {
-		return nil, fmt.Errorf("signing key %s: %w", k.ID, err)
-	}
-	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.RS256, Key: jose.JSONWebKey{Key: private, KeyID: k.ID}}, (&jose.SignerOptions{}).WithType("JWT"))
-	if err != nil {
-		return nil, fmt.Errorf("signing key %s: %w", k.ID, err)
+		return nil, err
 	}
 	s.kid, s.signer = k.ID, signer
 	return signer, nil
@@ -129,29 +120,17 @@ func (s *Signer) newKey() (session.SigningKey, error) {
 	if err != nil {
 		return session.SigningKey{}, err
 	}
-	public, err := x509.MarshalPKIXPublicKey(&private.PublicKey)
+	k, err := session.NewKey(private, func(id string, secret []byte) []byte { return s.box().Seal(keyPurpose, id, secret) })
 	if err != nil {
 		return session.SigningKey{}, err
 	}
-	secret, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		return session.SigningKey{}, err
-	}
-	thumb, err := (&jose.JSONWebKey{Key: &private.PublicKey}).Thumbprint(crypto.SHA256)
-	if err != nil {
-		return session.SigningKey{}, err
-	}
-	kid := base64.RawURLEncoding.EncodeToString(thumb)
 	from := time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
 	cert := &x509.Certificate{
-		SerialNumber: new(big.Int).SetBytes(thumb[:16]), Subject: pkix.Name{CommonName: kid}, NotBefore: from, NotAfter: from.AddDate(100, 0, 0),
+		Subject: pkix.Name{CommonName: k.ID}, NotBefore: from, NotAfter: from.AddDate(100, 0, 0),
 		KeyUsage: x509.KeyUsageDigitalSignature,
 	}
-	der, err := x509.CreateCertificate(rand.Reader, cert, cert, &private.PublicKey, private)
-	if err != nil {
-		return session.SigningKey{}, err
-	}
-	return session.SigningKey{ID: kid, Public: public, Certificate: der, Private: s.box().Seal(keyPurpose, kid, secret)}, nil
+	k.Certificate, err = x509.CreateCertificate(rand.Reader, cert, cert, &private.PublicKey, private)
+	return k, err
 }
 
 // A Key is a public key as the key set has it.

@@ -16,15 +16,25 @@ import (
 type process struct {
 	name string
 	cmd  *exec.Cmd
-	said bytes.Buffer  // on its standard error; to be read once it has gone
+	said opening       // on its standard error; to be read once it has gone
 	gone chan struct{} // closed when it has ended
+}
+
+// An opening keeps the first of what is written to it: a program that does not start says why, and a line for
+// each of millions of requests must not fill the memory.
+type opening struct{ kept bytes.Buffer }
+
+// Write implements [io.Writer].
+func (o *opening) Write(b []byte) (int, error) {
+	o.kept.Write(b[:min(len(b), max(64<<10-o.kept.Len(), 0))])
+	return len(b), nil
 }
 
 // alive returns an error if the process has ended.
 func (p *process) alive() error {
 	select {
 	case <-p.gone:
-		return fmt.Errorf("%s ended (%v):\n%s", p.name, p.cmd.ProcessState, p.said.String())
+		return fmt.Errorf("%s ended (%v):\n%s", p.name, p.cmd.ProcessState, p.said.kept.String())
 	default:
 		return nil
 	}

@@ -72,8 +72,8 @@ func (y *yard) visitOnce(ctx context.Context, g *gate) error {
 // process before and after. What the collector would find by itself in the next two minutes it is
 // asked to find at once.
 func (y *yard) memory(ctx context.Context, b *bench, g *gate) error {
-	fmt.Print("\n## Memory\n\nPSS of one process when it has come to rest, and again after a collection. Files are the program and the store, as far as the kernel has them in memory for it.\n\n" +
-		"| what it holds | at rest | after a collection | of that files |\n|---|---|---|---|\n")
+	fmt.Print("\n## Memory\n\nPSS of one process when it has come to rest, and again after a collection. What is anonymous is orgate's own; the rest are pages of the program and of the store's files, which the kernel takes back when it needs them.\n\n" +
+		"| what it holds | at rest | after a collection | of that anonymous |\n|---|---|---|---|\n")
 	rests := func(what string) (loaded, collected int64, err error) {
 		if loaded, err = g.process.settled(ctx); err != nil {
 			return 0, 0, err
@@ -84,7 +84,7 @@ func (y *yard) memory(ctx context.Context, b *bench, g *gate) error {
 		if collected, err = g.process.settled(ctx); err != nil {
 			return 0, 0, err
 		}
-		fmt.Printf("| %s | %s | %s | %s |\n", what, mib(loaded), mib(collected), mib(g.process.memory("smaps_rollup", "Pss_File:")))
+		fmt.Printf("| %s | %s | %s | %s |\n", what, mib(loaded), mib(collected), mib(g.process.memory("smaps_rollup", "Pss_Anon:")))
 		progress("%s: %s, after a collection %s", what, mib(loaded), mib(collected))
 		return loaded, collected, nil
 	}

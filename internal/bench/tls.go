@@ -54,6 +54,9 @@ func overTLS(ctx context.Context, b *bench) error {
 				return err
 			}
 			table("A request over TLS by "+protocol.name, b.form(fmt.Sprintf("answers of 1 KiB, %s; HTTP/1.1 to the upstream", protocol.how)), subjects, reference{"nginx", subjects[0]}, reference{"ReverseProxy", subjects[1]})
+			if err := b.profile(ctx, subjects); err != nil {
+				return err
+			}
 		}
 		return nil
 	})

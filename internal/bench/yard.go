@@ -58,7 +58,7 @@ func command(ctx context.Context, core int, args ...string) *exec.Cmd {
 // start runs a program pinned to a core and waits until it listens.
 func (y *yard) start(ctx context.Context, core int, address string, args ...string) (*process, error) {
 	p := &process{name: filepath.Base(args[0]), cmd: command(ctx, core, args...), gone: make(chan struct{})}
-	p.cmd.Stderr = &p.said
+	p.cmd.Stderr = &p.said // a pipe, as it is where programs run in containers
 	if err := p.cmd.Start(); err != nil {
 		return nil, err
 	}

@@ -20,7 +20,7 @@ type Portal struct {
 func (p Portal) Title() text.Message {
 	switch p.Intent {
 	case "sso":
-		return text.T("Single sign-on for %s", p.Organization)
+		return text.T("Single sign‑on for %s", p.Organization)
 	case "dsync":
 		return text.T("The directory of %s", p.Organization)
 	case "audit_logs":

@@ -16,12 +16,12 @@ import (
 // pair returns the two ends of a TCP connection.
 func pair(t *testing.T) (near, far *net.TCPConn) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	a, err := net.Dial("tcp", l.Addr().String())
+	a, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", l.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +80,7 @@ func TestWhatIsWrittenIsRead(t *testing.T) {
 		err := raw(t, far).Write(func(fd uintptr) bool {
 			for len(rest) > 0 {
 				n, err := socket.Write(fd, rest)
-				if err == syscall.EAGAIN {
+				if errors.Is(err, syscall.EAGAIN) {
 					return false
 				}
 				if err != nil {
@@ -103,7 +103,7 @@ func TestWhatIsWrittenIsRead(t *testing.T) {
 	err := raw(t, near).Read(func(fd uintptr) bool {
 		for {
 			n, err := socket.Read(fd, b)
-			if err == syscall.EAGAIN {
+			if errors.Is(err, syscall.EAGAIN) {
 				return false
 			}
 			if err != nil {

@@ -10,21 +10,23 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"sync"
 )
 
 // Logger returns a logger in "json" or "text" from the level on ("debug", "info",
-// "warn", "error").
-func Logger(w io.Writer, format, level string) (*slog.Logger, error) {
-	var l slog.Level
-	if err := l.UnmarshalText([]byte(level)); err != nil {
-		return nil, fmt.Errorf("log level %q: want debug, info, warn or error", level)
+// "warn", "error"). What it is told waits for at most 100 ms and 64 KiB, to be written together, unless it is a
+// warning or worse: that is written at once, after what stands before it. Whoever is done closes end, and then nothing waits.
+func Logger(w io.Writer, format, level string) (log *slog.Logger, end io.Closer, err error) {
+	var least slog.Level
+	if err := least.UnmarshalText([]byte(level)); err != nil {
+		return nil, nil, fmt.Errorf("log level %q: want debug, info, warn or error", level)
 	}
-	o := &slog.HandlerOptions{Level: l}
+	o, l := &slog.HandlerOptions{Level: least}, &lines{w: w}
 	switch format {
 	case "json":
-		return slog.New(slog.NewJSONHandler(w, o)), nil
+		return slog.New(handler{Handler: slog.NewJSONHandler(l, o), lines: l, room: new(sync.Pool)}), l, nil
 	case "text":
-		return slog.New(slog.NewTextHandler(w, o)), nil
+		return slog.New(handler{Handler: slog.NewTextHandler(l, o), lines: l}), l, nil
 	}
-	return nil, fmt.Errorf("log format %q: want json or text", format)
+	return nil, nil, fmt.Errorf("log format %q: want json or text", format)
 }

@@ -14,12 +14,12 @@ import (
 
 func TestTheLoggerRefusesWhatItDoesNotKnow(t *testing.T) {
 	for _, bad := range [][2]string{{"xml", "info"}, {"json", "loud"}, {"", ""}} {
-		if _, err := telemetry.Logger(io.Discard, bad[0], bad[1]); err == nil {
+		if _, _, err := telemetry.Logger(io.Discard, bad[0], bad[1]); err == nil {
 			t.Errorf("format %q with level %q is accepted", bad[0], bad[1])
 		}
 	}
 	var b bytes.Buffer
-	log, err := telemetry.Logger(&b, "json", "warn")
+	log, _, err := telemetry.Logger(&b, "json", "warn")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -187,7 +187,7 @@ func (c *Client) dial(p *pool, cancel *Cancel) (*conn, error) {
 	}
 	nc, err := c.connect(ctx, p.address)
 	for _, wait := range c.limits.Redial {
-		if err == nil || !refused(err) || !sleep(ctx, wait) {
+		if err == nil || !Refused(err) || !Sleep(ctx, wait) {
 			break
 		}
 		nc, err = c.connect(ctx, p.address)
@@ -216,13 +216,15 @@ type dialing context.CancelFunc
 
 func (d dialing) abort() { d() }
 
-// refused reports whether no connection came about, for another reason than time.
-func refused(err error) bool {
+// Refused reports whether no connection came about, for another reason than time: nothing can have been done with
+// what was to be sent, so that it may be sent again.
+func Refused(err error) bool {
 	e, ok := errors.AsType[*net.OpError](err)
 	return ok && e.Op == "dial" && !e.Timeout()
 }
 
-func sleep(ctx context.Context, d time.Duration) bool {
+// Sleep waits for d, and returns false if ctx ends before that.
+func Sleep(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
