@@ -54,7 +54,7 @@ func (s series) each(format string) string {
 		if i > 0 {
 			out.WriteString(", ")
 		}
-		out.WriteString(fmt.Sprintf(format, v))
+		fmt.Fprintf(&out, format, v)
 	}
 	return out.String()
 }
