@@ -25,6 +25,14 @@ func sessions(ctx context.Context, b *bench) error {
 		if err != nil {
 			return err
 		}
+		// The store is put in order first, as it would have been bit by bit, and by another process.
+		if _, err := many.process.settled(ctx); err != nil {
+			return err
+		}
+		many.process.stop()
+		if err := y.startGate(ctx, many); err != nil {
+			return err
+		}
 		if err := y.memory(ctx, b, many); err != nil {
 			return err
 		}
@@ -103,10 +111,10 @@ func (y *yard) memory(ctx context.Context, b *bench, g *gate) error {
 		return errors.Join(g.process.alive(), err)
 	}
 	loaded, collected, err := rests(fmt.Sprintf("the same and %d connections that rest, each after a signed-in request", restingConnections))
+	b.figures[memoryHeld] = fmt.Sprintf("%s of PSS (%s before a collection), of which %s anonymous", megabytes(collected), megabytes(loaded), megabytes(g.process.memory("smaps_rollup", "Pss_Anon:")))
 	if err == nil {
-		_, err = resting.measure() // that they are all there still
+		_, err = resting.measure() // they are all there still
 	}
-	b.figures[memoryHeld] = fmt.Sprintf("%s (%s before a collection)", megabytes(collected), megabytes(loaded))
 	return errors.Join(err, resting.release())
 }
 
