@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/orgate/orgate/internal/socket"
 	"github.com/orgate/orgate/proxy/plain"
 )
 
@@ -30,16 +31,16 @@ const (
 // net/http's has ended and the next one has not begun.
 type conn struct {
 	net.Conn
-	l       *Listener
-	peer    peer
-	raw     syscall.RawConn       // nil: it can't be waited for without a buffer
-	step    func(fd uintptr) bool // advance, and push: made once
-	pushing func(fd uintptr) bool
+	l    *Listener
+	peer peer
+	raw  syscall.RawConn       // nil: it can't be waited for without a buffer
+	step func(fd uintptr) bool // advance, made once
+	w    socket.Writer
+	r    *socket.Reader // for net/http; nil: it has no raw, or net/http has not had it yet
 
 	// Of the goroutine that reads. (net/http has several, and orders them.)
 	buf     *buffer // nil: nothing was read that is not taken yet
-	out     []byte  // what push has to write
-	err     error   // of step, and of push
+	err     error   // of step
 	came    outcome // of the last request that step served
 	scanned bool    // the head in buf is plain, and has been read
 	writeBy time.Time
@@ -100,7 +101,8 @@ func newConn(l *Listener, nc net.Conn) *conn {
 	c.changed.L = &c.mu
 	if s, ok := nc.(syscall.Conn); ok && rawReads {
 		if raw, err := s.SyscallConn(); err == nil {
-			c.raw, c.step, c.pushing = raw, c.advance, c.push
+			c.raw, c.step = raw, c.advance
+			c.w.Init(raw)
 		}
 	}
 	return c

@@ -7,11 +7,4 @@ const rawReads = false
 
 func (c *conn) advance(uintptr) bool { return true }
 
-func (c *conn) push(uintptr) bool { return true }
-
 func (c *conn) peek() bool { return false }
-
-func (c *conn) write(b []byte) error {
-	_, err := c.Write(b)
-	return err
-}

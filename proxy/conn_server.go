@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"os"
 	"time"
+
+	"github.com/orgate/orgate/internal/socket"
 )
 
 // A connection as net/http has it: what it reads of it is what it is handed, and between two requests the loop of plain ones runs within its Read.
@@ -31,6 +33,9 @@ func (c secureConn) ConnectionState() tls.ConnectionState {
 }
 
 func (c *conn) forServer() net.Conn {
+	if c.raw != nil && c.r == nil {
+		c.r = socket.NewReader(c.raw)
+	}
 	if _, ok := c.Conn.(*tls.Conn); ok {
 		return secureConn{c}
 	}
@@ -82,7 +87,7 @@ func (c *conn) take(p []byte) (int, error) {
 			c.handed = false
 			c.mu.Unlock()
 		}
-		return c.Conn.Read(p)
+		return c.read(p)
 	}
 	n := copy(p, b.in[b.r:b.w])
 	if b.r += n; b.r == b.w {
@@ -91,12 +96,27 @@ func (c *conn) take(p []byte) (int, error) {
 	return n, nil
 }
 
+func (c *conn) read(p []byte) (int, error) {
+	if c.r != nil {
+		return c.r.Read(p)
+	}
+	return c.Conn.Read(p)
+}
+
+// Write implements [net.Conn].
+func (c *conn) Write(b []byte) (int, error) {
+	if c.raw != nil {
+		return c.w.Write(b)
+	}
+	return c.Conn.Write(b)
+}
+
 // lurk is a read while a handler is at work, to hear of it when the client goes away. What comes
 // instead is of the next request, and none of this one's business: it stays here, and net/http
 // waits until it has no more use for waiting.
 func (c *conn) lurk() (int, error) {
 	if c.buf == nil && !c.ahead {
-		n, err := c.Conn.Read(c.early[:])
+		n, err := c.read(c.early[:])
 		if n == 0 {
 			return 0, err
 		}

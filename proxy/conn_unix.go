@@ -3,7 +3,6 @@
 package proxy
 
 import (
-	"cmp"
 	"io"
 	"syscall"
 
@@ -68,32 +67,4 @@ func (c *conn) tryRead(fd uintptr) bool {
 // peek is tryRead without waiting.
 func (c *conn) peek() bool {
 	return c.raw.Read(func(fd uintptr) bool { c.tryRead(fd); return true }) == nil
-}
-
-// push writes what is in out, or returns false to wait until there is room.
-func (c *conn) push(fd uintptr) bool {
-	for len(c.out) > 0 {
-		n, err := socket.Write(fd, c.out)
-		if err == syscall.EAGAIN { //nolint:errorlint // a system call's own error
-			return false
-		}
-		if err != nil {
-			c.err = err
-			return true
-		}
-		c.out = c.out[n:]
-	}
-	return true
-}
-
-// write writes all of b. It is what Write does, for less.
-func (c *conn) write(b []byte) error {
-	if c.raw == nil {
-		_, err := c.Write(b)
-		return err
-	}
-	c.out, c.err = b, nil
-	err := c.raw.Write(c.pushing)
-	c.out = nil
-	return cmp.Or(err, c.err)
 }

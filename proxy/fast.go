@@ -280,7 +280,8 @@ func (c *conn) send(b []byte) error {
 	if err := c.patience(); err != nil {
 		return err
 	}
-	return c.write(b)
+	_, err := c.Write(b)
+	return err
 }
 
 // sendBoth is send for two parts, at once.

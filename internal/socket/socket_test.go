@@ -7,8 +7,10 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/orgate/orgate/internal/socket"
 )
@@ -75,47 +77,50 @@ func TestNothingToReadAndNoRoomToWriteAreSaid(t *testing.T) {
 func TestWhatIsWrittenIsRead(t *testing.T) {
 	near, far := pair(t)
 	want := bytes.Repeat([]byte("0123456789"), 100_000)
+	var w socket.Writer
+	w.Init(raw(t, far))
 	go func() {
-		rest := want
-		err := raw(t, far).Write(func(fd uintptr) bool {
-			for len(rest) > 0 {
-				n, err := socket.Write(fd, rest)
-				if errors.Is(err, syscall.EAGAIN) {
-					return false
-				}
-				if err != nil {
-					t.Error(err)
-					return true
-				}
-				rest = rest[n:]
-			}
-			return true
-		})
-		if err != nil {
-			t.Error(err)
+		if n, err := w.Write(want); n != len(want) || err != nil {
+			t.Errorf("%d, %v", n, err)
 		}
 		if err := far.CloseWrite(); err != nil {
 			t.Error(err)
 		}
 	}()
-	var got []byte
-	b := make([]byte, 4<<10)
-	err := raw(t, near).Read(func(fd uintptr) bool {
-		for {
-			n, err := socket.Read(fd, b)
-			if errors.Is(err, syscall.EAGAIN) {
-				return false
-			}
-			if err != nil {
-				t.Error(err)
-			}
-			if got = append(got, b[:n]...); n == 0 {
-				return true
-			}
-		}
-	})
+	got, err := io.ReadAll(socket.NewReader(raw(t, near)))
 	if err != nil || !bytes.Equal(got, want) {
 		t.Errorf("%v, %d bytes of %d", err, len(got), len(want))
+	}
+}
+
+func TestDeadlinesHold(t *testing.T) {
+	near, far := pair(t)
+	if err := near.SetDeadline(time.Now().Add(10 * time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	r := socket.NewReader(raw(t, near))
+	if n, err := r.Read(make([]byte, 1)); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("%d, %v", n, err)
+	}
+	var w socket.Writer
+	w.Init(raw(t, near))
+	if n, err := w.Write(make([]byte, 1)); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("%d, %v", n, err)
+	}
+	if err := near.SetDeadline(time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := far.SetWriteDeadline(time.Now().Add(50 * time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	w = socket.Writer{}
+	w.Init(raw(t, far))
+	n, err := w.Write(make([]byte, 64<<20)) // more than there is room for
+	if n == 0 || n == 64<<20 || !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("%d, %v", n, err)
+	}
+	if got, err := io.ReadAll(io.LimitReader(r, int64(n))); len(got) != n || err != nil { // what was said to be written, was
+		t.Errorf("%d of %d, %v", len(got), n, err)
 	}
 }
 
