@@ -64,7 +64,7 @@ func (x *exchange) serveApp(r *http.Request) {
 		return
 	}
 	if err := x.withinRate(); err != nil {
-		x.fail(r, err)
+		x.tooMany(r, err)
 		return
 	}
 	if err := x.authorize(r); err != nil {

@@ -31,7 +31,7 @@ func (x *exchange) forward(r *http.Request) {
 		r.Body = http.MaxBytesReader(x.w, r.Body, a.MaxBody)
 	}
 	if err := x.withinOpen(); err != nil {
-		x.fail(r, err)
+		x.tooMany(r, err)
 		return
 	}
 	defer x.place.org.meter.leave()

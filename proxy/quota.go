@@ -63,6 +63,21 @@ func (st *state) quota(o *organization) tenancy.Quota {
 	return st.perOrganization
 }
 
+// holdOff is how long whoever is refused waits for the answer. A client that tries again at once, over as many connections
+// as it likes, would otherwise be as much work as one that is served, and everybody else would wait behind it.
+const holdOff = 100 * time.Millisecond
+
+// tooMany answers a request of an organization that takes more than it may, and takes its time for it.
+func (x *exchange) tooMany(r *http.Request, err error) {
+	pause := time.NewTimer(holdOff)
+	defer pause.Stop()
+	select {
+	case <-pause.C:
+	case <-r.Context().Done():
+	}
+	x.fail(r, err)
+}
+
 // withinRate returns an error if the organization of the request sends too many.
 func (x *exchange) withinRate() error {
 	wait, ok := x.place.org.meter.admit(x.st.quota(x.place.org), x.began)

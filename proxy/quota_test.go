@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/quick"
@@ -167,6 +168,28 @@ func TestSoManyRequestsAreOpenAndNoMore(t *testing.T) {
 	}
 	if got := w.do("GET", acmeHost, "/x", "Cookie", c).StatusCode; got != 200 {
 		t.Errorf("when there is room again: %d", got)
+	}
+}
+
+// TestWhoeverIsRefusedCannotAskAgainAtOnce: 20 that ask as fast as they can get a few answers a second each.
+func TestWhoeverIsRefusedCannotAskAgainAtOnce(t *testing.T) {
+	w := newWorld(t, limited(tenancy.Quota{Requests: 1, Burst: 1}))
+	_, c := w.jo()
+	var refused atomic.Int32
+	var all sync.WaitGroup
+	began := time.Now()
+	for range 20 {
+		all.Go(func() {
+			for range 3 {
+				if w.do("GET", acmeHost, "/x", "Cookie", c).StatusCode == 429 {
+					refused.Add(1)
+				}
+			}
+		})
+	}
+	all.Wait()
+	if took := time.Since(began); refused.Load() < 40 || took < 2*holdOff {
+		t.Errorf("%d were refused in %v", refused.Load(), took)
 	}
 }
 
