@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"math"
+	"math/rand/v2"
 	"net/http"
 	"strconv"
 	"sync/atomic"
@@ -63,13 +64,14 @@ func (st *state) quota(o *organization) tenancy.Quota {
 	return st.perOrganization
 }
 
-// holdOff is how long whoever is refused waits for the answer. A client that tries again at once, over as many connections
-// as it likes, would otherwise be as much work as one that is served, and everybody else would wait behind it.
+// holdOff is how long whoever is refused waits for the answer, give or take a half, so that many don't come back together. A
+// client that tries again at once, over as many connections as it likes, would otherwise be as much work as one that is served, and
+// everybody else would wait behind it.
 const holdOff = 100 * time.Millisecond
 
 // tooMany answers a request of an organization that takes more than it may, and takes its time for it.
 func (x *exchange) tooMany(r *http.Request, err error) {
-	pause := time.NewTimer(holdOff)
+	pause := time.NewTimer(holdOff/2 + rand.N(holdOff)) //nolint:gosec // nothing is guarded by it
 	defer pause.Stop()
 	select {
 	case <-pause.C:
