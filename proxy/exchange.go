@@ -424,8 +424,9 @@ func (x *exchange) FlushError() error { return x.rc.Flush() }
 // Hijack implements [http.Hijacker].
 func (x *exchange) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, rw, err := x.rc.Hijack()
-	if err == nil {
-		x.status = http.StatusSwitchingProtocols
+	if err != nil {
+		return conn, rw, err
 	}
-	return conn, rw, err
+	x.status = http.StatusSwitchingProtocols
+	return tunnelConn{conn}, rw, nil
 }

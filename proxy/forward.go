@@ -244,6 +244,9 @@ func modifyResponse(res *http.Response) error {
 		if !hasToken(res.Header["Upgrade"], "websocket") {
 			return errors.New("app switched to a protocol that was not asked for")
 		}
+		if c, ok := res.Body.(io.ReadWriteCloser); ok {
+			res.Body = tunnelEnd{c}
+		}
 	}
 	exchangeOf(res.Request.Context()).answered(res.Header, res.StatusCode)
 	return nil
