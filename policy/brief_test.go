@@ -27,20 +27,24 @@ func TestBriefConditions(t *testing.T) {
 		`member.attributes.a == member.attributes.b`:                                                             true,
 		`size(member.roles) > 1`:                                                                                 true,
 
-		`member.attributes == {"a": 1}`:                                             false,
-		`"a" in member.attributes`:                                                  false,
-		`size(member.attributes) > 3`:                                               false,
-		`member.attributes.manager.name == "Mo"`:                                    false,
-		`member.attributes[user.email] == "x"`:                                      false,
-		`has(member.attributes.a.b)`:                                                false,
-		`member.attributes.teams.exists(t, t.startsWith("b"))`:                      false,
-		`member.roles.all(r, r == "b")`:                                             false,
-		`user.email + user.email == "x"`:                                            false,
-		`[user.email, user.email] == [request.path]`:                                false,
-		`{"a": user.email}.a == "x"`:                                                false,
-		`member.roles[0] == "x"`:                                                    false,
-		`cidr("10.0.0.0/8").containsIP(request.ip)`:                                 false,
-		`request.path.contains(request.host) && request.host.matches(request.path)`: false, // bounded, but not by enough
+		`member.attributes == {"a": 1}`:                                            false,
+		`"a" in member.attributes`:                                                 false,
+		`size(member.attributes) > 3`:                                              false,
+		`member.attributes.manager.name == "Mo"`:                                   false,
+		`member.attributes[user.email] == "x"`:                                     false,
+		`has(member.attributes.a.b)`:                                               false,
+		`member.attributes.teams.exists(t, t.startsWith("b"))`:                     false,
+		`member.roles.all(r, r == "b")`:                                            false,
+		`user.email + user.email == "x"`:                                           false,
+		`[user.email, user.email] == [request.path]`:                               false,
+		`{"a": user.email}.a == "x"`:                                               false,
+		`member.roles[0] == "x"`:                                                   false,
+		`cidr("10.0.0.0/8").containsIP(request.ip)`:                                false,
+		`request.path.contains(request.host) && request.path.contains(user.email)`: false, // bounded, but not by enough
+		`"x".matches(request.path)`:                                                false,
+		`matches("x", member.attributes.a)`:                                        false,
+		`"x".matches(member.guest ? "x" : "y")`:                                    false,
+		`(user.email.matches("x+") ? 1 : 2) == 2`:                                  true,
 	}
 	for expr, want := range tests {
 		c, err := ParseCondition(expr)
@@ -116,6 +120,7 @@ func TestAConditionSaysTheSameWhetherItIsCountedOrNot(t *testing.T) {
 		`request.path.matches("^/x/[0-9]+$") ? request.country in ["DE"] : organization.id == "globex"`,
 		`member.roles == member.permissions`, `member.roles != ["admin"]`,
 		`member.roles.exists(r, r.startsWith("ad"))`, `member.attributes.a.b == "c"`, `user.email + request.path != ""`,
+		`("x".matches(request.path) ? 1 : 2) == 2`, `(matches("x", member.attributes.a) ? "y" : request.host) == request.host`,
 	}
 	long := func(n int) string { return strings.Repeat("x", n) }
 	words := func(n int, s string) []string { return slices.Repeat([]string{s}, n) }
