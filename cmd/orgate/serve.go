@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/orgate/orgate/config"
+	"github.com/orgate/orgate/internal/quiet"
 	"github.com/orgate/orgate/internal/telemetry"
 	"github.com/orgate/orgate/proxy"
 )
@@ -135,6 +136,7 @@ func serve(ctx context.Context, s serving) (err error) {
 	background.Go(func() { g.domains.Run(work) })
 	background.Go(func() { g.saml.Run(work) })
 	background.Go(func() { g.finishRemovals(work) })
+	background.Go(func() { quiet.Run(work) })
 	background.Go(func() { g.denials.Run(work) })
 	background.Go(func() { _ = g.auditLogs().Run(work) }) // it ends with work and no sooner
 	log.With(addresses...).InfoContext(ctx, "serving", "public_url", s.config.PublicURL.String(), "version", version)

@@ -120,6 +120,31 @@ func (p *process) memory(file, line string) int64 {
 	return kib << 10
 }
 
+// rested waits until the memory of the process has not become less for a minute, and returns its pss.
+func (p *process) rested(ctx context.Context) (int64, error) {
+	const every, minute, most = 5 * time.Second, 12, 60
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for least, calm, n := p.anonymous(), 0, 0; calm < minute && n < most; n++ {
+		select {
+		case <-ctx.Done():
+			return 0, context.Cause(ctx)
+		case <-tick.C:
+		}
+		if err := p.alive(); err != nil {
+			return 0, err
+		}
+		calm++
+		if m := p.anonymous(); m < least-least/100 {
+			least, calm = m, 0
+		}
+	}
+	return p.pss(), nil
+}
+
+// anonymous is what of pss is no page of a file.
+func (p *process) anonymous() int64 { return p.memory("smaps_rollup", "Pss_Anon:") }
+
 // settled waits until the process does next to nothing and its memory stays as it is, for two
 // seconds, and returns that memory (PSS). It is an error if that takes more than a minute.
 func (p *process) settled(ctx context.Context) (int64, error) {

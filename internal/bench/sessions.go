@@ -77,24 +77,20 @@ func (y *yard) visitOnce(ctx context.Context, g *gate) error {
 }
 
 // memory measures what sessions that are kept ready and connections that rest take: of the same
-// process before and after. What the collector would find by itself in the next two minutes it is
-// asked to find at once.
+// process before and after, and when it has had nothing to do for a while.
 func (y *yard) memory(ctx context.Context, b *bench, g *gate) error {
-	fmt.Print("\n## Memory\n\nPSS of one process when it has come to rest, and again after a collection. What is anonymous is orgate's own; the rest are pages of the program and of the store's files, which the kernel takes back when it needs them.\n\n" +
-		"| what it holds | at rest | after a collection | of that anonymous |\n|---|---|---|---|\n")
-	rests := func(what string) (loaded, collected int64, err error) {
+	fmt.Print("\n## Memory\n\nPSS of one process when it has come to rest, and again when that has lasted, and nothing more has been given back for a minute. What is anonymous is orgate's own; the rest are pages of the program and of the store's files, which the kernel takes back when it needs them.\n\n" +
+		"| what it holds | at rest | a while later | of that anonymous |\n|---|---|---|---|\n")
+	rests := func(what string) (loaded, later int64, err error) {
 		if loaded, err = g.process.settled(ctx); err != nil {
 			return 0, 0, err
 		}
-		if _, err = fetch(ctx, "http://"+g.management+"/debug/pprof/heap?gc=1"); err != nil {
+		if later, err = g.process.rested(ctx); err != nil {
 			return 0, 0, err
 		}
-		if collected, err = g.process.settled(ctx); err != nil {
-			return 0, 0, err
-		}
-		fmt.Printf("| %s | %s | %s | %s |\n", what, mib(loaded), mib(collected), mib(g.process.memory("smaps_rollup", "Pss_Anon:")))
-		progress("%s: %s, after a collection %s", what, mib(loaded), mib(collected))
-		return loaded, collected, nil
+		fmt.Printf("| %s | %s | %s | %s |\n", what, mib(loaded), mib(later), mib(g.process.anonymous()))
+		progress("%s: %s, a while later %s", what, mib(loaded), mib(later))
+		return loaded, later, nil
 	}
 	if _, _, err := rests("nothing yet, after its start"); err != nil {
 		return err
@@ -110,8 +106,8 @@ func (y *yard) memory(ctx context.Context, b *bench, g *gate) error {
 	if err != nil {
 		return errors.Join(g.process.alive(), err)
 	}
-	loaded, collected, err := rests(fmt.Sprintf("the same and %d connections that rest, each after a signed-in request", restingConnections))
-	b.figures[memoryHeld] = fmt.Sprintf("%s of PSS (%s before a collection), of which %s anonymous", megabytes(collected), megabytes(loaded), megabytes(g.process.memory("smaps_rollup", "Pss_Anon:")))
+	_, later, err := rests(fmt.Sprintf("the same and %d connections that rest, each after a signed-in request", restingConnections))
+	b.figures[memoryHeld] = fmt.Sprintf("%s of its own, and %s of pages of files", megabytes(g.process.anonymous()), megabytes(later-g.process.anonymous()))
 	if err == nil {
 		_, err = resting.measure() // they are all there still
 	}
