@@ -365,10 +365,10 @@ func (c *conn) sweep(now time.Time) {
 		c.late = true
 		c.wake()
 	case c.doing == resting && waited > slow && !c.watched && c.raw != nil:
-		// An end that came together with a request, advance has not seen. Whoever is still there is not looked
-		// at again until the next request.
+		// An end that came together with a request, advance has not seen, nor what came behind urgent data. Whoever
+		// rests indeed is not looked at again until the next request.
 		c.watched = true
-		if c.gone() {
+		if c.unheard() {
 			c.wake()
 		}
 	case c.doing == serving && waited > slow && c.x != nil && c.gone():

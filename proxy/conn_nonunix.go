@@ -11,6 +11,8 @@ func (c *conn) push(uintptr) bool { return true }
 
 func (c *conn) peek() bool { return false }
 
+func (c *conn) unheard() bool { return false }
+
 func (c *conn) write(b []byte) error {
 	_, err := c.Write(b)
 	return err
