@@ -370,7 +370,9 @@ func (c *cache) enlist(k *common) {
 	if c.kinds[k.hash] == nil {
 		c.kinds[k.hash] = k
 	}
+	k.at = k.at[:0]
 	for _, s := range k.scopes() {
+		k.at = append(k.at, len(c.groups[s]))
 		c.groups[s] = append(c.groups[s], k)
 	}
 }
@@ -380,14 +382,17 @@ func (c *cache) delist(k *common) {
 	if c.kinds[k.hash] == k {
 		delete(c.kinds, k.hash)
 	}
-	for _, s := range k.scopes() {
+	for i, s := range k.scopes() {
 		group := c.groups[s]
 		if len(group) == 1 {
 			delete(c.groups, s)
 			continue
 		}
-		i, last := slices.Index(group, k), len(group)-1
-		group[i], group[last] = group[last], nil
+		// The last one takes its place: there may be as many as grants, if each is of an e-mail domain of its own.
+		last := len(group) - 1
+		moved := group[last]
+		moved.at[slices.Index(moved.scopes(), s)] = k.at[i]
+		group[k.at[i]], group[last] = moved, nil
 		c.groups[s] = group[:last]
 	}
 }

@@ -43,9 +43,11 @@ type common struct {
 	// opening is what the assertions of these grants begin with; nil: none was signed.
 	opening atomic.Pointer[opening]
 
-	// first is the first of the linked grants of it, and hash that of kind. They are behind the cache's mu.
+	// first is the first of the linked grants of it, hash that of kind, and at where it is in the group of each of its
+	// scopes. They are behind the cache's mu.
 	first *grant
 	hash  uint64
+	at    []int
 }
 
 // newKind returns the kind that v is of at the place, with no header lines.

@@ -290,7 +290,7 @@ func (c *conn) skipSlack() {
 func (c *conn) enter(d doing) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if d == resting && c.retired {
+	if c.doing == ended || d == resting && c.retired {
 		return false
 	}
 	if c.doing != d {
@@ -367,10 +367,10 @@ func (c *conn) sweep(now time.Time) {
 		c.late = true
 		c.wake()
 	case c.doing == resting && waited > slow && !c.watched && c.raw != nil:
-		// An end that came together with a request, advance has not seen. Whoever is still there is not looked
-		// at again until the next request.
+		// An end that came together with a request, advance has not seen, nor what came behind urgent data. Whoever
+		// rests indeed is not looked at again until the next request.
 		c.watched = true
-		if c.gone() {
+		if c.unheard() {
 			c.wake()
 		}
 	case c.doing == serving && waited > slow && c.x != nil && c.gone():
@@ -378,12 +378,17 @@ func (c *conn) sweep(now time.Time) {
 	}
 }
 
-// begin notes that x is served. It is false if x may be the last one.
-func (c *conn) begin(x *exchange) {
+// begin notes that x is served. It returns false if the connection was shut meanwhile: whoever did that waits for
+// advance to be through, and nobody would end x.
+func (c *conn) begin(x *exchange) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.doing == ended {
+		return false
+	}
 	c.doing, c.since, c.x, c.fresh = serving, c.l.clock(), x, false
 	c.calm()
+	return true
 }
 
 // finish undoes begin, and a cut that came when all was written: the next answer must not fail for it.
@@ -394,7 +399,9 @@ func (c *conn) finish() {
 		c.wasCut = false
 		_ = c.SetWriteDeadline(c.writeBy) // if it fails so does the next write
 	}
-	c.doing, c.since, c.x = reading, c.l.clock(), nil
+	if c.x = nil; c.doing != ended {
+		c.doing, c.since = reading, c.l.clock()
+	}
 }
 
 // isRetired reports whether the request that is under way is the last one.
@@ -424,7 +431,7 @@ func (c *conn) writeUntil(t time.Time) error {
 	return c.SetWriteDeadline(t)
 }
 
-// shut closes the connection now.
+// shut closes the connection now. It stays ended.
 func (c *conn) shut() error {
 	c.mu.Lock()
 	was := c.doing

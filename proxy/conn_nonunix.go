@@ -8,3 +8,5 @@ const rawReads = false
 func (c *conn) advance(uintptr) bool { return true }
 
 func (c *conn) peek() bool { return false }
+
+func (c *conn) unheard() bool { return false }

@@ -20,7 +20,8 @@ const rawReads = true
 // emptied the socket, and of what comes later the runtime's poller takes note, also while nobody waits (which it does not
 // between two calls of [syscall.RawConn.Read]). So a system call is saved that would find nothing. What it may
 // not hear of is an end that came before that read, together with the request: the first time it looks, as one request and
-// the end is what simple clients send, and later that is the sweep's.
+// the end is what simple clients send, and later that is the sweep's. So is what comes behind a byte of urgent data, at which
+// a read stops short.
 //
 // Whatever else reads from the connection would wait for advance, for ever.
 func (c *conn) advance(fd uintptr) bool {
@@ -67,4 +68,15 @@ func (c *conn) tryRead(fd uintptr) bool {
 // peek is tryRead without waiting.
 func (c *conn) peek() bool {
 	return c.raw.Read(func(fd uintptr) bool { c.tryRead(fd); return true }) == nil
+}
+
+// unheard reports whether something is here to be read, an end or an error included. It takes nothing of it.
+func (c *conn) unheard() bool {
+	var n int
+	var err error
+	closed := c.raw.Control(func(fd uintptr) {
+		var one [1]byte
+		n, _, err = syscall.Recvfrom(int(fd), one[:], syscall.MSG_PEEK)
+	})
+	return closed != nil || n > 0 || err != syscall.EAGAIN && err != syscall.EINTR //nolint:errorlint // a system call's own error
 }

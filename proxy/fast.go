@@ -53,7 +53,9 @@ func (c *conn) serve() (o outcome) {
 	if _, ok := meter.admit(quota, x.began); !ok {
 		return notOurs
 	}
-	c.begin(x)
+	if !c.begin(x) {
+		return over
+	}
 	off := false
 	defer func() {
 		if fault := recover(); fault != nil {

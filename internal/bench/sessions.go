@@ -33,9 +33,6 @@ func sessions(ctx context.Context, b *bench) error {
 		if err := y.startGate(ctx, many); err != nil {
 			return err
 		}
-		if err := y.memory(ctx, b, many); err != nil {
-			return err
-		}
 		few, err := y.gate(ctx, setup{binary: b.orgate, organizations: b.organizations, issuer: "http://127.0.0.1:1", signedIn: map[string]int{"acme": 1}}, upstream)
 		if err != nil {
 			return err
@@ -55,7 +52,6 @@ func sessions(ctx context.Context, b *bench) error {
 		for _, s := range subjects {
 			s.path = "/1k"
 		}
-		// Once more: what is signed for the app is good for some minutes, which may be over.
 		if err := y.visitOnce(ctx, many); err != nil {
 			return err
 		}
@@ -66,7 +62,11 @@ func sessions(ctx context.Context, b *bench) error {
 			return err
 		}
 		table("Sessions", b.form(fmt.Sprintf("answers of 1 KiB, wrk with %d connections, each request by one of the sessions at random", b.connections)), subjects, reference{"nginx", subjects[0]}, reference{"that with 1", subjects[1]})
-		return nil
+		many.process.stop()
+		if err := y.startGate(ctx, many); err != nil {
+			return err
+		}
+		return y.memory(ctx, b, many)
 	})
 }
 
