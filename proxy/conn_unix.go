@@ -78,5 +78,5 @@ func (c *conn) unheard() bool {
 		var one [1]byte
 		n, _, err = syscall.Recvfrom(int(fd), one[:], syscall.MSG_PEEK)
 	})
-	return closed != nil || n > 0 || err != syscall.EAGAIN && err != syscall.EINTR //nolint:errorlint // a system call's own error
+	return closed != nil || n > 0 || err != syscall.EAGAIN && err != syscall.EINTR
 }

@@ -62,6 +62,7 @@ func (c *conn) serve() (o outcome) {
 			if fault != http.ErrAbortHandler { //nolint:errorlint // as net/http has it
 				x.panicked(ctx, fault)
 			}
+			c.buf = nil // somebody may still read from it
 			o, off = over, true
 		}
 		if x.flying() {
