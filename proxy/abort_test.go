@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"context"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -43,17 +42,11 @@ func TestNothingBeginsOnAConnectionThatIsAborted(t *testing.T) {
 	o := s.acme
 	o.Upstreams = map[string]string{"app": app.URL}
 	s.update(func(tx tx) error { return save(tx, o, s.world) })
-	ln, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := Server(s.proxy, ServerLimits{}, s.options.Logger)
-	l := Listen(ln, nil, s.proxy, server)
-	go server.Serve(l) // it ends with the test
+	l := s.listen()
 	slow := &slowStore{Engine: s.engine.Engine, came: make(chan struct{}), goOn: make(chan struct{})}
 	var e store.Engine = slow
 	s.engine.standby.Store(&e)
-	conn := s.call(ln.Addr().String())
+	conn := s.call(l.Addr().String())
 	conn.say(request("GET", "/a", c))
 	<-slow.came
 	aborted := make(chan error, 1)

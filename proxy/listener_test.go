@@ -68,6 +68,19 @@ func (c *caller) ended(what string) {
 	}
 }
 
+// listen returns one more listener of the proxy, for the test to end.
+func (s *stage) listen() *Listener {
+	s.t.Helper()
+	ln, err := (&net.ListenConfig{}).Listen(s.t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	server := Server(s.proxy, ServerLimits{}, s.options.Logger)
+	l := Listen(ln, nil, s.proxy, server)
+	go server.Serve(l) // it ends with l
+	return l
+}
+
 func request(method, path, cookie string, lines ...string) string {
 	if cookie != "" {
 		lines = append(lines, "Cookie: "+cookie)
@@ -489,14 +502,8 @@ func TestWhatTakesTooLongToDrainIsCutOff(t *testing.T) {
 	o := s.acme
 	o.Upstreams = map[string]string{"app": app.URL}
 	s.update(func(tx tx) error { return save(tx, o, s.world) })
-	ln, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := Server(s.proxy, ServerLimits{}, s.options.Logger)
-	l := Listen(ln, nil, s.proxy, server)
-	go server.Serve(l) // it ends with the test
-	conn := s.call(ln.Addr().String())
+	l := s.listen()
+	conn := s.call(l.Addr().String())
 	conn.say(request("GET", "/a", c))
 	<-arrived
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)

@@ -120,26 +120,17 @@ func (p *process) memory(file, line string) int64 {
 	return kib << 10
 }
 
-// rested waits until the memory of the process has not become less for a minute, and returns its pss.
+// rested waits until the memory of the process has not become less for a minute, for five at the most, and returns its pss.
 func (p *process) rested(ctx context.Context) (int64, error) {
-	const every, minute, most = 5 * time.Second, 12, 60
-	tick := time.NewTicker(every)
-	defer tick.Stop()
-	for least, calm, n := p.anonymous(), 0, 0; calm < minute && n < most; n++ {
-		select {
-		case <-ctx.Done():
-			return 0, context.Cause(ctx)
-		case <-tick.C:
-		}
-		if err := p.alive(); err != nil {
-			return 0, err
-		}
+	least, calm := p.anonymous(), 0
+	_, err := p.watch(ctx, 5*time.Second, 60, func() bool {
 		calm++
 		if m := p.anonymous(); m < least-least/100 {
 			least, calm = m, 0
 		}
-	}
-	return p.pss(), nil
+		return calm == 12
+	})
+	return p.pss(), err
 }
 
 // anonymous is what of pss is no page of a file.
@@ -148,26 +139,39 @@ func (p *process) anonymous() int64 { return p.memory("smaps_rollup", "Pss_Anon:
 // settled waits until the process does next to nothing and its memory stays as it is, for two
 // seconds, and returns that memory (PSS). It is an error if that takes more than a minute.
 func (p *process) settled(ctx context.Context) (int64, error) {
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
 	cpu, memory, calm := p.cpu(), p.pss(), 0
-	for range 60 {
-		select {
-		case <-ctx.Done():
-			return 0, context.Cause(ctx)
-		case <-tick.C:
-		}
-		if err := p.alive(); err != nil {
-			return 0, err
-		}
+	ok, err := p.watch(ctx, time.Second, 60, func() bool {
 		c, m := p.cpu(), p.pss()
 		calm++
 		if c-cpu > 50*time.Millisecond || max(m-memory, memory-m) > memory/200 {
 			calm = 0
 		}
-		if cpu, memory = c, m; calm == 2 {
-			return memory, nil
+		cpu, memory = c, m
+		return calm == 2
+	})
+	if err == nil && !ok {
+		err = fmt.Errorf("%s did not come to rest in a minute: it uses %v of CPU and %d MiB", p.name, cpu, memory>>20)
+	}
+	return memory, err
+}
+
+// watch asks every so often whether something holds, and reports whether it did one of the times. It
+// is an error if the process ends.
+func (p *process) watch(ctx context.Context, every time.Duration, times int, holds func() bool) (bool, error) {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for range times {
+		select {
+		case <-ctx.Done():
+			return false, context.Cause(ctx)
+		case <-tick.C:
+		}
+		if err := p.alive(); err != nil {
+			return false, err
+		}
+		if holds() {
+			return true, nil
 		}
 	}
-	return 0, fmt.Errorf("%s did not come to rest in a minute: it uses %v of CPU and %d MiB", p.name, cpu, memory>>20)
+	return false, nil
 }
