@@ -36,7 +36,7 @@ func TestALinkToThePortalSaysWhatItWillBeAndChangesNothing(t *testing.T) {
 	for range 2 { // it is no one-time link
 		w := s.get("/portal/" + token)
 		body := w.Body.String()
-		if w.Code != 200 || !strings.Contains(body, "Single sign-on for <bdi>Acme &lt;Inc.&gt;</bdi>") || !strings.Contains(body, `href="https://app.example.com/settings"`) {
+		if w.Code != 200 || !strings.Contains(body, "Single sign\u2011on for <bdi>Acme &lt;Inc.&gt;</bdi>") || !strings.Contains(body, `href="https://app.example.com/settings"`) {
 			t.Errorf("%d %s", w.Code, body)
 		}
 		if strings.Contains(body, "<form") || strings.Contains(body, token) || w.Header().Get("Referrer-Policy") != "no-referrer" || w.Header().Get("Cache-Control") != "no-store" {
