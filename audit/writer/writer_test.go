@@ -83,8 +83,12 @@ func TestWhatManyDoAtOnceIsInTheLogOnceEach(t *testing.T) {
 
 func await(t testing.TB, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(30 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(end) {
+	tick, end := time.NewTicker(5*time.Millisecond), time.After(30*time.Second)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-tick.C:
+		case <-end:
 			t.Fatal("it does not come")
 		}
 	}

@@ -1,7 +1,6 @@
 package quiet
 
 import (
-	"runtime"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -46,17 +45,4 @@ func TestMemoryIsGivenBackWhileThatFindsSomeAndNobodyIsServed(t *testing.T) {
 		step(0, 5)
 		step(0, 6)
 	})
-}
-
-func TestWhatTheSystemAndTheRuntimeSay(t *testing.T) {
-	before, ok := spent()
-	if !ok {
-		t.Skip("SKIPPED: CPU time is not to be had on " + runtime.GOOS)
-	}
-	for after := before; after-before < 20*time.Millisecond; after, _ = spent() {
-		_ = make([]byte, 1<<10)
-	}
-	if n := held(); n < 1<<20 || n > 1<<40 {
-		t.Errorf("%d bytes", n)
-	}
 }
