@@ -10,38 +10,24 @@ import (
 
 // still is an app that answers each request with the same bytes, without an allocation.
 func still(t testing.TB, answer string) (address string) {
-	ln, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { ln.Close() })
-	go func() {
-		for {
-			conn, err := ln.Accept()
-			if err != nil {
+	return accepting(t, func(conn net.Conn) {
+		defer conn.Close()
+		bytes := []byte(answer)
+		for r := bufio.NewReaderSize(conn, 16<<10); ; {
+			for {
+				line, err := r.ReadSlice('\n')
+				if err != nil {
+					return
+				}
+				if len(line) == 2 {
+					break
+				}
+			}
+			if _, err := conn.Write(bytes); err != nil {
 				return
 			}
-			go func() {
-				defer conn.Close()
-				bytes := []byte(answer)
-				for r := bufio.NewReaderSize(conn, 16<<10); ; {
-					for {
-						line, err := r.ReadSlice('\n')
-						if err != nil {
-							return
-						}
-						if len(line) == 2 {
-							break
-						}
-					}
-					if _, err := conn.Write(bytes); err != nil {
-						return
-					}
-				}
-			}()
 		}
-	}()
-	return ln.Addr().String()
+	})
 }
 
 // A sink is a ResponseWriter that costs nothing.

@@ -64,8 +64,9 @@ func (s *sightings) len() int {
 // cut ends an answer with the connection.
 const cut = "\x00cut"
 
-func newStage(t testing.TB, changes ...change) *stage {
-	s := &stage{script: map[string]string{}, sent: map[string][]byte{}, seen: &sightings{}}
+// accepting has serve called with each connection to the address, for as long as the test goes on.
+func accepting(t testing.TB, serve func(net.Conn)) (address string) {
+	t.Helper()
 	ln, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -77,11 +78,17 @@ func newStage(t testing.TB, changes ...change) *stage {
 			if err != nil {
 				return
 			}
-			go s.play(c)
+			go serve(c)
 		}
 	}()
+	return ln.Addr().String()
+}
+
+func newStage(t testing.TB, changes ...change) *stage {
+	s := &stage{script: map[string]string{}, sent: map[string][]byte{}, seen: &sightings{}}
+	address := accepting(t, s.play)
 	s.world = newWorld(t, append([]change{func(o *Options) {
-		o.Apps[0].Upstream = &url.URL{Scheme: "http", Host: ln.Addr().String()}
+		o.Apps[0].Upstream = &url.URL{Scheme: "http", Host: address}
 		o.Observer, o.SlowPath = s.seen, false
 	}}, changes...)...)
 	s.fast = s.server.Listener.Addr().String()

@@ -70,7 +70,7 @@ func (x *exchange) mayBeSaid(line []byte) bool {
 	return true
 }
 
-// oursCount is how many lines we have to say.
+// oursCount is how many lines we have to say, each of a managed name.
 func (x *exchange) oursCount() int {
 	n := 3
 	if x.forwarded != "" {

@@ -15,6 +15,22 @@ import (
 	"github.com/orgate/orgate/store/storetest"
 )
 
+// replica returns a world over the database.
+func replica(t *testing.T, url string, clock *storetest.Clock) *world {
+	t.Helper()
+	e, err := postgres.Open(context.Background(), postgres.Options{URL: url, Now: clock.Now, MaxConns: 8})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := store.New(e, store.Options{Now: clock.Now})
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return worldOf(t, s, clock)
+}
+
 // Two replicas share a database, as in production: what happens on either is delivered once, and
 // when the one that delivers goes, the other does.
 func TestTwoReplicasDeliverOnceAndReplaceEachOther(t *testing.T) {
@@ -22,17 +38,7 @@ func TestTwoReplicasDeliverOnceAndReplaceEachOther(t *testing.T) {
 	var ws []*world
 	clock := storetest.NewClock(time.Now())
 	for range 2 {
-		e, err := postgres.Open(context.Background(), postgres.Options{URL: url, Now: clock.Now, MaxConns: 8})
-		if err != nil {
-			t.Fatal(err)
-		}
-		s := store.New(e, store.Options{Now: clock.Now})
-		t.Cleanup(func() {
-			if err := s.Close(); err != nil {
-				t.Error(err)
-			}
-		})
-		w := worldOf(t, s, clock)
+		w := replica(t, url, clock)
 		if len(ws) > 0 {
 			w.box, w.log, w.outcomes = ws[0].box, ws[0].log, ws[0].outcomes
 		}
@@ -73,17 +79,7 @@ func TestWhatReplicasCommitAtOnceIsQueuedOnceAndNothingIsMissed(t *testing.T) {
 	clock := storetest.NewClock(time.Now())
 	var ws []*world
 	for range 2 {
-		e, err := postgres.Open(context.Background(), postgres.Options{URL: url, Now: clock.Now, MaxConns: 8})
-		if err != nil {
-			t.Fatal(err)
-		}
-		s := store.New(e, store.Options{Now: clock.Now})
-		t.Cleanup(func() {
-			if err := s.Close(); err != nil {
-				t.Error(err)
-			}
-		})
-		ws = append(ws, worldOf(t, s, clock))
+		ws = append(ws, replica(t, url, clock))
 	}
 	const writers, each = 4, 100
 	w := ws[0]
