@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/oklog/ulid/v2"
+
 	"github.com/orgate/orgate/internal/endpoint"
 	"github.com/orgate/orgate/internal/page"
 	"github.com/orgate/orgate/policy"
@@ -29,6 +31,9 @@ const (
 	pathSocialCode     = "/sign-in/social/code"
 	pathSocialResend   = "/sign-in/social/code/resend"
 	pathSocialLink     = "/account/identities/link"
+	// pathProfileCode is for an app that is told of a person, and signs nobody in.
+	pathProfileCode   = "/sign-in/social/profile"
+	pathProfileResend = "/sign-in/social/profile/resend"
 )
 
 func (s *Server) socialRoutes() []endpoint.Route {
@@ -37,6 +42,9 @@ func (s *Server) socialRoutes() []endpoint.Route {
 		{Side: endpoint.Login, Pattern: "GET " + pathSocialCode, Access: endpoint.Public, Handle: s.polite(s.visits, s.linkCode)},
 		{Side: endpoint.Login, Pattern: "POST " + pathSocialCode, Access: endpoint.Public, Handle: s.polite(s.strangers, s.linkCode)},
 		{Side: endpoint.Login, Pattern: "POST " + pathSocialResend, Access: endpoint.Public, Handle: s.polite(s.strangers, s.resendLink)},
+		{Side: endpoint.Login, Pattern: "GET " + pathProfileCode, Access: endpoint.Public, Handle: s.polite(s.visits, s.profileCode)},
+		{Side: endpoint.Login, Pattern: "POST " + pathProfileCode, Access: endpoint.Public, Handle: s.polite(s.strangers, s.profileCode)},
+		{Side: endpoint.Login, Pattern: "POST " + pathProfileResend, Access: endpoint.Public, Handle: s.polite(s.strangers, s.resendProfile)},
 		{Side: endpoint.Login, Pattern: "POST " + pathSocialLink, Access: endpoint.Confirmed, Handle: s.polite(s.strangers, s.linkIdentity)},
 	}
 }
@@ -84,6 +92,35 @@ func (p SocialProvider) id() string {
 
 // Connection is what stands for the provider in identities and proofs.
 func (p SocialProvider) Connection() tenancy.ConnectionID { return tenancy.SocialConnection(p.id()) }
+
+// connectionID is what an app is told in place of the id of a connection: of this provider, and of no other that has
+// its name.
+func (p SocialProvider) connectionID() tenancy.ConnectionID {
+	sum := sha256.Sum256([]byte("social connection " + p.id()))
+	var id ulid.ULID
+	copy(id[:], sum[:])
+	return tenancy.ConnectionID("conn_" + id.String())
+}
+
+// reference is what the reference calls the provider, such as GoogleOAuth; empty: it has no name for it.
+func (p SocialProvider) reference() string {
+	switch {
+	case p.GitHub:
+		return "GitHubOAuth"
+	case p.Issuer == "https://accounts.google.com":
+		return "GoogleOAuth"
+	case strings.HasPrefix(p.Issuer, "https://login.microsoftonline.com/"):
+		return "MicrosoftOAuth"
+	}
+	named := [...]string{
+		"AppleOAuth", "BitbucketOAuth", "DiscordOAuth", "GitLabOAuth", "GoogleOAuth", "GrokOAuth", "IntuitOAuth", "LinkedInOAuth", "MicrosoftOAuth",
+		"SalesforceOAuth", "SlackOAuth", "VercelMarketplaceOAuth", "VercelOAuth", "XOAuth", "XeroOAuth",
+	}
+	if i := slices.IndexFunc(named[:], func(n string) bool { return strings.EqualFold(n, p.Name+"OAuth") }); i >= 0 {
+		return named[i]
+	}
+	return ""
+}
 
 // configured is a digest of what makes the provider the one that it is, for flows.
 func (p SocialProvider) configured() string {

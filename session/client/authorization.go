@@ -202,6 +202,19 @@ func (r *reader) whom() {
 	}
 }
 
+// Again is the query by which whoever asked for a profile of a social provider is sent to it anew, to say who they are.
+func (a Authorization) Again() url.Values {
+	q := url.Values{"client_id": {a.Client}, "redirect_uri": {a.RedirectURI}, "response_type": {"code"}, "provider": {a.Provider}, "prompt": {"login"}}
+	if a.HasState {
+		q.Set("state", a.State)
+	}
+	if a.Challenge != "" {
+		q.Set("code_challenge", a.Challenge)
+		q.Set("code_challenge_method", "S256")
+	}
+	return q
+}
+
 // Return is where the person is sent back to, with a code.
 func (a Authorization) Return(code string) string { return a.back(url.Values{"code": {code}}) }
 
