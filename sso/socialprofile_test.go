@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -469,8 +470,10 @@ func TestAProfileOfWhatWasChangedMeanwhileIsNotTold(t *testing.T) {
 	}{
 		"the provider":       {func(o *sso.Options) { o.Social = slices.Clone(m.providers); o.Social[0].ClientID += "x" }, "connection_invalid"},
 		"the provider, gone": {func(o *sso.Options) { o.Social = m.providers[1:] }, "connection_invalid"},
-		"the app's address":  {func(o *sso.Options) { o.Clients = client.Clients{{ID: "client_app", RedirectURIs: []string{"https://x.test/"}}} }, ""},
-		"the app":            {func(o *sso.Options) { o.Clients = nil }, ""},
+		"the app's address": {func(o *sso.Options) {
+			o.Clients = client.Clients{{ID: "client_app", RedirectURIs: []string{"https://x.test/"}}}
+		}, ""},
+		"the app": {func(o *sso.Options) { o.Clients = nil }, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m.providers = nil
@@ -520,7 +523,7 @@ func TestTheMailsOfProfilesAreCounted(t *testing.T) {
 	t.Error("there is no end of mails")
 }
 
-// TestWhatIsTooLongIsNotTold: an app is told the same whether there was a code or not, and what does not fit into an
+// TestWhatAProviderSaysBesidesIsBounded: an app is told the same whether there was a code or not, and what does not fit into an
 // address is an error and no page that nobody can open.
 func TestWhatAProviderSaysBesidesIsBounded(t *testing.T) {
 	long := map[string]any{"given_name": "Jo", "family_name": "Doe", "picture": strings.Repeat("p", 900), "profile": strings.Repeat("q", 900), "website": strings.Repeat("w", 900), "zoneinfo": "Europe/Berlin"}
@@ -557,5 +560,66 @@ func TestWhatAProviderSaysBesidesIsBounded(t *testing.T) {
 	}
 	if said[0] != said[1] {
 		t.Errorf("with a code %s\nwithout %s", said[0], said[1])
+	}
+}
+
+// TestWhatDoesNotFitIntoAnAddressIsToldTheApp: nobody is led to a page that can't be opened.
+func TestWhatDoesNotFitIntoAnAddressIsToldTheApp(t *testing.T) {
+	subject := strings.Repeat("<", 255)
+	m, box, offer := social(nil, []ssotest.Person{{Subject: subject, Email: jo, EmailVerified: new(true), Name: subject}}, nil)
+	w := newWorld(t, offer, clients)
+	state := strings.Repeat("s", 1024)
+	w.profileBy("GoogleOAuth", "state", state).as(subject).asked(jo)
+	m.google.Misbehave(ssotest.Faults{Claims: func(c map[string]any) {
+		c["picture"], c["website"] = strings.Repeat("p", 900), strings.Repeat("w", 900)
+	}})
+	u := w.profileBy("GoogleOAuth", "state", state).as(subject)
+	if q := u.p.URL.Query(); q.Get("error") != "invalid_request" || q.Get("state") != state || len(box.to(jo)) != 1 {
+		t.Errorf("%d at %s", u.p.Status, u.p.URL)
+	}
+}
+
+func TestAProfileIsToldOnceHoweverOftenTheProviderAgrees(t *testing.T) {
+	m, _, offer := social(nil, nil, nil)
+	w := newWorld(t, offer, clients, func(_ *world, o *sso.Options) { o.OIDC = careless{} })
+	w.startup("hooli", func(*tenancy.Organization) {})
+	w.member("hooli", "alice@acme.test", policy.Active)
+	w.link(m.connection("google"), "alice", "alice@acme.test")
+	u := w.browser()
+	p, err := u.Fetch(request(t, w.authorize("/sso/authorize", "provider", "GoogleOAuth")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	loginURL, err := url.Parse(w.login("/"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept := keepable(u.Jar.Cookies(loginURL))
+	var mu sync.Mutex
+	codes, others := 0, 0
+	var wg sync.WaitGroup
+	for range 20 {
+		wg.Go(func() {
+			req := request(t, p.Header.Get("Location"))
+			for _, c := range kept {
+				req.AddCookie(c)
+			}
+			p, err := w.browser().Fetch(req)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			if strings.Contains(p.Header.Get("Location"), "?code=") {
+				codes++
+			} else {
+				others++
+			}
+		})
+	}
+	wg.Wait()
+	if codes != 1 || others != 19 {
+		t.Errorf("%d codes, and %d answers without one", codes, others)
 	}
 }
