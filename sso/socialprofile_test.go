@@ -344,16 +344,18 @@ func TestTheCodeOfAProfileIsForOneIdentityInOneBrowserForOneApp(t *testing.T) {
 	// Another browser.
 	w.clock.Advance(time.Hour)
 	u = w.profileBy("GoogleOAuth").as("jo-1").asked(jo)
-	other := w.browser().get(w.login("/sign-in"))
+	code := box.code(t, jo)
+	other := w.profileBy("OtherOAuth").as("mallory").asked(jo)
 	other.p = u.p
-	other.submit(map[string]string{"code": box.code(t, jo)}).sees(http.StatusBadRequest, "no longer open", "Go back to the app")
+	other.submit(map[string]string{"code": code}).sees(http.StatusBadRequest, "no longer open", "Go back to the app")
+	other.get(u.p.URL.String()).sees(http.StatusBadRequest)
 	w.browser().get(u.p.URL.String()).sees(http.StatusBadRequest)
 	u.tab().get(u.p.URL.String()).asked(jo)
 	// Once: what the provider said is told once, whatever is typed afterwards.
-	page, old := u.p, box.code(t, jo)
-	u.submit(map[string]string{"code": old}).told()
+	page := u.p
+	u.submit(map[string]string{"code": code}).told()
 	u.p = page
-	wrong(u, old)
+	wrong(u, code)
 	w.clock.Advance(time.Minute)
 	u.press("Send a new code").asked(jo).submit(map[string]string{"code": box.code(t, jo)}).sees(http.StatusBadRequest, "no longer open")
 	// And for its time.
@@ -474,6 +476,7 @@ func TestAProfileOfWhatWasChangedMeanwhileIsNotTold(t *testing.T) {
 			o.Clients = client.Clients{{ID: "client_app", RedirectURIs: []string{"https://x.test/"}}}
 		}, ""},
 		"the app": {func(o *sso.Options) { o.Clients = nil }, ""},
+		"both":    {func(o *sso.Options) { o.Clients, o.Social = nil, m.providers[1:] }, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m.providers = nil
