@@ -183,7 +183,7 @@ func (s *Server) whomToAsk(r *http.Request, a *aim) (c *tenancy.Connection, org 
 			}
 			owner = c.Organization
 		}
-		if owner == "" && req.Domain != "" {
+		if owner == "" && req.Domain != "" && req.Provider == "" {
 			d, err := tx.VerifiedDomain(req.Domain)
 			if err != nil && !errors.Is(err, tenancy.ErrNotFound) {
 				return err

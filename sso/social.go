@@ -197,16 +197,17 @@ func (s *Server) offerSocial(ctx context.Context, a aim, p *page.SignIn) error {
 // link, for that person to have an account there linked.
 func (s *Server) leaveSocial(w http.ResponseWriter, r *http.Request, a aim, t turn, p SocialProvider, link tenancy.UserID) error {
 	now := s.now()
+	scopes, asking := s.askedBesides(a, p)
 	f := socialFlow{Aim: a, Provider: p.Name, Configured: p.configured(), Link: link, MaxAge: t.MaxAge, ExpiresAt: now.Add(flowLife)}
 	var to string
 	var err error
 	if p.GitHub {
 		var started github.Flow
-		to, started, err = s.github.Start(p.app(), github.StartRequest{RedirectURI: s.redirectURI(p), SelectAccount: a.Another}, now)
+		to, started, err = s.github.Start(p.app(), github.StartRequest{RedirectURI: s.redirectURI(p), Scopes: scopes, SelectAccount: a.Another}, now)
 		f.GitHub = &started
 	} else {
 		var started oidc.Flow
-		to, started, err = s.oidc.Start(r.Context(), p.oidc(), oidc.StartRequest{RedirectURI: s.redirectURI(p), LoginHint: t.Email, MaxAge: t.MaxAge}, now)
+		to, started, err = s.oidc.Start(r.Context(), p.oidc(), oidc.StartRequest{RedirectURI: s.redirectURI(p), LoginHint: t.Email, MaxAge: t.MaxAge, Scopes: scopes}, now)
 		f.OIDC = &started
 	}
 	if err != nil {
@@ -221,9 +222,48 @@ func (s *Server) leaveSocial(w http.ResponseWriter, r *http.Request, a aim, t tu
 			return err
 		}
 	}
+	if to, err = withMore(to, asking); err != nil {
+		return err
+	}
 	if err := s.socialFlows.keep(w, r, f, now); err != nil {
 		return err
 	}
 	s.count("sent_to_provider")
 	return s.sendTo(w, r, to, t.Organization, p.Label)
+}
+
+// askedBesides is what a client wants a social provider asked for and with: the one that it named, whatever else the
+// person may choose on the way.
+func (s *Server) askedBesides(a aim, p SocialProvider) (scopes []string, asking map[string]string) {
+	if a.App == nil || a.App.Provider == "" {
+		return nil, nil
+	}
+	if named, ok := s.socialCalled(a.App.Provider); !ok || named.Name != p.Name {
+		return nil, nil
+	}
+	scopes = slices.Clone(a.App.Scopes)
+	if p.GitHub {
+		// It has none of OpenID Connect.
+		scopes = slices.DeleteFunc(scopes, func(s string) bool { return s == "openid" || s == "profile" || s == "email" })
+	}
+	return scopes, a.App.ForProvider(p.reference() == "MicrosoftOAuth")
+}
+
+// withMore adds parameters to an authorization request. What is there stays as it is.
+func withMore(to string, more map[string]string) (string, error) {
+	if len(more) == 0 {
+		return to, nil
+	}
+	u, err := url.Parse(to)
+	if err != nil {
+		return "", err
+	}
+	q := u.Query()
+	for name, value := range more {
+		if !q.Has(name) {
+			q.Set(name, value)
+		}
+	}
+	u.RawQuery = q.Encode()
+	return u.String(), nil
 }
