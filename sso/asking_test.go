@@ -110,6 +110,14 @@ func TestAsMuchAsMayBeAskedForComesBackFromAProvider(t *testing.T) {
 			t.Errorf("at %s\n%s", u.p.URL, u.p.Text)
 		}
 	}
+	w.organization("acme", nil, person("jo", "acme.test"))
+	for path, name := range map[string]string{"/sso/authorize": "connection", "/user_management/authorize": "connection_id"} {
+		u := w.browser().get(w.authorize(path, name, string(conn("acme")), "state", state, "redirect_uri", redirect, "provider_scopes", strings.Join(scopes, ","), "login_hint", long("h", 60)+"@acme.test",
+			"code_challenge", codeChallenge(), "code_challenge_method", "S256")).asks("openid email profile "+strings.Join(scopes, " "), "-", "-").as("jo")
+		if q := u.p.URL.Query(); q.Get("state") != state || q.Get("code") == "" {
+			t.Errorf("at %s\n%s", u.p.URL, u.p.Text)
+		}
+	}
 }
 
 // TestTheProvidersOwnAddressKeepsItsParameters: what is in the address that a provider publishes is not the client's to change.

@@ -29,7 +29,7 @@ func TestAnAppSignsPeopleInByTheAPI(t *testing.T) {
 		Clients: []ssotest.Client{{ID: "orgate-google", Secret: googleSecret, RedirectURIs: []string{s.origin("login") + "/sso/social/callback/google"}}},
 	})
 	s.secrets.add(googleSecret)
-	head := strings.Replace(s.head(s.badger()), "organizations:\n", fmt.Sprintf(`clients: [{ id: client_app, redirect_uris: [%q] }]
+	head := strings.Replace(s.head(s.badger()), "organizations:\n", fmt.Sprintf(`clients: [{ id: client_app, redirect_uris: [%q], provider_scopes: [phone] }]
 sign_in:
   methods: [password, email_code]
   social: [{ name: google, issuer: %q, client_id: orgate-google, client_secret: %s }]
@@ -89,9 +89,16 @@ organizations:
 	}
 
 	// By a social provider, after a code has shown whose address it is.
-	step("social", nil, &begun)
+	var social struct{ URL, SignIn string }
+	step("social", nil, &social)
 	jo := s.person(t, "jo")
-	pg = jo.submit(jo.get(begun.URL), map[string]string{"person": "jo-1"})
+	for _, from := range []string{social.SignIn, social.URL} {
+		pg = jo.get(from)
+		if q := pg.URL.Query(); q.Get("scope") != "openid email profile phone" || q.Get("hd") != "elsewhere.test" || q.Get("hl") != "de" {
+			t.Errorf("asked for %v", q)
+		}
+	}
+	pg = jo.submit(pg, map[string]string{"person": "jo-1"})
 	if !strings.Contains(pg.Text, "jo@elsewhere.test") {
 		t.Fatalf("at %s: %s", pg.URL, pg.Text)
 	}

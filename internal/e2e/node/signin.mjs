@@ -79,7 +79,10 @@ const steps = {
     answer({ id: profile.id });
   },
 
-  social: async () => answer({ url: workos.sso.getAuthorizationUrl({ provider: 'GoogleOAuth', redirectUri: callback, clientId, state: 'kept' }) }),
+  social: async () => {
+    const asked = { provider: 'GoogleOAuth', redirectUri: callback, clientId, providerScopes: ['openid', 'phone'], providerQueryParams: { hd: 'elsewhere.test', hl: 'de' } };
+    answer({ url: workos.sso.getAuthorizationUrl({ ...asked, state: 'kept' }), signIn: um.getAuthorizationUrl(asked) });
+  },
 
   socialProfile: async () => {
     const { profile, accessToken } = await workos.sso.getProfileAndToken({ code: given.code, clientId });
