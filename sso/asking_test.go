@@ -163,3 +163,15 @@ func trailedTo(t *testing.T, w *world, to string) url.Values {
 	}
 	return u.Query()
 }
+
+// TestSAMLIsAskedForNoScopes: it has none.
+func TestSAMLIsAskedForNoScopes(t *testing.T) {
+	w := newWorld(t, clients, phone)
+	w.saml("acme", nil, person("jo", "acme.test"))
+	for path, by := range map[string]string{"/sso/authorize": "connection", "/user_management/authorize": "connection_id"} {
+		u := w.browser().get(w.authorize(path, by, string(conn("acme")), "provider_scopes", "phone"))
+		if q := u.p.URL.RawQuery; u.p.URL.Hostname() != "127.0.0.1" || strings.Contains(q, "scope") || strings.Contains(q, "phone") {
+			t.Errorf("at %s", u.p.URL)
+		}
+	}
+}
