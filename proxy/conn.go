@@ -83,6 +83,7 @@ type buffer struct {
 	// countries are lines of the header that a country is said in: of more than one none counts.
 	countries [2]string
 	out       [bufferSize]byte
+	scratch   [64]byte
 }
 
 const (

@@ -66,7 +66,6 @@ type exchange struct {
 	clientIP  string
 	forwarded string // for X-Forwarded-For
 	country   string // that a trusted proxy says; empty: unknown
-	peerTrust bool
 
 	method   string
 	rule     *policy.Rule
@@ -76,44 +75,27 @@ type exchange struct {
 	said     *assertion // to the app
 	code     string     // why it was refused, if it was not the decision
 	cause    error      // of a failure, for the log
-	// clear: a session cookie came that is none (two of them, or ended).
-	clear bool
 
 	flight   flight
 	cancel   upstream.Cancel // of the call to the app
-	fast     bool            // a Listener serves it
 	watch    watch
-	ctx      requestContext
 	unread   *steadyBody // a body of which an answer does not wait for the end; or nil
 	private  [1]string   // the value of a Cache-Control of ours
-	finished atomic.Bool
-
-	scratch  [64]byte
+	scratch  *[64]byte
 	status   int
 	bytes    int64
 	deadline time.Time // of the last write; net/http forgets it after each request
-	http1    bool
-	last     bool // the connection is closed after the answer
+
+	// In one place, as each alone would take up eight bytes.
+	finished  atomic.Bool
+	peerTrust bool
+	clear     bool // a session cookie came that is none (two of them, or ended)
+	fast      bool // a Listener serves it
+	http1     bool
+	last      bool // the connection is closed after the answer
 }
 
 type exchangeKey struct{}
-
-// A requestContext is the context of a request, and has its exchange and its id.
-type requestContext struct {
-	context.Context
-	x *exchange
-}
-
-// Value implements [context.Context].
-func (c *requestContext) Value(key any) any {
-	switch key.(type) {
-	case exchangeKey:
-		return c.x
-	case endpoint.RequestIDKey:
-		return c.x.id
-	}
-	return c.Context.Value(key)
-}
 
 // exchangeOf returns the exchange that the request belongs to.
 func exchangeOf(ctx context.Context) *exchange {
@@ -138,8 +120,8 @@ func ClientIP(r *http.Request) netip.Addr {
 // ServeHTTP implements [http.Handler].
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{w: w, rc: http.NewResponseController(w), p: p, st: p.state.Load(), began: p.now(), class: toNowhere, method: r.Method, http1: r.ProtoMajor == 1}
-	x.id, x.ctx = endpoint.NewRequestID(), requestContext{r.Context(), x}
-	r = r.WithContext(&x.ctx)
+	x.id, x.scratch, x.watch = endpoint.NewRequestID(), new([64]byte), watch{Context: r.Context(), x: x}
+	r = r.WithContext(&x.watch)
 	x.clientIP, x.forwarded, x.peerTrust = x.st.client(peerOf(r.RemoteAddr), r.Header["X-Forwarded-For"])
 	x.country = x.st.country(r.Header[x.st.countryHeader], x.peerTrust)
 	// Chunks may have come with a length beside them, which net/http has removed: a request in which
@@ -282,7 +264,7 @@ func (x *exchange) token(cookies []string) session.Hash {
 		x.clear = true
 		return session.Hash{}
 	}
-	return t.HashBy(&x.scratch)
+	return t.HashBy(x.scratch)
 }
 
 // recovered records the request, also one whose handler panicked.

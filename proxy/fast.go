@@ -31,7 +31,7 @@ const (
 // and nobody is sent to sign in: that is the other path's, for this request as for any.
 func (c *conn) serve() (o outcome) {
 	b, p := c.buf, c.l.p
-	x := &exchange{p: p, st: p.state.Load(), began: p.now(), class: toApp, method: b.head.Method, fast: true}
+	x := &exchange{p: p, st: p.state.Load(), began: p.now(), class: toApp, method: b.head.Method, scratch: &b.scratch, fast: true}
 	cookies, ok := x.plainly(c.peer, b)
 	if !ok {
 		return notOurs

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/orgate/orgate/internal/endpoint"
 	"github.com/orgate/orgate/proxy/upstream"
 )
 
@@ -56,7 +57,6 @@ func (x *exchange) relay(r *http.Request, address string) {
 	c := upstream.NewCall()
 	defer c.Close()
 	c.Address, c.Method, c.Cancel = address, x.method, &x.cancel
-	x.watch.x, x.watch.ctx = x, r.Context()
 	defer x.watch.stop()
 	switch {
 	case r.ContentLength != 0:
@@ -87,17 +87,29 @@ func (x *exchange) relay(r *http.Request, address string) {
 // duplex reports whether an answer to r may begin before r has ended.
 func duplex(r *http.Request) bool { return r.ContentLength < 0 || r.ContentLength > 256<<10 }
 
-// A watch is what x hears of its call to the app while that is under way.
+// A watch is the context of a request, which ends when the client goes away, and has its exchange and its id; and it is what the
+// exchange hears of its call to the app while that is under way.
 type watch struct {
+	context.Context
 	x    *exchange
-	ctx  context.Context // of the request: it ends when the client goes away
-	over func() bool     // nil: nobody watches
+	over func() bool // nil: nobody watches
+}
+
+// Value implements [context.Context].
+func (w *watch) Value(key any) any {
+	switch key.(type) {
+	case exchangeKey:
+		return w.x
+	case endpoint.RequestIDKey:
+		return w.x.id
+	}
+	return w.Context.Value(key)
 }
 
 // Waiting implements [upstream.Caller]. To watch a context costs as much as all else that is decided
 // of a request, and most answers are here before a client could lose patience.
 func (w *watch) Waiting() {
-	w.over = context.AfterFunc(w.ctx, func() { w.x.cancel.End(errClientGone) })
+	w.over = context.AfterFunc(w.Context, func() { w.x.cancel.End(errClientGone) })
 }
 
 func (w *watch) stop() {

@@ -194,11 +194,12 @@ func TestNoStreamStaysOpenUnderOldRules(t *testing.T) {
 	r := httptest.NewRequestWithContext(ctx, "GET", "/x", http.NoBody)
 	r.Header.Set("Cookie", c)
 	rec := httptest.NewRecorder()
-	x := &exchange{w: rec, rc: http.NewResponseController(rec), p: w.proxy, st: old, id: "id", began: w.now(), method: "GET", target: target{path: "/x", raw: "/x"}}
+	x := &exchange{w: rec, rc: http.NewResponseController(rec), p: w.proxy, st: old, id: "id", began: w.now(), method: "GET", target: target{path: "/x", raw: "/x"}, scratch: new([64]byte)}
 	x.place, _ = old.place(acmeHost)
 	func() {
 		defer func() { recover() }() // how an answer is cut off
-		x.serveApp(r.WithContext(context.WithValue(ctx, exchangeKey{}, x)))
+		x.watch = watch{Context: ctx, x: x}
+		x.serveApp(r.WithContext(&x.watch))
 	}()
 	if ctx.Err() != nil || !x.flight.ended.Load() {
 		t.Error("the stream stays open")
