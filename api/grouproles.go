@@ -272,7 +272,7 @@ func (a *API) createRoleAssignment(c *call) error {
 		if err != nil {
 			return nil, err
 		}
-		if m, err = tenancy.AddRole(tx, a.Rules(), m, role, c.by, c.now); err != nil {
+		if m, err = tenancy.AddRole(tx, m, role, c.by, c.now); err != nil {
 			return nil, membershipError(err, pendingReactivate)
 		}
 		_, _, all, err := c.assigned(tx)
