@@ -22,12 +22,26 @@ type AdminTx interface {
 
 // HasAdmin reports whether the organization has an administrator. What it costs does not depend on how many members
 // there are; where nobody has the role of their own it reads the members of the groups that give it, until one is active.
-func HasAdmin(tx Tx, org OrgID) (bool, error) {
+func HasAdmin(tx Tx, org OrgID) (bool, error) { return hasAdminBut(tx, org, "") }
+
+// IsLastAdmin reports whether the membership is that of an administrator, and nobody else is one in its organization.
+func IsLastAdmin(tx Tx, m Membership) (bool, error) {
+	if is, err := isAdmin(tx, m); err != nil || !is {
+		return false, err
+	}
+	others, err := hasAdminBut(tx, m.Organization, m.User)
+	return err == nil && !others, err
+}
+
+// hasAdminBut is [HasAdmin] without the user, who may be nobody.
+func hasAdminBut(tx Tx, org OrgID, but UserID) (bool, error) {
 	if there, err := hasAdminRole(tx, org); err != nil || !there {
 		return false, err
 	}
-	for _, err := range tx.AdminsIn(org) {
-		return err == nil, err
+	for m, err := range tx.AdminsIn(org) {
+		if err != nil || m.User != but {
+			return err == nil, err
+		}
 	}
 	for g, err := range tx.AdminGroupsIn(org) {
 		if err != nil {
@@ -36,6 +50,9 @@ func HasAdmin(tx Tx, org OrgID) (bool, error) {
 		for in, err := range tx.GroupMembers(org, g.ID, Place{}) {
 			if err != nil {
 				return false, err
+			}
+			if in.User == but {
+				continue
 			}
 			m, err := tx.Membership(org, in.User)
 			if err != nil && !errors.Is(err, ErrNotFound) {
