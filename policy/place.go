@@ -129,7 +129,8 @@ func clip(s string) string {
 	return s
 }
 
-// zoned are CEL's functions of a timestamp that take a time zone.
+// zoned are CEL's functions of a timestamp that take a time zone. A name is looked up in files: it must not be somebody's attribute
+// that says which.
 func zoned() []string {
 	return []string{"getFullYear", "getMonth", "getDayOfYear", "getDayOfMonth", "getDate", "getDayOfWeek", "getHours", "getMinutes", "getSeconds", "getMilliseconds"}
 }
@@ -159,6 +160,8 @@ func checkZone(s string) error {
 type constants struct {
 	functions []string
 	check     func(string) error
+	// only: nothing else may be given, and this is said of what is. Else it is known when it is asked.
+	only string
 }
 
 // Name implements [cel.ASTValidator].
@@ -188,6 +191,9 @@ func (v constants) look(e ast.Expr, issues *cel.Issues) {
 		for _, x := range e.AsList().Elements() {
 			v.look(x, issues)
 		}
-	default: // known when it is asked
+	default:
+		if v.only != "" {
+			issues.ReportErrorAtID(e.ID(), "%s", v.only)
+		}
 	}
 }
