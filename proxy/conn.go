@@ -36,14 +36,13 @@ type conn struct {
 	raw  syscall.RawConn       // nil: it can't be waited for without a buffer
 	step func(fd uintptr) bool // advance, made once
 	w    socket.Writer
-	r    *socket.Reader // for net/http; nil: it has no raw, or net/http has not had it yet
 
 	// Of the goroutine that reads. (net/http has several, and orders them.)
-	buf     *buffer // nil: nothing was read that is not taken yet
-	err     error   // of step
-	came    outcome // of the last request that step served
-	scanned bool    // the head in buf is plain, and has been read
-	writeBy time.Time
+	buf     *buffer   // nil: nothing was read that is not taken yet
+	err     error     // of step
+	came    outcome   // of the last request that step served
+	scanned bool      // the head in buf is plain, and has been read
+	writeBy time.Time // what the connection was told
 	// While net/http serves it: how much of the request that it was handed it has not read. With
 	// exact it gets that and no byte more, so that it is known where the next one begins.
 	exact bool
@@ -57,7 +56,7 @@ type conn struct {
 	state atomic.Int32
 
 	mu      sync.Mutex
-	changed sync.Cond // past or doing
+	changed sync.Cond // doing, or something of reads
 	doing   doing
 	since   time.Time // by the listener's clock
 	x       *exchange // that is served
@@ -67,8 +66,9 @@ type conn struct {
 	late    bool      // sweep has lost patience
 	woken   bool      // by a deadline that is over
 	watched bool      // sweep has looked whether the client is there while it rests
-	past    bool      // net/http has set one
 	wasCut  bool      // for x
+	lax     bool      // writeBy, if there is one, is not wanted any more
+	reads   *reads    // by net/http; nil: it has not had it yet
 }
 
 // A buffer is what is read into and written from. A connection has one while there is
@@ -304,9 +304,8 @@ func (c *conn) enter(d doing) bool {
 func (c *conn) handOn() {
 	c.enter(elsewhere)
 	c.kept = true
-	if !c.writeBy.IsZero() { // net/http sets its own, and forgets it after each request
-		c.writeBy = time.Time{}
-		_ = c.SetWriteDeadline(time.Time{}) // if it fails so does the next write
+	if !c.writeBy.IsZero() {
+		_ = c.SetWriteDeadline(time.Time{}) // net/http sets its own; if it fails so does the next write
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -375,6 +374,9 @@ func (c *conn) sweep(now time.Time) {
 		}
 	case c.doing == serving && waited > slow && c.x != nil && c.gone():
 		c.x.cancel.End(errClientGone)
+	case c.doing == elsewhere && waited > slow && c.reads != nil && c.reads.lurk && c.unheard():
+		c.reads.stirred = true
+		c.changed.Broadcast()
 	}
 }
 
@@ -397,7 +399,7 @@ func (c *conn) finish() {
 	defer c.mu.Unlock()
 	if c.wasCut {
 		c.wasCut = false
-		_ = c.SetWriteDeadline(c.writeBy) // if it fails so does the next write
+		_ = c.Conn.SetWriteDeadline(c.writeBy) // if it fails so does the next write
 	}
 	if c.x = nil; c.doing != ended {
 		c.doing, c.since = reading, c.l.clock()
@@ -417,7 +419,7 @@ func (c *conn) cut(x *exchange) {
 	defer c.mu.Unlock()
 	if c.x == x {
 		c.wasCut = true
-		_ = c.SetWriteDeadline(time.Unix(1, 0)) // if it fails nobody writes any more
+		_ = c.Conn.SetWriteDeadline(time.Unix(1, 0)) // if it fails nobody writes any more
 	}
 }
 
@@ -428,7 +430,7 @@ func (c *conn) writeUntil(t time.Time) error {
 	if c.wasCut {
 		return os.ErrDeadlineExceeded
 	}
-	return c.SetWriteDeadline(t)
+	return c.Conn.SetWriteDeadline(t)
 }
 
 // shut closes the connection now. It stays ended.

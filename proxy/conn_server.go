@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -32,9 +33,25 @@ func (c secureConn) ConnectionState() tls.ConnectionState {
 	return c.Conn.(*tls.Conn).ConnectionState()
 }
 
+// reads are what net/http reads, or wants to.
+type reads struct {
+	r       *socket.Reader // nil: the connection has no raw
+	due     time.Time      // the deadline that net/http has set
+	held    time.Time      // the one that the connection was told
+	past    bool           // due is over
+	lurk    bool           // it wants to know whether the client goes away
+	stirred bool           // sweep has seen that something is here
+	waits   int            // how many are under way
+}
+
 func (c *conn) forServer() net.Conn {
-	if c.raw != nil && c.r == nil {
-		c.r = socket.NewReader(c.raw)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.reads == nil {
+		c.reads = &reads{}
+		if c.raw != nil {
+			c.reads.r = socket.NewReader(c.raw)
+		}
 	}
 	if _, ok := c.Conn.(*tls.Conn); ok {
 		return secureConn{c}
@@ -49,7 +66,7 @@ func (c *conn) Read(p []byte) (int, error) {
 		switch http.ConnState(c.state.Load()) {
 		case http.StateIdle:
 			// The deadline for resting is the sweep's to keep.
-			if err := c.Conn.SetReadDeadline(time.Time{}); err != nil {
+			if err := c.unhurried(); err != nil {
 				return 0, err
 			}
 			if !c.run() {
@@ -97,25 +114,36 @@ func (c *conn) take(p []byte) (int, error) {
 }
 
 func (c *conn) read(p []byte) (int, error) {
-	if c.r != nil {
-		return c.r.Read(p)
+	err := c.wait()
+	defer c.waited()
+	if err != nil {
+		return 0, err
+	}
+	if r := c.reads.r; r != nil {
+		return r.Read(p)
 	}
 	return c.Conn.Read(p)
 }
 
 // Write implements [net.Conn].
 func (c *conn) Write(b []byte) (int, error) {
-	if c.raw != nil {
-		return c.w.Write(b)
+	if c.raw == nil {
+		return c.Conn.Write(b)
 	}
-	return c.Conn.Write(b)
+	n, err := c.w.Write(b)
+	if errors.Is(err, os.ErrDeadlineExceeded) && c.forgive() {
+		var more int
+		more, err = c.w.Write(b[n:])
+		n += more
+	}
+	return n, err
 }
 
 // lurk is a read while a handler is at work, to hear of it when the client goes away. What comes
 // instead is of the next request, and none of this one's business: it stays here, and net/http
 // waits until it has no more use for waiting.
 func (c *conn) lurk() (int, error) {
-	if c.buf == nil && !c.ahead {
+	if c.buf == nil && !c.ahead && c.stirs() {
 		n, err := c.read(c.early[:])
 		if n == 0 {
 			return 0, err
@@ -124,31 +152,26 @@ func (c *conn) lurk() (int, error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for !c.past && c.doing != ended {
+	for !c.reads.past && c.doing != ended {
 		c.changed.Wait()
 	}
 	return 0, os.ErrDeadlineExceeded
 }
 
-// SetReadDeadline implements [net.Conn].
-func (c *conn) SetReadDeadline(t time.Time) error {
-	c.notice(t)
-	return c.Conn.SetReadDeadline(t)
-}
-
-// SetDeadline implements [net.Conn].
-func (c *conn) SetDeadline(t time.Time) error {
-	c.notice(t)
-	return c.Conn.SetDeadline(t)
-}
-
-func (c *conn) notice(t time.Time) {
+// stirs waits until there may be something to read, or nobody wants to know any more. Most handlers are through
+// before a client could lose patience; so nothing is read for those, and the sweep looks after the others.
+func (c *conn) stirs() bool {
+	if c.raw == nil {
+		return true // what is here is known by reading
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.past = !t.IsZero() && !t.After(time.Now())
-	if c.past {
-		c.changed.Broadcast()
+	c.reads.lurk, c.reads.stirred = true, false
+	for !c.reads.stirred && !c.reads.past && c.doing != ended {
+		c.changed.Wait()
 	}
+	c.reads.lurk = false
+	return c.reads.stirred
 }
 
 // Close implements [net.Conn]. What is under way here, net/http does not know of, nor of what it was

@@ -83,6 +83,7 @@ type exchange struct {
 	cancel   upstream.Cancel // of the call to the app
 	fast     bool            // a Listener serves it
 	watch    watch
+	ctx      requestContext
 	unread   *steadyBody // a body of which an answer does not wait for the end; or nil
 	private  [1]string   // the value of a Cache-Control of ours
 	finished atomic.Bool
@@ -96,6 +97,23 @@ type exchange struct {
 }
 
 type exchangeKey struct{}
+
+// A requestContext is the context of a request, and has its exchange and its id.
+type requestContext struct {
+	context.Context
+	x *exchange
+}
+
+// Value implements [context.Context].
+func (c *requestContext) Value(key any) any {
+	switch key.(type) {
+	case exchangeKey:
+		return c.x
+	case endpoint.RequestIDKey:
+		return c.x.id
+	}
+	return c.Context.Value(key)
+}
 
 // exchangeOf returns the exchange that the request belongs to.
 func exchangeOf(ctx context.Context) *exchange {
@@ -120,8 +138,8 @@ func ClientIP(r *http.Request) netip.Addr {
 // ServeHTTP implements [http.Handler].
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{w: w, rc: http.NewResponseController(w), p: p, st: p.state.Load(), began: p.now(), class: toNowhere, method: r.Method, http1: r.ProtoMajor == 1}
-	r = r.WithContext(context.WithValue(endpoint.WithRequestID(r.Context()), exchangeKey{}, x))
-	x.id = endpoint.RequestID(r.Context())
+	x.id, x.ctx = endpoint.NewRequestID(), requestContext{r.Context(), x}
+	r = r.WithContext(&x.ctx)
 	x.clientIP, x.forwarded, x.peerTrust = x.st.client(peerOf(r.RemoteAddr), r.Header["X-Forwarded-For"])
 	x.country = x.st.country(r.Header[x.st.countryHeader], x.peerTrust)
 	// Chunks may have come with a length beside them, which net/http has removed: a request in which

@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/orgate/orgate/config"
+	"github.com/orgate/orgate/internal/heap"
 	"github.com/orgate/orgate/internal/quiet"
 	"github.com/orgate/orgate/internal/telemetry"
 	"github.com/orgate/orgate/proxy"
@@ -59,6 +60,7 @@ func serve(ctx context.Context, s serving) (err error) {
 		return err
 	}
 	defer func() { _ = end.Close() }() // whoever would hear of it reads what can't be written
+	heap.Limit(log)
 	tracing, err := telemetry.NewTracing(ctx, version)
 	if err != nil {
 		return fmt.Errorf("tracing: %w", err)
@@ -136,6 +138,7 @@ func serve(ctx context.Context, s serving) (err error) {
 	background.Go(func() { g.domains.Run(work) })
 	background.Go(func() { g.saml.Run(work) })
 	background.Go(func() { g.finishRemovals(work) })
+	background.Go(func() { heap.Run(work) })
 	background.Go(func() { quiet.Run(work) })
 	background.Go(func() { g.denials.Run(work) })
 	background.Go(func() { _ = g.auditLogs().Run(work) }) // it ends with work and no sooner

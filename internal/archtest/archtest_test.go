@@ -70,6 +70,7 @@ var allowed = map[string][]string{
 	"internal/page":              {"internal/endpoint", "internal/text"},
 	"internal/seal":              {},
 	"internal/signedin":          {"session"},
+	"internal/heap":              {},
 	"internal/quiet":             {},
 	"internal/socket":            {},
 	"internal/telemetry":         {},

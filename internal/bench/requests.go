@@ -40,10 +40,13 @@ func requests(ctx context.Context, b *bench) error {
 			subjects = append(subjects, way...)
 		}
 		if b.before != "" {
-			if way, err = y.routes(ctx, b, setup{name: "orgate before", binary: b.before, organizations: b.organizations}, upstream, "/1k", []route{{"public route", "/public", false}, {"signed in", "", true}}); err != nil {
-				return err
+			for _, s := range []setup{{name: "orgate before"}, {name: "orgate before, by net/http", slow: true}} {
+				s.binary, s.organizations = b.before, b.organizations
+				if way, err = y.routes(ctx, b, s, upstream, "/1k", []route{{"public route", "/public", false}, {"signed in", "", true}}); err != nil {
+					return err
+				}
+				subjects = append(subjects, way...)
 			}
-			subjects = append(subjects, way...)
 		}
 		if err := interleave(ctx, subjects, b.rounds, b.seconds); err != nil {
 			return err

@@ -218,11 +218,12 @@ func secure(h http.Header) {
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 }
 
-type requestIDKey struct{}
+// RequestIDKey is what a request's context has its id under, a string.
+type RequestIDKey struct{}
 
 // WithRequestID gives the request's context an id: a fresh one, never the client's.
 func WithRequestID(ctx context.Context) context.Context {
-	return context.WithValue(ctx, requestIDKey{}, NewRequestID())
+	return context.WithValue(ctx, RequestIDKey{}, NewRequestID())
 }
 
 // A draw is the randomness of many ids, as to ask for that of one costs nearly as much.
@@ -255,7 +256,7 @@ func NewRequestID() string {
 
 // RequestID returns the id of the request, or "" outside of one.
 func RequestID(ctx context.Context) string {
-	id, _ := ctx.Value(requestIDKey{}).(string)
+	id, _ := ctx.Value(RequestIDKey{}).(string)
 	return id
 }
 
