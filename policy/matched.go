@@ -75,10 +75,8 @@ func hasLongText(v any) bool {
 			}
 		}
 	case []any:
-		for _, x := range v {
-			if hasLongText(x) {
-				return true
-			}
+		if slices.ContainsFunc(v, hasLongText) {
+			return true
 		}
 	case map[string]any:
 		for name, x := range v {
