@@ -120,7 +120,7 @@ func ParseCondition(expr string) (*Condition, error) {
 // their names, rather than fields, so that a misspelt one is found by the checker.
 func newEnvironment() (*cel.Env, error) {
 	words := cel.ListType(cel.StringType)
-	return cel.NewEnv(append(ranges(),
+	return cel.NewEnv(append(append(ranges(), zones()...),
 		cel.Variable("member.role", cel.StringType),
 		cel.Variable("member.roles", words),
 		cel.Variable("member.permissions", words),

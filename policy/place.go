@@ -3,10 +3,8 @@ package policy
 import (
 	"fmt"
 	"net/netip"
-	"strconv"
 	"strings"
 	"time"
-	_ "time/tzdata" // a rule must not mean another thing on a machine without a list of zones
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/ast"
@@ -127,32 +125,6 @@ func clip(s string) string {
 		return strings.ToValidUTF8(s[:60], "") + "…"
 	}
 	return s
-}
-
-// zoned are CEL's functions of a timestamp that take a time zone. A name is looked up in files: it must not be somebody's attribute
-// that says which.
-func zoned() []string {
-	return []string{"getFullYear", "getMonth", "getDayOfYear", "getDayOfMonth", "getDate", "getDayOfWeek", "getHours", "getMinutes", "getSeconds", "getMilliseconds"}
-}
-
-// checkZone reads a time zone as CEL does, which finds a bad one only when it is asked.
-func checkZone(s string) error {
-	hours, minutes, offset := strings.Cut(s, ":")
-	if !offset {
-		if s == "" || s == "Local" {
-			return fmt.Errorf(`%q is the zone of the machine: name one, such as "Europe/Berlin" or "UTC"`, s)
-		}
-		if _, err := time.LoadLocation(s); err != nil {
-			return fmt.Errorf(`unknown time zone %q: want one such as "Europe/Berlin", "UTC" or "+01:00"`, clip(s))
-		}
-		return nil
-	}
-	h, err1 := strconv.Atoi(hours)
-	m, err2 := strconv.Atoi(minutes)
-	if err1 != nil || err2 != nil || h < -23 || h > 23 || m < 0 || m > 59 {
-		return fmt.Errorf(`bad offset %q: want one such as "+01:00"`, clip(s))
-	}
-	return nil
 }
 
 // A constants validator checks what is written out in calls of functions, so that a slip is found
