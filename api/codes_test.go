@@ -435,3 +435,19 @@ func TestADeletedUserLeavesNoAddressBehind(t *testing.T) {
 		t.Errorf("%q", n)
 	}
 }
+
+// TestACodeForAProfileIsNoneToSignInWith: the page made it for an app that is told of somebody, whoever has the address here.
+func TestACodeForAProfileIsNoneToSignInWith(t *testing.T) {
+	w := clientWorld(t)
+	w.person("jo@acme.test")
+	for purpose, shown := range map[factor.Purpose]int{factor.ForSignIn: 200, factor.ForProfile: 404} {
+		var c factor.EmailCode
+		var digits string
+		w.do(func(tx store.Tx) (err error) {
+			c, digits, err = factor.NewEmailCode(tx, purpose, "jo@acme.test", "", session.NewToken(), w.clock())
+			return err
+		})
+		w.call(getMagic, c.ID).want(shown)
+		w.grant(grantMagic, fields{"email": "jo@acme.test", "code": digits}).refused(400, "invalid_one_time_code")
+	}
+}

@@ -419,8 +419,19 @@ func TestAnInvitationIsAcceptedOnTheWay(t *testing.T) {
 }
 
 func TestAProfileIsHandedOnOnce(t *testing.T) {
+	for name, profile := range map[string]string{
+		"of a connection":        `"organization_id":"org_1","connection_id":"conn_1","connection_type":"GenericOIDC","idp_id":"x","email":"jo@acme.test","first_name":null,"last_name":null,"name":null,"role":null,"roles":null,"custom_attributes":{},"raw_attributes":{}`,
+		"of a social provider":   `"organization_id":null,"connection_id":"conn_4A1PJ5DE5SPEAB11ZV0GZC4VWQ","connection_type":"GoogleOAuth","idp_id":"x","email":"jo@acme.test","first_name":"Jo","last_name":"Doe","name":"Jo Doe","role":null,"roles":null,"custom_attributes":{"locale":"en"},"raw_attributes":{"locale":"en"}`,
+		"of another of its kind": `"organization_id":null,"connection_id":"conn_4A1PJ5DE5SPEAB11ZV0GZC4VWQ","connection_type":"GenericOIDC","idp_id":"x","email":"jo@acme.test","first_name":null,"last_name":null,"name":"Jo","role":null,"roles":null,"custom_attributes":{},"raw_attributes":{}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			handsOn(t, []byte(`{"object":"profile","id":"prof_01ARZ3NDEKTSV4RRFFQ69G5FAV",`+profile+`}`))
+		})
+	}
+}
+
+func handsOn(t *testing.T, profile []byte) {
 	w := clientWorld(t)
-	profile := []byte(`{"object":"profile","id":"prof_01ARZ3NDEKTSV4RRFFQ69G5FAV","organization_id":"org_1","connection_id":"conn_1","connection_type":"GenericOIDC","idp_id":"x","email":"jo@acme.test","first_name":null,"last_name":null,"name":null,"role":null,"roles":null,"custom_attributes":{},"raw_attributes":{}}`)
 	issue := func() (code string) {
 		w.do(func(tx store.Tx) error {
 			c, err := client.IssueCode(tx, client.Code{Client: "client_app", RedirectURI: appCallback, Profile: profile}, w.clock())
@@ -441,7 +452,9 @@ func TestAProfileIsHandedOnOnce(t *testing.T) {
 	if a.get("profile.email") != "jo@acme.test" || a.get("token_type") != "Bearer" {
 		t.Errorf("%s", a.body)
 	}
-	w.as(a.get("access_token"), "GET /sso/profile").want(200)
+	if shown := w.as(a.get("access_token"), "GET /sso/profile").want(200); strings.TrimSpace(string(shown.body)) != string(profile) {
+		t.Errorf("%s", shown.body)
+	}
 	w.as("", "GET /sso/profile").says(401, "Unauthorized")
 	w.as(w.secret, "GET /sso/profile").says(401, "Unauthorized")
 	token(fields{"code": code}).says(400, "invalid_grant")

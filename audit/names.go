@@ -117,7 +117,7 @@ const (
 	// A code or a reset was asked for under an address that nobody has. The API has no name for it: its
 	// events name the user.
 
-	MagicAuthForNobody     = "orgate.magic_auth.created"     // a code went to an address that nobody has
+	MagicAuthForNobody     = "orgate.magic_auth.created"     // a code went to an address that nobody has, or one that signs nobody in
 	PasswordResetForNobody = "orgate.password_reset.created" // a code to set a password by went to an address that nobody has
 	// A code went to the address that is to become a user's.
 	EmailChangeCreated = "orgate.email_change.created"

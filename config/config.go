@@ -267,6 +267,9 @@ type Client struct {
 	RedirectURIs []string `yaml:"redirect_uris,required" as:"redirect" example:"[https://app.example.com/callback]"`
 	// Where people may be sent to after they have signed out, beside all pages of the origins of redirect_uris.
 	SignOutURIs []string `yaml:"sign_out_uris" as:"redirect" example:"[https://www.example.com/]"`
+	// What it may have identity providers asked for by provider_scopes, beside openid, profile and email. Anybody can write
+	// a link that asks for them in its name.
+	ProviderScopes []string `yaml:"provider_scopes" as:"provider scope" example:"[phone]"`
 	// Lets it do without an API key, as it can't keep one: a program on people's own machines. It must use PKCE.
 	Public bool `yaml:"public" default:"false"`
 }
@@ -433,7 +436,7 @@ func (c *Config) Offered() policy.Methods {
 func (c *Config) SignInClients() client.Clients {
 	var cs client.Clients
 	for _, x := range c.Clients {
-		cs = append(cs, client.Client{ID: x.ID, Name: x.Name, RedirectURIs: x.RedirectURIs, SignOutURIs: x.SignOutURIs, Public: x.Public})
+		cs = append(cs, client.Client{ID: x.ID, Name: x.Name, RedirectURIs: x.RedirectURIs, SignOutURIs: x.SignOutURIs, ProviderScopes: x.ProviderScopes, Public: x.Public})
 	}
 	return cs
 }

@@ -139,6 +139,7 @@ func newGrammars() grammars {
 	n("webhook", grammar{name: "URL", parse: parseWebhook, quiet: true, never: true, pattern: `^https?://[^#@]+$`})
 	n("event", grammar{name: "event", parse: parseEvent, hint: "docs/events.md has the list", never: true})
 	n("client", grammar{name: "client id", parse: checked(client.CheckID), never: true, pattern: `^client_[0-9A-Za-z_]{1,57}$`})
+	n("provider scope", grammar{name: "scope", parse: checked(client.CheckScope), never: true, pattern: `^[!#-+\--\[\]-~]{1,128}$`})
 	n("redirect", grammar{name: "URL", parse: checked(client.CheckURI), quiet: true, never: true, pattern: `^https?://[^#@*]+$`})
 	n("hash", matching("hash", keyHash, "sha256: and 64 hexadecimal digits"))
 	n("name", matching("name", shortName, "lower-case letters, digits, _ and -"))

@@ -77,7 +77,7 @@ func (s *flights) list() []*flight {
 
 // grace is how long a request that nothing was answered to yet may go on once its
 // grant has ended. An app that deletes a member through our API, at that member's own
-// request, should be able to answer it.
+// request, should be able to answer it; and its answer may have begun when we hear of the end.
 const grace = 500 * time.Millisecond
 
 // reevaluate judges anew what is open under grants that were invalidated, and ends what
@@ -176,13 +176,14 @@ func (p *Proxy) still(ctx context.Context, st *state, g *grant, f *flight) (next
 	return next, d.ValidUntil, true
 }
 
-// end ends f: at once if its answer has begun, else after the grace.
+// end ends f: at once if its answer has begun, unless f itself has only just begun; else after the grace.
 func (p *Proxy) end(f *flight) {
 	end := func() {
 		f.ended.Store(true)
 		f.cancel(errGrantEnded)
 	}
-	if phase(f.phase.Load()) == waiting {
+	how := phase(f.phase.Load())
+	if how == waiting || how == answering && p.now().Sub(f.x.began) < grace {
 		time.AfterFunc(grace, end)
 		return
 	}

@@ -1,6 +1,7 @@
 package sso
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -32,6 +33,11 @@ const (
 	// authorizationLife is how long somebody may take to sign in for a client.
 	authorizationLife = time.Hour
 )
+
+// noProvider is what a client is told that names a provider which is none of sign_in.social.
+func noProvider() client.Fault {
+	return client.Fault{Code: "connection_invalid", Text: "provider is none that people can sign in with here"}
+}
 
 // authorize is GET /user_management/authorize: an app that signs people in by the API sends one here. Until it is
 // known that there is such a client and that the address is its own, nobody is sent back to it.
@@ -77,7 +83,7 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request) error {
 	p, ok := s.socialCalled(req.Provider)
 	switch {
 	case !ok:
-		return s.refuseClient(w, r, req, client.Fault{Code: "connection_invalid", Text: "provider is none that people can sign in with here"})
+		return s.refuseClient(w, r, req, noProvider())
 	case t.To == "" && t.Refused == nil && t.Local.Has(policy.Social):
 		return s.leaveSocial(w, r, a, t, p, "")
 	}
@@ -92,6 +98,13 @@ func (s *Server) authorizeSSO(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	a := aim{App: &req, Another: req.Anew}
+	if refused == nil && req.Provider != "" {
+		p, ok := s.socialCalled(req.Provider)
+		if !ok {
+			return s.refuseClient(w, r, req, noProvider())
+		}
+		return s.toldClient(w, r, a, s.leaveSocial(w, r, a, turn{Email: req.LoginHint}, p, ""))
+	}
 	var c *tenancy.Connection
 	var org tenancy.Organization
 	if refused == nil {
@@ -101,8 +114,6 @@ func (s *Server) authorizeSSO(w http.ResponseWriter, r *http.Request) error {
 	}
 	switch {
 	case refused != nil:
-	case req.Provider != "":
-		refused = &client.Fault{Code: "invalid_connection_selector", Text: "the providers of sign_in.social give no profiles: use /user_management/authorize"}
 	case c == nil:
 		refused = &client.Fault{Code: "connection_invalid", Text: "the organization has no active connection"}
 	}
@@ -172,7 +183,7 @@ func (s *Server) whomToAsk(r *http.Request, a *aim) (c *tenancy.Connection, org 
 			}
 			owner = c.Organization
 		}
-		if owner == "" && req.Domain != "" {
+		if owner == "" && req.Domain != "" && req.Provider == "" {
 			d, err := tx.VerifiedDomain(req.Domain)
 			if err != nil && !errors.Is(err, tenancy.ErrNotFound) {
 				return err
@@ -231,18 +242,7 @@ func only(tx store.Tx, org tenancy.OrgID) (*tenancy.Connection, error) {
 
 // socialCalled returns the social provider that the reference calls so, such as GoogleOAuth.
 func (s *Server) socialCalled(name string) (SocialProvider, bool) {
-	i := slices.IndexFunc(s.social, func(p SocialProvider) bool {
-		switch {
-		case p.GitHub:
-			return name == "GitHubOAuth"
-		case p.Issuer == "https://accounts.google.com":
-			return name == "GoogleOAuth"
-		case strings.HasPrefix(p.Issuer, "https://login.microsoftonline.com/"):
-			return name == "MicrosoftOAuth"
-		default:
-			return strings.EqualFold(name, p.Name+"OAuth")
-		}
-	})
+	i := slices.IndexFunc(s.social, func(p SocialProvider) bool { return strings.EqualFold(name, cmp.Or(p.reference(), p.Name+"OAuth")) })
 	if i < 0 {
 		return SocialProvider{}, false
 	}
@@ -347,10 +347,13 @@ func (s *Server) toldClient(w http.ResponseWriter, r *http.Request, a aim, err e
 		return err
 	}
 	code := "oauth_failed"
-	switch {
+	switch c, known := s.clients.Find(a.App.Client); {
+	case !known || !c.MayRedirect(a.App.RedirectURI):
+		return unknownClient(err)
 	case e.Status >= http.StatusInternalServerError:
-		return err
-	case e.Code == "access_denied", e.Code == "connection_invalid", e.Code == "profile_not_allowed_outside_organization":
+		e.ActionURL, e.ActionText = "", text.Message{} // there is no page of ours to start from
+		return e
+	case e.Code == "access_denied", e.Code == "connection_invalid", e.Code == codeOutside:
 		code = e.Code
 	}
 	return s.refuseClient(w, r, *a.App, client.Fault{Code: code, Text: e.Text.String()})

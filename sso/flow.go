@@ -86,6 +86,14 @@ func (f flow) state() string {
 func (f flow) expires() time.Time { return f.ExpiresAt }
 
 func (f flow) withoutPath() flow {
-	f.Aim.Request.ReturnTo, f.Aim.Path = "/", ""
+	f.Aim.Request.ReturnTo, f.Aim.Path, f.Aim.App = "/", "", asked(f.Aim.App)
 	return f
+}
+
+// asked is what an app asked for, as it is once a provider has been asked.
+func asked(app *client.Authorization) *client.Authorization {
+	if app == nil {
+		return nil
+	}
+	return new(app.Asked())
 }

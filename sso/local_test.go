@@ -64,6 +64,8 @@ func (b *postbox) code(t testing.TB, address string) string {
 			return m.Code
 		case mail.LinkCode:
 			return m.Code
+		case mail.ProfileCode:
+			return m.Code
 		}
 	}
 	t.Fatalf("%s has no code, but %v", address, mails)

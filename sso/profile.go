@@ -14,6 +14,9 @@ import (
 	"github.com/orgate/orgate/tenancy"
 )
 
+// codeOutside is what an app is told of an address that the provider it asked has no say in.
+const codeOutside = "profile_not_allowed_outside_organization"
+
 // errOutside: a provider spoke of an address that is not on a verified domain of its organization.
 var errOutside = errors.New("profile of an address outside of the organization's verified domains")
 
@@ -21,7 +24,7 @@ var errOutside = errors.New("profile of an address outside of the organization's
 type profile struct {
 	Object       string               `json:"object"`
 	ID           string               `json:"id"`
-	Organization tenancy.OrgID        `json:"organization_id"`
+	Organization *tenancy.OrgID       `json:"organization_id"`
 	Connection   tenancy.ConnectionID `json:"connection_id"`
 	Type         string               `json:"connection_type"`
 	Subject      string               `json:"idp_id"`
@@ -51,22 +54,13 @@ func (s *Server) answeredProfile(w http.ResponseWriter, r *http.Request, f flow,
 		if err != nil {
 			return err
 		}
-		if c, ok := s.clients.Find(f.Aim.App.Client); !ok || !c.MayRedirect(f.Aim.App.RedirectURI) {
-			return unknownClient(errors.New("the client was changed since"))
-		}
-		b, err := json.Marshal(p)
-		if err != nil {
+		if to, err = s.issueProfile(tx, *f.Aim.App, p, now); err != nil {
 			return err
 		}
-		code, err := client.IssueCode(tx, client.Code{Client: f.Aim.App.Client, RedirectURI: f.Aim.App.RedirectURI, Challenge: f.Aim.App.Challenge, Profile: b}, now)
-		if err != nil {
-			return err
-		}
-		to = f.Aim.App.Return(code.Reveal())
 		return s.recordProfile(tx, r, f, p, now)
 	})
 	if errors.Is(err, errOutside) {
-		e := &endpoint.Error{Status: http.StatusForbidden, Code: "profile_not_allowed_outside_organization", Title: text.T("This address is not one of the organization's"),
+		e := &endpoint.Error{Status: http.StatusForbidden, Code: codeOutside, Title: text.T("This address is not one of the organization's"),
 			Text: text.T("The identity provider spoke of an address that is not on a domain which the organization has proved to be its own."), Err: err}
 		s.logFailure(r, conn, e.Code, "the address is on no verified domain of the organization", err)
 		return s.toldClient(w, r, f.Aim, e)
@@ -79,6 +73,22 @@ func (s *Server) answeredProfile(w http.ResponseWriter, r *http.Request, f flow,
 	}
 	s.count("sent_to_client")
 	return s.sendTo(w, r, to, org, "")
+}
+
+// issueProfile makes the code that stands for a profile, and returns where the person is sent with it.
+func (s *Server) issueProfile(tx store.Tx, app client.Authorization, p profile, now time.Time) (to string, err error) {
+	if c, ok := s.clients.Find(app.Client); !ok || !c.MayRedirect(app.RedirectURI) {
+		return "", unknownClient(errors.New("the client was changed since"))
+	}
+	b, err := json.Marshal(p)
+	if err != nil {
+		return "", err
+	}
+	code, err := client.IssueCode(tx, client.Code{Client: app.Client, RedirectURI: app.RedirectURI, Challenge: app.Challenge, Profile: b}, now)
+	if err != nil {
+		return "", err
+	}
+	return app.Return(code.Reveal()), nil
 }
 
 // profileOf is what a provider says of a person. An organization's provider speaks for the addresses on its verified
@@ -100,7 +110,7 @@ func profileOf(tx store.Tx, conn tenancy.Connection, said saying) (profile, erro
 		attributes = map[string]any{}
 	}
 	p := profile{
-		Object: "profile", ID: client.ProfileID(conn.ID, said.Subject), Organization: conn.Organization, Connection: conn.ID, Type: tenancy.ShowConnection(conn).Type,
+		Object: "profile", ID: client.ProfileID(conn.ID, said.Subject), Organization: &conn.Organization, Connection: conn.ID, Type: tenancy.ShowConnection(conn).Type,
 		Subject: said.Subject, Email: email, Name: textOrNull(clip(said.Name, maxEmail)), Groups: said.Groups, Custom: attributes, Raw: attributes,
 	}
 	p.FirstName, p.LastName = firstOf(attributes, "given_name", "first_name"), firstOf(attributes, "family_name", "last_name")

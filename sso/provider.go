@@ -136,7 +136,7 @@ func (s *Server) leaveByOIDC(w http.ResponseWriter, r *http.Request, f flow, c t
 	}
 	now := s.now()
 	to, started, err := s.oidc.Start(r.Context(), conn, oidc.StartRequest{
-		RedirectURI: s.url(pathCallback), OwnRedirectURI: own, LoginHint: t.Hint, MaxAge: t.MaxAge,
+		RedirectURI: s.url(pathCallback), OwnRedirectURI: own, LoginHint: t.Hint, MaxAge: t.MaxAge, Scopes: scopesFor(f.Aim, c),
 	}, now)
 	if err != nil {
 		return err
@@ -154,6 +154,15 @@ func (s *Server) leaveByOIDC(w http.ResponseWriter, r *http.Request, f flow, c t
 	}
 	s.count("sent_to_provider")
 	return s.sendTo(w, r, to, t.Organization, c.Name)
+}
+
+// scopesFor is what a client wants the provider of a connection asked for: of the one that it named, by itself or, for a
+// profile, by its organization.
+func scopesFor(a aim, c tenancy.Connection) []string {
+	if a.App == nil || !a.App.Profile && a.App.Connection != c.ID {
+		return nil
+	}
+	return a.App.Scopes
 }
 
 // ownCallback returns the redirect URI that no other connection has.

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/oklog/ulid/v2"
+
 	"github.com/orgate/orgate/internal/endpoint"
 	"github.com/orgate/orgate/internal/page"
 	"github.com/orgate/orgate/policy"
@@ -29,6 +31,9 @@ const (
 	pathSocialCode     = "/sign-in/social/code"
 	pathSocialResend   = "/sign-in/social/code/resend"
 	pathSocialLink     = "/account/identities/link"
+	// pathProfileCode is for an app that is told of a person, and signs nobody in.
+	pathProfileCode   = "/sign-in/social/profile"
+	pathProfileResend = "/sign-in/social/profile/resend"
 )
 
 func (s *Server) socialRoutes() []endpoint.Route {
@@ -37,6 +42,9 @@ func (s *Server) socialRoutes() []endpoint.Route {
 		{Side: endpoint.Login, Pattern: "GET " + pathSocialCode, Access: endpoint.Public, Handle: s.polite(s.visits, s.linkCode)},
 		{Side: endpoint.Login, Pattern: "POST " + pathSocialCode, Access: endpoint.Public, Handle: s.polite(s.strangers, s.linkCode)},
 		{Side: endpoint.Login, Pattern: "POST " + pathSocialResend, Access: endpoint.Public, Handle: s.polite(s.strangers, s.resendLink)},
+		{Side: endpoint.Login, Pattern: "GET " + pathProfileCode, Access: endpoint.Public, Handle: s.polite(s.visits, s.profileCode)},
+		{Side: endpoint.Login, Pattern: "POST " + pathProfileCode, Access: endpoint.Public, Handle: s.polite(s.strangers, s.profileCode)},
+		{Side: endpoint.Login, Pattern: "POST " + pathProfileResend, Access: endpoint.Public, Handle: s.polite(s.strangers, s.resendProfile)},
 		{Side: endpoint.Login, Pattern: "POST " + pathSocialLink, Access: endpoint.Confirmed, Handle: s.polite(s.strangers, s.linkIdentity)},
 	}
 }
@@ -84,6 +92,35 @@ func (p SocialProvider) id() string {
 
 // Connection is what stands for the provider in identities and proofs.
 func (p SocialProvider) Connection() tenancy.ConnectionID { return tenancy.SocialConnection(p.id()) }
+
+// connectionID is what an app is told in place of the id of a connection: of this provider, and of no other that has
+// its name.
+func (p SocialProvider) connectionID() tenancy.ConnectionID {
+	sum := sha256.Sum256([]byte("social connection " + p.id()))
+	var id ulid.ULID
+	copy(id[:], sum[:])
+	return tenancy.ConnectionID("conn_" + id.String())
+}
+
+// reference is what the reference calls the provider, such as GoogleOAuth; empty: it has no name for it.
+func (p SocialProvider) reference() string {
+	switch {
+	case p.GitHub:
+		return "GitHubOAuth"
+	case p.Issuer == "https://accounts.google.com":
+		return "GoogleOAuth"
+	case strings.HasPrefix(p.Issuer, "https://login.microsoftonline.com/"):
+		return "MicrosoftOAuth"
+	}
+	named := [...]string{
+		"AppleOAuth", "BitbucketOAuth", "DiscordOAuth", "GitLabOAuth", "GoogleOAuth", "GrokOAuth", "IntuitOAuth", "LinkedInOAuth", "MicrosoftOAuth",
+		"SalesforceOAuth", "SlackOAuth", "VercelMarketplaceOAuth", "VercelOAuth", "XOAuth", "XeroOAuth",
+	}
+	if i := slices.IndexFunc(named[:], func(n string) bool { return strings.EqualFold(n, p.Name+"OAuth") }); i >= 0 {
+		return named[i]
+	}
+	return ""
+}
 
 // configured is a digest of what makes the provider the one that it is, for flows.
 func (p SocialProvider) configured() string {
@@ -160,16 +197,17 @@ func (s *Server) offerSocial(ctx context.Context, a aim, p *page.SignIn) error {
 // link, for that person to have an account there linked.
 func (s *Server) leaveSocial(w http.ResponseWriter, r *http.Request, a aim, t turn, p SocialProvider, link tenancy.UserID) error {
 	now := s.now()
+	scopes, asking := s.askedBesides(a, p)
 	f := socialFlow{Aim: a, Provider: p.Name, Configured: p.configured(), Link: link, MaxAge: t.MaxAge, ExpiresAt: now.Add(flowLife)}
 	var to string
 	var err error
 	if p.GitHub {
 		var started github.Flow
-		to, started, err = s.github.Start(p.app(), github.StartRequest{RedirectURI: s.redirectURI(p), SelectAccount: a.Another}, now)
+		to, started, err = s.github.Start(p.app(), github.StartRequest{RedirectURI: s.redirectURI(p), Scopes: scopes, SelectAccount: a.Another}, now)
 		f.GitHub = &started
 	} else {
 		var started oidc.Flow
-		to, started, err = s.oidc.Start(r.Context(), p.oidc(), oidc.StartRequest{RedirectURI: s.redirectURI(p), LoginHint: t.Email, MaxAge: t.MaxAge}, now)
+		to, started, err = s.oidc.Start(r.Context(), p.oidc(), oidc.StartRequest{RedirectURI: s.redirectURI(p), LoginHint: t.Email, MaxAge: t.MaxAge, Scopes: scopes}, now)
 		f.OIDC = &started
 	}
 	if err != nil {
@@ -184,9 +222,48 @@ func (s *Server) leaveSocial(w http.ResponseWriter, r *http.Request, a aim, t tu
 			return err
 		}
 	}
+	if to, err = withMore(to, asking); err != nil {
+		return err
+	}
 	if err := s.socialFlows.keep(w, r, f, now); err != nil {
 		return err
 	}
 	s.count("sent_to_provider")
 	return s.sendTo(w, r, to, t.Organization, p.Label)
+}
+
+// askedBesides is what a client wants a social provider asked for and with: the one that it named, whatever else the
+// person may choose on the way.
+func (s *Server) askedBesides(a aim, p SocialProvider) (scopes []string, asking map[string]string) {
+	if a.App == nil || a.App.Provider == "" {
+		return nil, nil
+	}
+	if named, ok := s.socialCalled(a.App.Provider); !ok || named.Name != p.Name {
+		return nil, nil
+	}
+	scopes = slices.Clone(a.App.Scopes)
+	if p.GitHub {
+		// It has none of OpenID Connect.
+		scopes = slices.DeleteFunc(scopes, func(s string) bool { return s == "openid" || s == "profile" || s == "email" })
+	}
+	return scopes, a.App.ForProvider(p.reference() == "MicrosoftOAuth")
+}
+
+// withMore adds parameters to an authorization request. What is there stays as it is.
+func withMore(to string, more map[string]string) (string, error) {
+	if len(more) == 0 {
+		return to, nil
+	}
+	u, err := url.Parse(to)
+	if err != nil {
+		return "", err
+	}
+	q := u.Query()
+	for name, value := range more {
+		if !q.Has(name) {
+			q.Set(name, value)
+		}
+	}
+	u.RawQuery = q.Encode()
+	return u.String(), nil
 }

@@ -23,6 +23,8 @@ import (
 type socialAnswer struct {
 	tenancy.SocialAssertion
 	authTime time.Time
+	// attributes are what it said besides.
+	attributes map[string]any
 }
 
 // A socialOutcome is what became of an answer. If nobody was signed in by it, a code is
@@ -51,14 +53,17 @@ func (s *Server) socialCallback(w http.ResponseWriter, r *http.Request) error {
 	p, ok := s.socialNamed(f.Provider)
 	if !ok || p.configured() != f.Configured {
 		p.Name = f.Provider
-		return s.socialFailed(r, f, p, "", errGone)
+		return s.toldClient(w, r, f.Aim, s.socialFailed(r, f, p, "", errGone))
 	}
 	// No transaction is open while the provider is asked.
 	a, err := s.askSocial(r.Context(), p, f, q, now)
 	if err != nil {
-		return s.socialFailed(r, f, p, a.Email, err)
+		return s.toldClient(w, r, f.Aim, s.socialFailed(r, f, p, a.Email, err))
 	}
 	proof := socialProof(p, f, a, now)
+	if f.Aim.App != nil && f.Aim.App.Profile {
+		return s.socialProfile(w, r, f, p, a, proof)
+	}
 	done, err := s.proveSocial(r, f, p, a, proof)
 	switch {
 	case err != nil:
@@ -87,7 +92,7 @@ func (s *Server) askSocial(ctx context.Context, p SocialProvider, f socialFlow, 
 	a, err := s.oidc.Finish(ctx, p.oidc(), *f.OIDC, q, now)
 	return socialAnswer{SocialAssertion: tenancy.SocialAssertion{
 		Provider: p.id(), Subject: a.Subject, Email: a.Email, EmailVerified: a.EmailVerified, Name: a.Name,
-	}, authTime: a.AuthTime}, err
+	}, authTime: a.AuthTime, attributes: a.Attributes}, err
 }
 
 // socialProof is what an answer proves. Unless the provider says when the person signed in
@@ -246,6 +251,10 @@ func (s *Server) explainSocial(a aim, p SocialProvider, email string, cause erro
 		return e, "the person has other ways to sign in, or a second factor, and has proved none of it"
 	case errors.Is(cause, tenancy.ErrNotMember):
 		return s.noAccount(v, cause), "sign_up is invitation, and nobody has invited this person"
+	case errors.Is(cause, errNotSocial):
+		e.Code, e.Title = codeOutside, text.T("%s is not the way to sign in with this address", p.Label)
+		e.Text = text.T("The organization that the address belongs to has rules for it, which %s does not meet.", p.Label)
+		return e, "the domain policy of the address takes no social provider, or asks for more than one"
 	case errors.Is(cause, tenancy.ErrNotVouched):
 		e.Code, e.Title = "not_vouched", text.T("Signing in did not work")
 		e.Text = text.T("%s did not say an address of yours that can be read.", p.Label)

@@ -67,6 +67,6 @@ func (f socialFlow) stateHash() string {
 func (f socialFlow) expires() time.Time { return f.ExpiresAt }
 
 func (f socialFlow) withoutPath() socialFlow {
-	f.Aim.Request.ReturnTo = "/"
+	f.Aim.Request.ReturnTo, f.Aim.App = "/", asked(f.Aim.App)
 	return f
 }

@@ -86,6 +86,52 @@ func SocialSignIn(tx Tx, r Rules, a SocialAssertion, trusted bool, now time.Time
 	return SocialArrival{NeedsAddressProof: true, Email: email}, nil
 }
 
+// SocialAddress returns the address that a social provider says that somebody has, and whether it is proved without a
+// code: for an app that is told of the person and makes a user of nobody here. Nothing is written.
+//
+// It is proved to whoever has it verified here and is known by this very identity; but if it is on a verified domain,
+// not by an identity that was linked before the domain was its owner's: the address may have been another person's then
+// (attack 79). Or the operator trusts the provider, as for [SocialSignIn]. Else a code that is for this identity proves it.
+// The errors are [ErrNotVouched] and [ErrEmailUnproved], and depend on no account.
+func SocialAddress(tx Tx, a SocialAssertion, trusted bool) (email string, proved bool, err error) {
+	if err := a.check(); err != nil {
+		return "", false, err
+	}
+	if email, err = ParseEmail(a.Email); err != nil {
+		return "", false, fmt.Errorf("social provider sent no usable address: %w", ErrNotVouched)
+	}
+	if a.EmailVerified != nil && !*a.EmailVerified {
+		return "", false, ErrEmailUnproved
+	}
+	if proved, err = knownBy(tx, SocialConnection(a.Provider), a.Subject, email); err != nil || proved {
+		return email, proved, err
+	}
+	if trusted && a.EmailVerified != nil {
+		proved, err = freeAddress(tx, SocialConnection(a.Provider), email)
+	}
+	return email, proved, err
+}
+
+// knownBy reports whether the user of a social identity has proved the address that it comes with: see [SocialAddress].
+func knownBy(tx Tx, conn ConnectionID, subject, email string) (bool, error) {
+	i, err := tx.Identity(conn, subject)
+	if errors.Is(err, ErrNotFound) || err == nil && i.Organization != "" {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	u, err := tx.User(i.User)
+	if err != nil || !u.EmailVerified || u.Email != email {
+		return false, err
+	}
+	d, err := tx.VerifiedDomain(EmailDomain(email))
+	if errors.Is(err, ErrNotFound) {
+		return true, nil
+	}
+	return err == nil && !i.CreatedAt.Before(d.VerifiedAt), err
+}
+
 // LinkSocial keeps a social provider's subject as an identity of the user, who has proved the
 // address that the provider says in the same flow. Linking what is linked is nothing. The
 // error wraps [ErrTaken] if the subject is another user's, and [ErrEmailUnproved] if the user's

@@ -8,6 +8,9 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"github.com/orgate/orgate/internal/mail/mailtest"
+	"github.com/orgate/orgate/sso/ssotest"
 )
 
 // TestAnAppSignsPeopleInByTheAPI: an app that uses the SDK as it is sends people to sign in, gets their sessions, keeps them sealed
@@ -20,7 +23,19 @@ func TestAnAppSignsPeopleInByTheAPI(t *testing.T) {
 	}))
 	t.Cleanup(back.Close)
 	callback := strings.Replace(back.URL, "127.0.0.1", "client.localhost", 1) + "/callback"
-	head := strings.Replace(s.head(s.badger()), "organizations:\n", fmt.Sprintf("clients: [{ id: client_app, redirect_uris: [%q] }]\nsign_in: { methods: [password, email_code] }\nmail: { smtp: { host: 127.0.0.1, port: %d }, from: orgate@mail.localhost }\norganizations:\n", callback, freePort(t)), 1)
+	mails := mailtest.Start(t, mailtest.Config{TLS: "none"})
+	google := ssotest.Start(t, ssotest.Options{
+		Name: "google", People: []ssotest.Person{{Subject: "jo-1", Email: "jo@elsewhere.test", EmailVerified: new(true), Name: "Jo"}},
+		Clients: []ssotest.Client{{ID: "orgate-google", Secret: googleSecret, RedirectURIs: []string{s.origin("login") + "/sso/social/callback/google"}}},
+	})
+	s.secrets.add(googleSecret)
+	head := strings.Replace(s.head(s.badger()), "organizations:\n", fmt.Sprintf(`clients: [{ id: client_app, redirect_uris: [%q], provider_scopes: [phone] }]
+sign_in:
+  methods: [password, email_code]
+  social: [{ name: google, issuer: %q, client_id: orgate-google, client_secret: %s }]
+mail: { smtp: { host: 127.0.0.1, port: %d, tls: none }, from: orgate@mail.localhost }
+organizations:
+`, callback, google.Issuer(), googleSecret, mails.Port), 1)
 	s.write(head + s.acme() + s.globex())
 	s.start()
 	out, stderr, code := run(t, nil, "api-key", "create", "--config", s.file, "--name", "backend")
@@ -72,6 +87,29 @@ func TestAnAppSignsPeopleInByTheAPI(t *testing.T) {
 	if step("profile", map[string]any{"code": q.Get("code")}, &profile); !strings.HasPrefix(profile.ID, "prof_") {
 		t.Errorf("profile %q", profile.ID)
 	}
+
+	// By a social provider, after a code has shown whose address it is.
+	var social struct{ URL, SignIn string }
+	step("social", nil, &social)
+	jo := s.person(t, "jo")
+	for _, from := range []string{social.SignIn, social.URL} {
+		pg = jo.get(from)
+		if q := pg.URL.Query(); q.Get("scope") != "openid email profile phone" || q.Get("hd") != "elsewhere.test" || q.Get("hl") != "de" {
+			t.Errorf("asked for %v", q)
+		}
+	}
+	pg = jo.submit(pg, map[string]string{"person": "jo-1"})
+	if !strings.Contains(pg.Text, "jo@elsewhere.test") {
+		t.Fatalf("at %s: %s", pg.URL, pg.Text)
+	}
+	pg = jo.onward(jo.submit(pg, map[string]string{"code": codeTo(t, mails, "jo@elsewhere.test")}))
+	if q = pg.URL.Query(); q.Get("state") != "kept" || q.Get("code") == "" {
+		t.Fatalf("at %s: %s", pg.URL, pg.Text)
+	}
+	if step("socialProfile", map[string]any{"code": q.Get("code")}, &profile); !strings.HasPrefix(profile.ID, "prof_") {
+		t.Errorf("profile %q", profile.ID)
+	}
+
 	step("password", nil, &nothing)
 	var codes struct{ Secrets []string }
 	step("factors", nil, &codes)

@@ -34,6 +34,7 @@ func occasions(typed string) map[string]Composer {
 		"email_changed":    EmailChanged{typed, host, "jo.new@acme.test"},
 		"password_changed": PasswordChanged{typed, host},
 		"link_code":        LinkCode{typed, host, typed, code, 10},
+		"profile_code":     ProfileCode{host, typed, typed, code, 10},
 		"identity_linked":  IdentityLinked{typed, host, typed},
 		"factor_added":     FactorAdded{typed, host, Passkey},
 		"factor_removed":   FactorRemoved{typed, host, AuthenticatorApp},

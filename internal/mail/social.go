@@ -30,6 +30,32 @@ func (m LinkCode) Compose(l text.Locale) Content {
 	}.in(l)
 }
 
+// ProfileCode brings a code that shows to an app whose address an account at a social provider has.
+type ProfileCode struct {
+	Host     string
+	Provider string // what the provider is called, such as "Google"
+	App      string // what the app is called
+	Code     string
+	Minutes  int
+}
+
+// About implements [Composer].
+func (ProfileCode) About() string { return "profile_code" }
+
+// Compose implements [Composer].
+func (m ProfileCode) Compose(l text.Locale) Content {
+	app, provider := site(m.App, m.Host), typed(m.Provider)
+	return letter{
+		host: m.Host, code: m.Code,
+		subject: text.T("Your code to go on to %s", app),
+		paragraphs: []text.Message{
+			text.T("Somebody, probably you, goes to %s by an account at %s that has this address.", app, provider),
+			text.T("Enter this code to have %s told that the address is yours:", app),
+		},
+		after: append(codeNotes(m.Host, m.Minutes), text.T("If it was not you who asked for it, ignore this mail: without the code nothing is told.")),
+	}.in(l)
+}
+
 // IdentityLinked tells that an account at a social provider opens the account from now on.
 type IdentityLinked struct {
 	Organization, Host string

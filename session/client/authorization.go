@@ -31,6 +31,9 @@ type Authorization struct {
 	// Domain is an e-mail domain whose connection is meant.
 	Domain    string `json:"domain,omitzero"`
 	LoginHint string `json:"login_hint,omitzero"`
+	// Scopes and Asking are what the identity provider that the client names is asked for and with besides; see [Askable].
+	Scopes []string          `json:"scopes,omitzero"`
+	Asking map[string]string `json:"asking,omitzero"`
 	// Invitation is the token of one, and is not carried from page to page.
 	Invitation string `json:"-"`
 	// Anew: what was proved before At, less MaxAge, does not count.
@@ -111,9 +114,8 @@ func (r *reader) read(c Client) {
 	}
 	for name, values := range r.q {
 		switch {
-		case name == "provider_scopes", strings.HasPrefix(name, "provider_query_params"):
-			r.wrong("invalid_request", "provider_scopes and provider_query_params are not supported: what an identity provider is asked for is its connection's")
-		case !slices.Contains(known, name):
+		case name == paramScopes: // once or several times
+		case !slices.Contains(known, name) && !strings.HasPrefix(name, paramAsking):
 			r.wrong("invalid_request", "unknown parameter")
 		case len(values) != 1:
 			r.wrong("invalid_request", "%s is given %d times", name, len(values))
@@ -124,6 +126,8 @@ func (r *reader) read(c Client) {
 	}
 	r.pkce(c)
 	r.whom()
+	r.scopes(c)
+	r.asking()
 	a.LoginHint, _ = tenancy.ParseEmail(r.text("login_hint")) // one that is no address is no hint
 	a.Invitation = r.text("invitation_token")
 	switch r.text("screen_hint") {
@@ -200,6 +204,20 @@ func (r *reader) whom() {
 	case a.Profile && n > 1, a.Connection != "" && a.Provider != "":
 		r.wrong("ambiguous_connection_selector", "more than one of connection, organization and provider is given")
 	}
+}
+
+// Again is the query by which whoever asked for a profile of a social provider is sent to it anew, to say who they are.
+func (a Authorization) Again() url.Values {
+	q := url.Values{"client_id": {a.Client}, "redirect_uri": {a.RedirectURI}, "response_type": {"code"}, "provider": {a.Provider}, "prompt": {"login"}}
+	if a.HasState {
+		q.Set("state", a.State)
+	}
+	if a.Challenge != "" {
+		q.Set("code_challenge", a.Challenge)
+		q.Set("code_challenge_method", "S256")
+	}
+	a.setAsked(q)
+	return q
 }
 
 // Return is where the person is sent back to, with a code.

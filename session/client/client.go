@@ -31,6 +31,8 @@ type Client struct {
 	// RedirectURIs are where people may be sent back to with a code, and SignOutURIs, beside the origins of
 	// those, after they have signed out.
 	RedirectURIs, SignOutURIs []string
+	// ProviderScopes are what it may have identity providers asked for, beside who somebody is.
+	ProviderScopes []string
 	// Public: it can keep no secret, and has none. It must use PKCE, and can sign nobody in by itself.
 	Public bool
 }

@@ -195,6 +195,9 @@ func RecordCode(tx audit.Tx, c EmailCode, user tenancy.UserID, by audit.Actor, n
 		if name = audit.MagicAuthCreated; user == "" {
 			name = audit.MagicAuthForNobody
 		}
+	case ForProfile: // whoever has an account with the address is no part of it
+		name, user = audit.MagicAuthForNobody, ""
+		data = ShowCode(c, "")
 	case ForPasswordReset:
 		if name = audit.PasswordResetCreated; user == "" {
 			name = audit.PasswordResetForNobody

@@ -57,7 +57,7 @@ func NewEmailCode(tx Tx, p Purpose, email, about string, browser session.Token, 
 // prefix is that of the ids of codes: what the API has a name for is called so.
 func (p Purpose) prefix() string {
 	switch p {
-	case ForSignIn, ForMagicAuth, ForSocialLink:
+	case ForSignIn, ForMagicAuth, ForSocialLink, ForProfile:
 		return "magic_auth"
 	case ForPasswordReset:
 		return resetPrefix

@@ -107,6 +107,7 @@ const (
 	ForOldAddress    Purpose = "old_address" // the address that is to be given up
 	ForNewAddress    Purpose = "new_address" // the address that is to be taken
 	ForSocialLink    Purpose = "social_link" // the address that a social provider named
+	ForProfile       Purpose = "profile"     // the same, for an app that is told of the person: it signs nobody in
 
 	// Those of codes that an app asks for by the API; see [NewAppCode].
 

@@ -55,6 +55,8 @@ type StartRequest struct {
 	// RedirectURI is where the browser is to come back, as registered there. It is no
 	// other provider's.
 	RedirectURI string
+	// Scopes are asked for besides that of reading addresses.
+	Scopes []string
 	// SelectAccount asks that the person says which account they mean.
 	SelectAccount bool
 }
@@ -105,7 +107,7 @@ func (c *Client) Start(a App, r StartRequest, now time.Time) (string, Flow, erro
 		RedirectURI: r.RedirectURI, StartedAt: now.UTC().Truncate(time.Second),
 	}
 	q := url.Values{
-		"response_type": {"code"}, "client_id": {a.ClientID}, "redirect_uri": {r.RedirectURI}, "state": {f.State}, "scope": {"user:email"},
+		"response_type": {"code"}, "client_id": {a.ClientID}, "redirect_uri": {r.RedirectURI}, "state": {f.State}, "scope": {strings.Join(append([]string{"user:email"}, r.Scopes...), " ")},
 		"code_challenge": {oauth2.S256ChallengeFromVerifier(f.Verifier)}, "code_challenge_method": {"S256"},
 	}
 	if r.SelectAccount {

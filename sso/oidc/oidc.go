@@ -42,13 +42,14 @@ type Connection struct {
 // A Secret does not print itself.
 type Secret = idp.Secret
 
-func (c Connection) scopes() []string {
+// scopes are what is asked for, with what is asked for besides.
+func (c Connection) scopes(besides ...string) []string {
 	more := c.Scopes
 	if more == nil {
 		more = []string{"email", "profile"}
 	}
 	scopes := []string{"openid"}
-	for _, s := range more {
+	for _, s := range slices.Concat(more, besides) {
 		if s != "" && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' }) && !slices.Contains(scopes, s) {
 			scopes = append(scopes, s)
 		}

@@ -23,6 +23,8 @@ type StartRequest struct {
 	LoginHint string
 	// MaxAge asks that the person signed in at the provider no longer ago; 0: whenever.
 	MaxAge time.Duration
+	// Scopes are asked for besides those of the connection.
+	Scopes []string
 	// ForceLogin asks that the person signs in now, whatever session is there.
 	ForceLogin bool
 }
@@ -80,7 +82,9 @@ func (ps *Providers) Start(ctx context.Context, c Connection, r StartRequest, no
 	case r.MaxAge > 0:
 		options = append(options, oauth2.SetAuthURLParam("max_age", strconv.Itoa(int(r.MaxAge/time.Second))))
 	}
-	return c.oauth2(m, r.RedirectURI).AuthCodeURL(f.State, options...), f, nil
+	asking := c.oauth2(m, r.RedirectURI)
+	asking.Scopes = c.scopes(r.Scopes...)
+	return asking.AuthCodeURL(f.State, options...), f, nil
 }
 
 // Check asks the connection's provider for its discovery document and keys, as a sign-in
