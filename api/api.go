@@ -282,6 +282,8 @@ type call struct {
 	now time.Time
 	by  audit.Actor
 	raw []byte // the body, once it was read
+	// adminless are the organizations that the transaction took the last administrator from: see call.warn.
+	adminless []tenancy.OrgID
 }
 
 type keyInContext struct{}
@@ -306,7 +308,16 @@ func (a *API) handle(do func(*call) error) endpoint.Handler {
 func (c *call) view(f func(store.Tx) error) error { return c.api.Store.View(c.ctx, f) }
 
 // update runs f, maybe more than once, in a transaction that changes things if it returns nil.
-func (c *call) update(f func(store.Tx) error) error { return c.api.Store.Update(c.ctx, f) }
+func (c *call) update(f func(store.Tx) error) error {
+	err := c.api.Store.Update(c.ctx, func(tx store.Tx) error {
+		c.adminless = nil
+		return f(tx)
+	})
+	if err == nil {
+		c.warn()
+	}
+	return err
+}
 
 // viewed answers with what shown points to, which f reads.
 func (c *call) viewed(shown any, f func(store.Tx) error) error {

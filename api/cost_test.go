@@ -29,6 +29,10 @@ func (m *meter) View(ctx context.Context, f func(store.KV) error) error {
 	return m.Engine.View(ctx, func(kv store.KV) error { return f(meteredKV{kv, m}) })
 }
 
+func (m *meter) Update(ctx context.Context, f func(store.KV) error) error {
+	return m.Engine.Update(ctx, func(kv store.KV) error { return f(meteredKV{kv, m}) })
+}
+
 func (m *meter) Feed(ctx context.Context, pos uint64, limit int) ([]store.Entry, error) {
 	es, err := m.Engine.Feed(ctx, pos, limit)
 	m.reads.Add(int64(len(es)))

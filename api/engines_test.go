@@ -44,16 +44,16 @@ func postgresAt(t testing.TB, url string) func(*world) *store.Store {
 }
 
 // membershipNow is the id of the membership as it is at the moment, or that of none.
-func (l *lifecycle) membershipNow(org, user string) (id string) {
+func (w *world) membershipNow(org, user string) (id string) {
 	id = "om_0"
-	err := l.s.View(l.t.Context(), func(tx store.Tx) error {
+	err := w.s.View(w.t.Context(), func(tx store.Tx) error {
 		if m, err := tx.Membership(tenancy.OrgID(org), tenancy.UserID(user)); err == nil {
 			id = string(m.ID)
 		}
 		return nil
 	})
 	if err != nil {
-		l.t.Error(err)
+		w.t.Error(err)
 	}
 	return id
 }

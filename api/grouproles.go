@@ -111,7 +111,11 @@ func (a *API) setGroupRoles(c *call) error {
 				return err
 			}
 		}
-		if g, err = tenancy.SetGroupRoles(tx, o.ID, g.ID, roles, c.by, c.now); err != nil {
+		err = c.groupMayEndAdmin(tx, g, func() (err error) {
+			g, err = tenancy.SetGroupRoles(tx, o.ID, g.ID, roles, c.by, c.now)
+			return err
+		})
+		if err != nil {
 			return groupRoleError(err)
 		}
 		e = envelope[groupRoleObject]{Object: "list", Data: []groupRoleObject{}, Metadata: &cursors{}}
@@ -133,7 +137,7 @@ func (c *call) dropGroupRole(what string, which func(tenancy.Organization, tenan
 			if ok, err := which(o, r); err != nil {
 				return err
 			} else if ok {
-				return tenancy.UnassignGroupRole(tx, o.ID, g.ID, r.Role, c.by, c.now)
+				return c.groupMayEndAdmin(tx, g, func() error { return tenancy.UnassignGroupRole(tx, o.ID, g.ID, r.Role, c.by, c.now) })
 			}
 		}
 		return notFound("Group role assignment", what)
@@ -268,7 +272,7 @@ func (a *API) createRoleAssignment(c *call) error {
 		if err != nil {
 			return nil, err
 		}
-		if m, err = tenancy.AddRole(tx, a.Rules(), m, role, c.by, c.now); err != nil {
+		if m, err = tenancy.AddRole(tx, m, role, c.by, c.now); err != nil {
 			return nil, membershipError(err, pendingReactivate)
 		}
 		_, _, all, err := c.assigned(tx)
@@ -302,7 +306,10 @@ func (c *call) dropRoleAssignment(what string, which func(tenancy.Organization, 
 			if err := directoryOwns(m); err != nil {
 				return err
 			}
-			_, err := tenancy.DropRole(tx, c.api.Rules(), m, r.Role, c.by, c.now)
+			err := c.mayEndAdmin(tx, []tenancy.Membership{m}, func() error {
+				_, err := tenancy.DropRole(tx, c.api.Rules(), m, r.Role, c.by, c.now)
+				return err
+			})
 			if errors.Is(err, tenancy.ErrState) {
 				err = conflict("role_is_default", "It is the default role, which whoever has no other has.")
 			}

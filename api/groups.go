@@ -138,7 +138,7 @@ func (a *API) deleteGroup(c *call) error {
 		if err != nil {
 			return err
 		}
-		return tenancy.RemoveGroup(tx, g.Organization, g.ID, c.by, c.now)
+		return c.groupMayEndAdmin(tx, g, func() error { return tenancy.RemoveGroup(tx, g.Organization, g.ID, c.by, c.now) })
 	})
 }
 
@@ -202,7 +202,9 @@ func (a *API) removeGroupMember(c *call) error {
 		if err != nil {
 			return err
 		}
-		err = tenancy.LeaveGroup(tx, g.Organization, g.ID, tenancy.MembershipID(member), c.by, c.now)
+		err = c.groupMayEndAdmin(tx, g, func() error {
+			return tenancy.LeaveGroup(tx, g.Organization, g.ID, tenancy.MembershipID(member), c.by, c.now)
+		})
 		if errors.Is(err, tenancy.ErrNotFound) {
 			err = notFound("Organization membership", member)
 		}

@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -8,6 +9,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/orgate/orgate/audit"
 	"github.com/orgate/orgate/store"
 	"github.com/orgate/orgate/tenancy"
 )
@@ -245,6 +247,30 @@ func TestRolesOfAMembershipAreAssignedOneByOne(t *testing.T) {
 	})
 	w.call("POST "+memberRoles, acme.membership, here).refused(409, "directory_managed")
 	w.call("DELETE "+memberRoles, acme.membership, map[string]any{"role_slug": "member", "resource_id": acme.org}).refused(409, "directory_managed")
+}
+
+// A role that is not defined any more is in nobody's way: it stays on the membership, for when it comes back, or is taken away.
+func TestRolesAreAssignedBesideOneThatIsNotDefinedAnyMore(t *testing.T) {
+	w := newWorld(t)
+	org := w.organizationNamed("Acme")
+	_, m := w.member(org, "jo@acme.com", "admin", "member")
+	w.do(func(tx store.Tx) error {
+		return errors.Join(tenancy.RemoveRole(tx, "", "admin", audit.System, w.clock()), tenancy.SaveRole(tx, tenancy.Role{Slug: "auditor"}, audit.System, w.clock()))
+	})
+	on := func(role string) object { return object{"role_slug": role, "resource_id": org} }
+	roles := func(want string) {
+		t.Helper()
+		if got := fmt.Sprint(w.call("GET /user_management/organization_memberships/{id}", m).want(200).fields["roles"]); got != want {
+			t.Errorf("roles %s, want %s", got, want)
+		}
+	}
+	w.call("DELETE "+memberRoles, m, on("member")).want(204)
+	roles("[map[slug:admin]]")
+	w.call("POST "+memberRoles, m, on("auditor")).want(201)
+	roles("[map[slug:admin] map[slug:auditor]]")
+	w.call("DELETE "+memberRoles, m, on("admin")).want(204)
+	roles("[map[slug:auditor]]")
+	w.call("POST "+memberRoles, m, on("admin")).refused(422, "invalid_role")
 }
 
 func TestAPermissionIsCheckedOnTheOrganizationAlone(t *testing.T) {

@@ -202,14 +202,12 @@ func (c *call) changeMembership(f func(store.Tx, tenancy.Membership) error) erro
 		return err
 	}
 	var shown membershipObject
-	var was tenancy.Membership
-	err := c.update(func(tx store.Tx) error {
+	return c.changed(&shown, func(tx store.Tx) error {
 		m, err := c.membership(tx)
 		if err != nil {
 			return err
 		}
-		was = m
-		if err := f(tx, m); err != nil {
+		if err := c.mayEndAdmin(tx, []tenancy.Membership{m}, func() error { return f(tx, m) }); err != nil {
 			return err
 		}
 		if m, err = tx.Membership(m.Organization, m.User); err != nil {
@@ -218,27 +216,6 @@ func (c *call) changeMembership(f func(store.Tx, tenancy.Membership) error) erro
 		shown, err = c.showMembership(tx, m)
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	c.warnOfLastAdmin(was)
-	return c.answer(http.StatusOK, shown)
-}
-
-// warnOfLastAdmin says in a header, and in the log, that the organization has no administrator any more.
-func (c *call) warnOfLastAdmin(was tenancy.Membership) {
-	var lost bool
-	err := c.view(func(tx store.Tx) (err error) {
-		lost, err = tenancy.LosesLastAdmin(tx, was)
-		return err
-	})
-	switch {
-	case err != nil: // the change is made, and that is what was asked
-		c.api.Logger.WarnContext(c.ctx, "whether an organization has an administrator left could not be found out", "organization", was.Organization, "cause", err)
-	case lost:
-		c.w.Header().Set("X-Orgate-Warning", "last_admin")
-		c.api.Logger.WarnContext(c.ctx, "an organization has no active administrator any more", "organization", was.Organization, "membership", was.ID, "api_key", c.key.ID)
-	}
 }
 
 func (a *API) updateMembership(c *call) error {
@@ -278,16 +255,15 @@ func (a *API) deleteMembership(c *call) error {
 	if err := c.noQuery(); err != nil {
 		return err
 	}
-	var was tenancy.Membership
-	err := c.update(func(tx store.Tx) (err error) {
-		if was, err = c.membership(tx); err != nil {
+	err := c.update(func(tx store.Tx) error {
+		m, err := c.membership(tx)
+		if err != nil {
 			return err
 		}
-		return session.Remove(tx, was.Organization, was.User, c.by, c.now)
+		return c.mayEndAdmin(tx, []tenancy.Membership{m}, func() error { return session.Remove(tx, m.Organization, m.User, c.by, c.now) })
 	})
 	if err != nil {
 		return err
 	}
-	c.warnOfLastAdmin(was)
 	return c.nothing(http.StatusOK)
 }

@@ -291,7 +291,14 @@ func (a *API) deleteUser(c *call) error {
 		if err := errors.Join(factor.Wipe(tx, id, c.by, c.now), factor.EndAppCodes(tx, id)); err != nil {
 			return err
 		}
-		return session.RemoveUser(tx, id, c.by, c.now)
+		var members []tenancy.Membership
+		for m, err := range tx.Memberships(id) {
+			if err != nil {
+				return err
+			}
+			members = append(members, m)
+		}
+		return c.mayEndAdmin(tx, members, func() error { return session.RemoveUser(tx, id, c.by, c.now) })
 	})
 	if err != nil {
 		return err

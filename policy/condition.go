@@ -14,14 +14,17 @@ import (
 
 // What a condition may be and may cost. The one who writes it is the operator, who is
 // trusted but errs; what it is applied to comes from identity providers and
-// clients, who are not. A condition at the cost limit takes a few milliseconds.
+// clients, who are not. A condition at the cost limit takes a few milliseconds. Patterns are the exception: CEL counts how long
+// one is written, and not how large its program becomes. The slowest take some 15 µs for each byte that
+// they are held against, so that the texts are bounded too, and a call of matches takes 30 ms at the worst.
 const (
 	maxCondition       = 4 << 10 // characters
 	maxConditionNodes  = 2000    // after the expansion of macros
 	maxConditionDepth  = 50
 	maxConditionRegexp = 1000 // instructions
 	maxConditionCost   = 20_000
-	maxConditionMemory = 20_000 // elements
+	maxConditionMemory = 20_000  // elements
+	maxMatched         = 2 << 10 // bytes of a text that a pattern is held against, as the facts have it
 )
 
 // A Condition is a compiled CEL expression; see [ParseCondition].
@@ -32,6 +35,7 @@ type Condition struct {
 	variables sync.Pool // of *variables
 	// readsMethod: it says request.method. readsNow: it says now.
 	readsMethod, readsNow bool
+	matched               matched
 }
 
 // A ConditionError says what is wrong with an expression, and where.
@@ -64,8 +68,9 @@ func (e *ConditionError) Error() string {
 //	now                 timestamp
 //
 // and, beside CEL's own functions, those for addresses: request.ip.inRange, and ip, cidr and so
-// on, as in cidr("10.0.0.0/8").containsIP(request.ip). Ranges, addresses and time zones that are written
-// out are checked.
+// on, as in cidr("10.0.0.0/8").containsIP(request.ip). Ranges and addresses that are written
+// out are checked; time zones must be written out. Where it calls matches, texts of more than 2,048 bytes that it reads
+// are an error.
 func ParseCondition(expr string) (*Condition, error) {
 	env, err := newEnvironment()
 	if err != nil {
@@ -103,6 +108,7 @@ func ParseCondition(expr string) (*Condition, error) {
 	if c.brief, err = newBrief(env, ast); err != nil {
 		return nil, &ConditionError{Text: err.Error()}
 	}
+	c.matched = newMatched(ast.NativeRep())
 	for _, name := range ast.NativeRep().ReferenceMap() {
 		c.readsMethod = c.readsMethod || name.Name == "request.method"
 		c.readsNow = c.readsNow || name.Name == "now"
@@ -114,7 +120,7 @@ func ParseCondition(expr string) (*Condition, error) {
 // their names, rather than fields, so that a misspelt one is found by the checker.
 func newEnvironment() (*cel.Env, error) {
 	words := cel.ListType(cel.StringType)
-	return cel.NewEnv(append(ranges(),
+	return cel.NewEnv(append(append(ranges(), zones()...),
 		cel.Variable("member.role", cel.StringType),
 		cel.Variable("member.roles", words),
 		cel.Variable("member.permissions", words),
@@ -137,8 +143,8 @@ func newEnvironment() (*cel.Env, error) {
 			cel.ValidateRegexLiterals(),
 			cel.ValidateDurationLiterals(),
 			cel.ValidateTimestampLiterals(),
-			constants{[]string{"inRange"}, func(s string) error { _, err := parseRange(s); return err }},
-			constants{zoned(), checkZone},
+			constants{functions: []string{"inRange"}, check: func(s string) error { _, err := parseRange(s); return err }},
+			constants{functions: zoned(), check: checkZone, only: "a time zone must be written out, as in now.getHours(\"Europe/Berlin\")"},
 		),
 	)...)
 }
@@ -151,6 +157,9 @@ func (c *Condition) String() string { return c.source }
 func (c *Condition) Holds(f *Facts) (bool, error) {
 	if c.program == nil {
 		return false, errors.New("condition was not compiled")
+	}
+	if err := c.matched.check(f); err != nil {
+		return false, fmt.Errorf("evaluating a condition: %w", err)
 	}
 	// CEL takes its input as an interface. The copy keeps f off the heap for all
 	// the decisions that have no condition.

@@ -3,10 +3,8 @@ package policy
 import (
 	"fmt"
 	"net/netip"
-	"strconv"
 	"strings"
 	"time"
-	_ "time/tzdata" // a rule must not mean another thing on a machine without a list of zones
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/ast"
@@ -129,36 +127,13 @@ func clip(s string) string {
 	return s
 }
 
-// zoned are CEL's functions of a timestamp that take a time zone.
-func zoned() []string {
-	return []string{"getFullYear", "getMonth", "getDayOfYear", "getDayOfMonth", "getDate", "getDayOfWeek", "getHours", "getMinutes", "getSeconds", "getMilliseconds"}
-}
-
-// checkZone reads a time zone as CEL does, which finds a bad one only when it is asked.
-func checkZone(s string) error {
-	hours, minutes, offset := strings.Cut(s, ":")
-	if !offset {
-		if s == "" || s == "Local" {
-			return fmt.Errorf(`%q is the zone of the machine: name one, such as "Europe/Berlin" or "UTC"`, s)
-		}
-		if _, err := time.LoadLocation(s); err != nil {
-			return fmt.Errorf(`unknown time zone %q: want one such as "Europe/Berlin", "UTC" or "+01:00"`, clip(s))
-		}
-		return nil
-	}
-	h, err1 := strconv.Atoi(hours)
-	m, err2 := strconv.Atoi(minutes)
-	if err1 != nil || err2 != nil || h < -23 || h > 23 || m < 0 || m > 59 {
-		return fmt.Errorf(`bad offset %q: want one such as "+01:00"`, clip(s))
-	}
-	return nil
-}
-
 // A constants validator checks what is written out in calls of functions, so that a slip is found
 // when the rule is read, and not by who is locked out.
 type constants struct {
 	functions []string
 	check     func(string) error
+	// only: nothing else may be given, and this is said of what is. Else it is known when it is asked.
+	only string
 }
 
 // Name implements [cel.ASTValidator].
@@ -188,6 +163,9 @@ func (v constants) look(e ast.Expr, issues *cel.Issues) {
 		for _, x := range e.AsList().Elements() {
 			v.look(x, issues)
 		}
-	default: // known when it is asked
+	default:
+		if v.only != "" {
+			issues.ReportErrorAtID(e.ID(), "%s", v.only)
+		}
 	}
 }

@@ -54,7 +54,6 @@ func TestARangeThatCanNotBeSaidDenies(t *testing.T) {
 		`"10.1.2.3".inRange(["10.0.0.0/8", member.attributes.office])`,
 		`"10.1.2.3".inRange(member.attributes.offices)`,
 		`"10.1.2.3".inRange(member.attributes.numbers)`,
-		`now.getHours(member.attributes.office) < 25`,
 	} {
 		f := at(ago(EmailCode, 0))
 		f.Attributes = map[string]any{"office": "headquarters", "offices": []any{"10.0.0.0/8", "10.0.0.0/99"}, "numbers": []any{1.0}}
@@ -77,6 +76,10 @@ func TestRangesAndZonesThatAreWrittenOutAreChecked(t *testing.T) {
 		`now.getHours("Europe/Berln") < 18`:                       `1:14: unknown time zone "Europe/Berln"`,
 		`now.getDayOfWeek("Local") < 6`:                           `1:18: "Local" is the zone of the machine`,
 		`now.getMinutes("") < 6`:                                  `1:16: "" is the zone of the machine`,
+		`now.getHours(member.attributes.zone) < 18`:               `1:31: a time zone must be written out`,
+		`now.getDate(user.email + "") < 18`:                       `1:24: a time zone must be written out`,
+		`now.getMonth(member.guest ? "UTC" : "+01:00") < 18`:      `1:27: a time zone must be written out`,
+		`["UTC"].exists(z, now.getSeconds(z) < 18)`:               `1:34: a time zone must be written out`,
 		`now.getHours("+25:00") < 18`:                             `1:14: bad offset "+25:00"`,
 		`now.getHours("+1:xx") < 18`:                              `1:14: bad offset`,
 		`timestamp("2026-01-01T00:00:00Z").getMonth("Mars") == 1`: `1:44: unknown time zone "Mars"`,

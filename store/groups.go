@@ -2,6 +2,7 @@ package store
 
 import (
 	"iter"
+	"slices"
 
 	"github.com/orgate/orgate/tenancy"
 )
@@ -9,8 +10,14 @@ import (
 func groups() table[tenancy.Group] {
 	return table[tenancy.Group]{
 		kind: kindGroup, name: "group",
-		fields:  func(g tenancy.Group) []string { return []string{string(g.Organization), "group", string(g.ID)} },
-		indexes: func(g tenancy.Group) []index { return []index{{kindByID, []string{"group", string(g.ID)}, true}} },
+		fields: func(g tenancy.Group) []string { return []string{string(g.Organization), "group", string(g.ID)} },
+		indexes: func(g tenancy.Group) []index {
+			ixs := []index{{kindByID, []string{"group", string(g.ID)}, true}}
+			if slices.ContainsFunc(g.Roles, func(r tenancy.AssignedRole) bool { return r.Role == tenancy.AdminRole }) {
+				ixs = append(ixs, index{kindInOrganization, []string{string(g.Organization), "admin group", string(g.ID)}, false})
+			}
+			return ixs
+		},
 	}
 }
 
@@ -36,6 +43,10 @@ func (t *tx) GroupByID(id tenancy.GroupID) (tenancy.Group, error) {
 
 func (t *tx) GroupsIn(org tenancy.OrgID, at tenancy.Place) iter.Seq2[tenancy.Group, error] {
 	return listed(t, groups(), at, string(org), "group")
+}
+
+func (t *tx) AdminGroupsIn(org tenancy.OrgID) iter.Seq2[tenancy.Group, error] {
+	return findAll(t, groups(), kindInOrganization, string(org), "admin group")
 }
 
 func (t *tx) PutGroup(g tenancy.Group) error { return put(t, groups(), g) }

@@ -111,6 +111,8 @@ type kind byte
 //	'='   "keys of", user, key            → '~'
 //	'?'   organization, "groups of", membership, group → '<'
 //	'?'   organization, "keys of", owner, key → '~'
+//	'?'   organization, "admin", user, if active with that role → 'm'
+//	'?'   organization, "admin group", group, if it gives that role → '<'
 //	'@'   organization or "installation", number  trail.Entry
 //	'$'   organization or "installation"  trail.Head
 //	'%'   organization or "installation", "settings"  trail.Settings

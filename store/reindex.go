@@ -4,12 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 )
 
 // indexVersion grows when rows get index entries that rows written before do not have.
-const indexVersion = "4"
+const indexVersion = 5
 
 const reindexBatch = 200
 
@@ -17,28 +18,40 @@ const reindexBatch = 200
 // is served, and does nothing where it was done. Several replicas may do it at once.
 func (s *Store) Reindex(ctx context.Context) error {
 	note := encodeKey(byte(kindNote), "indexes")
-	var have string
+	have := 0
 	err := s.engine.View(ctx, func(kv KV) error {
 		b, err := kv.Get(note)
 		if err == nil {
-			have, err = strconv.Unquote(string(b))
+			have, err = readIndexVersion(b)
 		} else if errors.Is(err, ErrNoKey) {
-			have, err = "", nil
+			have, err = 0, nil
 		}
 		return err
 	})
 	if err != nil || have == indexVersion {
 		return err
 	}
-	for _, step := range []func() error{
-		func() error { return reindex(ctx, s, domains()) },
-		func() error { return reindex(ctx, s, connections()) },
-		func() error { return reindex(ctx, s, memberships()) },
-		func() error { return reindex(ctx, s, invitations()) },
-		func() error { return reindex(ctx, s, totps()) },
-		func() error { return reindex(ctx, s, passkeys()) },
+	if have > indexVersion {
+		have = 0 // what a newer version wrote is not known to have what this one looks for
+	}
+	for _, step := range []struct {
+		since int
+		do    func() error
+	}{
+		{4, func() error { return reindex(ctx, s, domains()) }},
+		{4, func() error { return reindex(ctx, s, connections()) }},
+		{4, func() error { return reindex(ctx, s, memberships()) }},
+		{4, func() error { return reindex(ctx, s, invitations()) }},
+		{4, func() error { return reindex(ctx, s, totps()) }},
+		{4, func() error { return reindex(ctx, s, passkeys()) }},
+		// Of a million memberships few have one of these: the others are but read.
+		{5, func() error { return reindex(ctx, s, memberships(), kindInOrganization) }},
+		{5, func() error { return reindex(ctx, s, groups(), kindInOrganization) }},
 	} {
-		if err := step(); err != nil {
+		if step.since <= have {
+			continue
+		}
+		if err := step.do(); err != nil {
 			return fmt.Errorf("reindex: %w", err)
 		}
 	}
@@ -46,12 +59,25 @@ func (s *Store) Reindex(ctx context.Context) error {
 		if err := s.usable(kv); err != nil {
 			return err
 		}
-		return kv.Set(note, []byte(strconv.Quote(indexVersion)), time.Time{})
+		return kv.Set(note, []byte(strconv.Quote(strconv.Itoa(indexVersion))), time.Time{})
 	})
 }
 
-// reindex writes the index entries of all rows of a table, a batch at a time.
-func reindex[T any](ctx context.Context, s *Store, t table[T]) error {
+// readIndexVersion reads the note of it, which is a number as a JSON string.
+func readIndexVersion(note []byte) (int, error) {
+	s, err := strconv.Unquote(string(note))
+	if err != nil {
+		return 0, fmt.Errorf("%w: version of the index entries: %w", ErrCorrupt, err)
+	}
+	v, err := strconv.Atoi(s)
+	if err != nil {
+		return 0, fmt.Errorf("%w: version of the index entries: %w", ErrCorrupt, err)
+	}
+	return v, nil
+}
+
+// reindex writes the index entries of all rows of a table, a batch at a time: those of some kinds or, without any, all.
+func reindex[T any](ctx context.Context, s *Store, t table[T], kinds ...kind) error {
 	prefix := []byte{byte(t.kind)}
 	var from []byte
 	for more := true; more; {
@@ -74,8 +100,16 @@ func reindex[T any](ctx context.Context, s *Store, t table[T]) error {
 				if err != nil {
 					return err
 				}
+				fields := t.fields(v)
+				if string(encodeKey(byte(t.kind), fields...)) != string(p.Key) {
+					continue // another table has the same kind
+				}
+				ixs := slices.DeleteFunc(t.indexes(v), func(ix index) bool { return len(kinds) > 0 && !slices.Contains(kinds, ix.kind) })
+				if len(ixs) == 0 {
+					continue
+				}
 				// As if they were there: a unique one is the row's own.
-				if err := putIndexes(&tx{kv: kv}, t, t.fields(v), t.indexes(v), t.indexes(v), true, p.Expires); err != nil {
+				if err := putIndexes(&tx{kv: kv}, t, fields, ixs, ixs, true, p.Expires); err != nil {
 					return err
 				}
 			}

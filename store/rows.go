@@ -1,8 +1,10 @@
 package store
 
 import (
+	"slices"
 	"time"
 
+	"github.com/orgate/orgate/policy"
 	"github.com/orgate/orgate/session"
 	"github.com/orgate/orgate/session/client"
 	"github.com/orgate/orgate/tenancy"
@@ -114,6 +116,9 @@ func memberships() table[tenancy.Membership] {
 		fields: func(m tenancy.Membership) []string { return []string{string(m.Organization), string(m.User)} },
 		indexes: func(m tenancy.Membership) []index {
 			ixs := []index{{kindMembershipByUser, []string{string(m.User), string(m.Organization)}, false}}
+			if m.Status == policy.Active && slices.Contains(m.Roles, tenancy.AdminRole) { // and of no other role: it would be an entry for every member
+				ixs = append(ixs, index{kindInOrganization, []string{string(m.Organization), "admin", string(m.User)}, false})
+			}
 			if m.ID != "" {
 				ixs = append(ixs, index{kindMembershipByID, []string{string(m.ID)}, false},
 					index{kindMembershipInOrganization, []string{string(m.Organization), string(m.ID)}, false},

@@ -145,6 +145,10 @@ func (t *tx) Members(org tenancy.OrgID) iter.Seq2[tenancy.Membership, error] {
 	return all(t, memberships(), string(org))
 }
 
+func (t *tx) AdminsIn(org tenancy.OrgID) iter.Seq2[tenancy.Membership, error] {
+	return findAll(t, memberships(), kindInOrganization, string(org), "admin")
+}
+
 func (t *tx) Memberships(user tenancy.UserID) iter.Seq2[tenancy.Membership, error] {
 	return findAll(t, memberships(), kindMembershipByUser, string(user))
 }

@@ -52,12 +52,15 @@ func RoleAssignments(tx Tx, m Membership) ([]RoleAssignment, error) {
 	return all, nil
 }
 
-// AddRole gives a membership a role beside those that it has.
-func AddRole(tx Tx, r Rules, m Membership, role string, by audit.Actor, now time.Time) (Membership, error) {
+// AddRole gives a membership a role beside those that it has. Of these some may not be defined any more: they stay.
+func AddRole(tx Tx, m Membership, role string, by audit.Actor, now time.Time) (Membership, error) {
 	if slices.Contains(m.Roles, role) {
 		return m, nil
 	}
-	return SetRoles(tx, r, m.Organization, m.User, Grant{Roles: append(slices.Clone(m.Roles), role)}, by, now)
+	if err := checkRoles(tx, m.Organization, []string{role}); err != nil {
+		return Membership{}, err
+	}
+	return putRoles(tx, m, append(slices.Clone(m.Roles), role), RoleManual, by, now)
 }
 
 // DropRole takes one of its own roles away from a membership; without any it gets the default role. It returns an error wrapping
@@ -67,7 +70,10 @@ func DropRole(tx Tx, r Rules, m Membership, role string, by audit.Actor, now tim
 		return m, notFound("role of a membership")
 	}
 	left := slices.DeleteFunc(slices.Clone(m.Roles), func(x string) bool { return x == role })
-	after, err := SetRoles(tx, r, m.Organization, m.User, Grant{Roles: left}, by, now)
+	if len(left) > 0 {
+		return putRoles(tx, m, left, RoleManual, by, now)
+	}
+	after, err := SetRoles(tx, r, m.Organization, m.User, Grant{}, by, now)
 	if err == nil && slices.Contains(after.Roles, role) {
 		err = ErrState
 	}

@@ -157,11 +157,17 @@ func SetRoles(tx Tx, r Rules, org OrgID, user UserID, g Grant, by audit.Actor, n
 	if m.Status == policy.NoMember {
 		return Membership{}, notFound("membership")
 	}
-	was := m
-	m.Roles, m.RoleSource, err = g.resolve(tx, r, o)
+	roles, source, err := g.resolve(tx, r, o)
 	if err != nil {
 		return Membership{}, err
 	}
+	return putRoles(tx, m, roles, source, by, now)
+}
+
+// putRoles gives the membership m, which is there, these roles.
+func putRoles(tx Tx, m Membership, roles []string, source RoleSource, by audit.Actor, now time.Time) (Membership, error) {
+	was := m
+	m.Roles, m.RoleSource = roles, source
 	if same(m, was) {
 		return was, nil
 	}

@@ -327,6 +327,7 @@ type Tx interface {
 
 	InvitationTx
 	GroupTx
+	AdminTx
 	AppKeyTx
 	PortalTx
 }

@@ -69,6 +69,7 @@ func (s *Server) leave(w http.ResponseWriter, r *http.Request) error {
 	}
 	id := tenancy.OrgID(form.Get("organization"))
 	var name string
+	var last bool // nobody else is an administrator
 	err = s.store.Update(r.Context(), func(tx store.Tx) error {
 		name = ""
 		if err := s.still(tx, who, s.now()); err != nil {
@@ -87,6 +88,9 @@ func (s *Server) leave(w http.ResponseWriter, r *http.Request) error {
 			}
 			return session.EndIn(tx, id, who.User, by(who), s.now())
 		}
+		if last, err = tenancy.IsLastAdmin(tx, m); err != nil {
+			return err
+		}
 		o, err := tx.Organization(id)
 		name = o.Name
 		return err
@@ -98,8 +102,12 @@ func (s *Server) leave(w http.ResponseWriter, r *http.Request) error {
 		http.Redirect(w, r, "/account", http.StatusSeeOther)
 		return nil
 	}
+	what := text.T("You lose your access at once. To come back, you need to be let in again.")
+	if last {
+		what = text.T("Nobody but you administers this organization. You lose your access at once. To come back, you need to be let in again.")
+	}
 	return page.Confirm{
-		Title: text.T("Leave %s?", name), Text: text.T("You lose your access at once. To come back, you need to be let in again."), Danger: true,
+		Title: text.T("Leave %s?", name), Text: what, Danger: true,
 		Action: s.base + "/account/organizations/leave", Hidden: map[string]string{"organization": string(id), "confirmed": "1"},
 		Button: text.T("Leave"), Back: s.base + "/account",
 	}.Render(w, r, http.StatusOK)

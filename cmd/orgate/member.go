@@ -122,16 +122,26 @@ func changeMember(f func(store.Tx, operating, tenancy.Membership, url.Values) er
 		if err != nil {
 			return "", err
 		}
-		if err := f(tx, o, m, args); err != nil {
+		warning, err := warnOfLastAdmin(tx, []tenancy.Membership{m}, func() error { return f(tx, o, m, args) })
+		if err != nil {
 			return "", err
 		}
-		lost, err := tenancy.LosesLastAdmin(tx, m)
-		said := string(m.ID) + "\n"
-		if lost {
-			said += fmt.Sprintf("warning: %s has no active member with the role %s any more\n", args.Get("org"), tenancy.AdminRole)
-		}
-		return said, err
+		return string(m.ID) + "\n" + warning, nil
 	}
+}
+
+// warnOfLastAdmin makes a change to memberships, which are as they were before it, and says which organizations have no
+// administrator any more.
+func warnOfLastAdmin(tx store.Tx, was []tenancy.Membership, change func() error) (said string, err error) {
+	lost, err := tenancy.LosesLastAdmin(tx, was, change)
+	for _, id := range lost {
+		org, err := tx.Organization(id)
+		if err != nil {
+			return "", err
+		}
+		said += fmt.Sprintf("warning: %s has no active member with the role %s any more\n", org.Slug, tenancy.AdminRole)
+	}
+	return said, err
 }
 
 func setMemberRole(tx store.Tx, o operating, m tenancy.Membership, args url.Values) error {

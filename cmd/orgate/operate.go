@@ -67,6 +67,13 @@ func operatingOf(c *config.Config, box *seal.Box, name string) operating {
 // operate carries out an operation and returns what it says.
 func operate(ctx context.Context, c *config.Config, name string, args url.Values) (said string, err error) {
 	err = withStore(ctx, c, func(s *store.Store) error {
+		// No orgate of this version may have run on it yet. Where others may be running on it, of an older version, it is not done
+		// before them: what they write afterwards would stay without.
+		if c.Store.Postgres == nil {
+			if err := s.Reindex(ctx); err != nil {
+				return err
+			}
+		}
 		box, err := openBox(c)
 		if err != nil {
 			return err

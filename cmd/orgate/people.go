@@ -150,5 +150,13 @@ func deleteUser(tx store.Tx, o operating, args url.Values) (string, error) {
 	if err := factor.Wipe(tx, u.ID, o.by, o.now); err != nil {
 		return "", err
 	}
-	return string(u.ID) + "\n", session.RemoveUser(tx, u.ID, o.by, o.now)
+	var members []tenancy.Membership
+	for m, err := range tx.Memberships(u.ID) {
+		if err != nil {
+			return "", err
+		}
+		members = append(members, m)
+	}
+	warning, err := warnOfLastAdmin(tx, members, func() error { return session.RemoveUser(tx, u.ID, o.by, o.now) })
+	return string(u.ID) + "\n" + warning, err
 }

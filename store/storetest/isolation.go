@@ -102,7 +102,7 @@ func emptyOrganization(t *testing.T, h Harness) {
 		_, connection := tx.Connection("", "c")
 		for name, err := range map[string]error{
 			"Membership": membership, "Domain": domain, "Connection": connection,
-			"Members": first(tx.Members("")), "Domains": first(tx.Domains("")), "Connections": first(tx.Connections("")),
+			"Members": first(tx.Members("")), "AdminsIn": first(tx.AdminsIn("")), "AdminGroupsIn": first(tx.AdminGroupsIn("")), "Domains": first(tx.Domains("")), "Connections": first(tx.Connections("")),
 			"DeleteMembership": tx.DeleteMembership("", "u"), "DeleteDomain": tx.DeleteDomain("", "d"), "DeleteConnection": tx.DeleteConnection("", "c"),
 			"PutMembership": tx.PutMembership(tenancy.Membership{User: "u"}), "PutDomain": tx.PutDomain(tenancy.Domain{Name: "d"}),
 			"PutConnection": tx.PutConnection(tenancy.Connection{ID: "c", Name: "n"}),

@@ -37,6 +37,8 @@ func runTyped(t *testing.T, h Harness) {
 		{"WhatHasAnIDIsFoundByItWhileItIsThere", byID},
 		{"AnswersAreKeptByKeyAndName", replayed},
 		{"RowsOfAnOlderVersionGetTheirIndexEntries", reindexed},
+		{"AdministratorsAreFoundWhoeverElseIsAMember", adminRows},
+		{"AdministratorsOfAnOlderVersionAreFound", reindexedAdmins},
 		{"PermissionsAndTheRolesOfAllOrganizationsAreListed", permissionRows},
 		{"AKeyThatNamesNothingIsRefused", badKeys},
 		{"SessionsAreFoundByAllThatEndsThem", sessionIndexes},
