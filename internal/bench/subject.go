@@ -194,6 +194,8 @@ func table(title, form string, subjects []*subject, references ...reference) {
 }
 
 // form says how it was measured.
-func (b *bench) form(how string) string {
-	return fmt.Sprintf("%d rounds of %d s, %s; medians, ratios round by round (min–max).", b.rounds, b.seconds, how)
+func (b *bench) form(how string) string { return rounds(b.rounds, b.seconds, how) }
+
+func rounds(n, seconds int, how string) string {
+	return fmt.Sprintf("%d rounds of %d s, %s; medians, ratios round by round (min–max).", n, seconds, how)
 }

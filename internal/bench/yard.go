@@ -83,13 +83,24 @@ func (y *yard) start(ctx context.Context, core int, address string, args ...stri
 	}
 }
 
-// free is an address that nobody listens at.
+// given are the addresses that free has returned: whoever asked for one may not listen there yet.
+var given = map[string]bool{}
+
+// free is an address that nobody listens at. It is asked for by one goroutine at a time.
 func free(ctx context.Context) (string, error) {
-	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+	for {
+		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+		if err != nil {
+			return "", err
+		}
+		if err := l.Close(); err != nil {
+			return "", err
+		}
+		if a := l.Addr().String(); !given[a] {
+			given[a] = true
+			return a, nil
+		}
 	}
-	return l.Addr().String(), l.Close()
 }
 
 // programs are those below this directory, each built when it is first needed.
