@@ -148,7 +148,7 @@ func checkProgramSize(t *testing.T, pattern string) {
 	if err != nil {
 		t.Fatalf("%q: %v", pattern, err)
 	}
-	if n := uint64(len(program.Inst)); n > size || size > 10*n+10 {
+	if n := uint64(len(program.Inst)); n > size {
 		t.Errorf("%q is taken for %d instructions, and has %d", pattern, size, n)
 	}
 }
@@ -163,6 +163,16 @@ func somePatterns() []string {
 func TestAProgramIsNotLargerThanItIsTakenFor(t *testing.T) {
 	for _, pattern := range somePatterns() {
 		checkProgramSize(t, pattern)
+	}
+	// Nor much smaller: what people write must not be refused.
+	for _, pattern := range []string{`^[A-Za-z0-9._-]{1,200}@[a-z]+$`, "^/a/[0-9]{1,200}(/[a-z]*)?$", "(([ab]{0,30}a){7})"} {
+		re, err := syntax.Parse(pattern, syntax.Perl)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if size := programSize(re); size > maxProgram {
+			t.Errorf("%q is taken for %d instructions", pattern, size)
+		}
 	}
 }
 
@@ -183,7 +193,7 @@ func slowest() (exprs []string, f Facts) {
 	}
 	f.Attributes = map[string]any{"a": many}
 	const numbers = "[0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27]"
-	for _, pattern := range []string{`([ab]{0,15}a){13}$`, `[ab]{0,240}c`, `(?:(?i)[a-z\u212aà-ÿα-ω]?){120}1`, `[ab]{0,140}c`, `[ab]{0,50}c`} {
+	for _, pattern := range []string{`([ab]{0,15}a){13}$`, `[ab]{0,220}c`, `(?:(?i)[a-z\u212aà-ÿα-ω]?){220}1`, `[ab]{0,140}c`, `[ab]{0,50}c`} {
 		exprs = append(exprs,
 			fmt.Sprintf(`%s.exists(i, request.path.matches("%s"))`, numbers, pattern),
 			fmt.Sprintf(`%s.exists(i, %[1]s.exists(j, request.path.matches("%s")))`, numbers, pattern),
@@ -203,13 +213,13 @@ func TestAllThePatternsOfAConditionAreBounded(t *testing.T) {
 		}
 		began := time.Now()
 		holds, err := c.Holds(&f)
-		if holds || err == nil || !strings.Contains(err.Error(), "cost limit") {
+		if holds || err == nil || !strings.Contains(err.Error(), "limit") {
 			t.Errorf("%.100s: %v, %v, want a limit", expr, holds, err)
 		}
 		t.Logf("%.80s: %v", expr, time.Since(began))
 	}
 	// One of them is allowed, be it as slow as it may.
-	c, err := ParseCondition(`request.path.matches("[ab]{0,240}b$")`)
+	c, err := ParseCondition(`request.path.matches("[ab]{0,220}b$")`)
 	if err != nil {
 		t.Fatal(err)
 	}
