@@ -24,11 +24,15 @@ func mailsFrom() factor.Bucket {
 	return factor.Bucket{Scope: "mail from", Size: 100, Every: 5 * time.Second}
 }
 
-// mailsFromProved and guessesByProved limit what all browsers that have proved an address, and in which its user is not known,
-// may do for one network address and for one address. Whoever has a domain has as many addresses as they like, and whoever
-// had a mailbox for an hour as many browsers: they must have no more by it than one more stranger.
+// mailsFromProved, mailsToProved and guessesByProved limit what all browsers may do together, from one network address and for
+// one mailbox, that have proved an address and in which its user is not known. Whoever has a domain has as many addresses as
+// they like, and whoever had a mailbox for an hour as many browsers: what those have of their own must have an end.
 func mailsFromProved() factor.Bucket {
 	return factor.Bucket{Scope: "mail from, proved", Size: 1000, Every: time.Second}
+}
+
+func mailsToProved() factor.Bucket {
+	return factor.Bucket{Scope: "mail to, proved", Size: 60, Every: 20 * time.Second}
 }
 
 func guessesByProved() factor.Bucket {
@@ -139,7 +143,7 @@ func (s *Server) mayMail(tx store.Tx, r *http.Request, d device, email string, n
 	}
 	all := []taken{{mailsFrom(), from}, {mailsToFrom(), to + " " + from}, {factor.MailsTo(), to}, {factor.MailsInAll(), "all"}}
 	if by.proved {
-		all = append([]taken{{mailsFromProved(), ip.String()}}, all...)
+		all = append([]taken{{mailsFromProved(), ip.String()}, {mailsToProved(), tenancy.Mailbox(email)}}, all...)
 	}
 	for _, t := range all {
 		if wait, err = t.bucket.Take(tx, t.name, now); err != nil || wait > 0 {
