@@ -303,6 +303,9 @@ func (c *conn) enter(d doing) bool {
 
 // handOn notes that net/http is to serve what was read.
 func (c *conn) handOn() {
+	c.mu.Lock()
+	c.late = false // it is here after all
+	c.mu.Unlock()
 	c.enter(elsewhere)
 	c.kept = true
 	if !c.writeBy.IsZero() {

@@ -74,6 +74,12 @@ func (c *conn) Read(p []byte) (int, error) {
 				c.enter(elsewhere)
 				return 0, io.EOF
 			}
+			if !c.exact {
+				// Before net/http sets a deadline of its own it waits for four bytes, and there may be but one.
+				if err := c.SetReadDeadline(time.Now().Add(c.l.header)); err != nil {
+					return 0, err
+				}
+			}
 		case http.StateActive:
 			return c.lurk()
 		default:
