@@ -102,6 +102,11 @@ func (c *conn) take(p []byte) (int, error) {
 		p[0], c.ahead = c.early[0], false
 		return 1, nil
 	}
+	if c.ends > 0 && len(p) > 0 {
+		p[0] = '\n'
+		c.ends--
+		return 1, nil
+	}
 	b := c.buf
 	if b == nil {
 		if c.kept { // of HTTP/2 on it nothing else is heard
