@@ -108,7 +108,7 @@ func TestAsMuchAsMayBeAskedForComesBackFromAProvider(t *testing.T) {
 	state := long("s", 1024)
 	for _, path := range []string{"/sso/authorize", "/user_management/authorize"} {
 		u := w.browser().get(w.authorize(path, "provider", "googleOAuth", "state", state, "redirect_uri", redirect, "provider_scopes", strings.Join(scopes, ","), "login_hint", long("h", 60)+"@"+long("d", 60)+".test",
-			"provider_query_params[hd]", long("x", 126), "provider_query_params[hl]", long("y", 126), "code_challenge", codeChallenge(), "code_challenge_method", "S256"))
+			"provider_query_params[hd]", long("x", 126), "provider_query_params[hl]", long("y", 126), "domain_hint", long("d", 253), "code_challenge", codeChallenge(), "code_challenge_method", "S256"))
 		u.asks("openid email profile "+strings.Join(scopes, " "), long("x", 126), long("y", 126))
 		u.as("jo-1").sees(http.StatusOK, "Enter the code").submit(map[string]string{"code": box.code(t, jo)})
 		if q := u.p.URL.Query(); q.Get("state") != state || q.Get("code") == "" {
