@@ -45,12 +45,14 @@ type conn struct {
 	writeBy time.Time // what the connection was told
 	// While net/http serves it: how much of the request that it was handed it has not read. With
 	// exact it gets that and no byte more, so that it is known where the next one begins.
-	exact bool
-	owed  int64
-	early [1]byte // of the next one, read to see whether the client is still there
-	ahead bool    // there is one
-	kept  bool    // net/http has not taken all that it was handed
-	slack int     // how many line ends may come before the next request
+	exact  bool
+	owed   int64
+	early  [1]byte // of the next one, read to see whether the client is still there
+	ahead  bool    // there is one
+	kept   bool    // net/http has not taken all that it was handed
+	slack  int     // how many line ends may come before the next request
+	behind bool    // net/http has not seen the last request
+	ends   uint8   // how many line ends net/http gets before what was read
 
 	// state is what net/http says of it, an [http.ConnState].
 	state atomic.Int32
@@ -139,6 +141,10 @@ func (c *conn) turn(v plain.Verdict) outcome {
 	case plain.Plain:
 	case plain.NotPlain:
 		c.exact = false // nobody here knows where it ends
+		if b := c.buf; c.behind && b.r < b.w && isLineEnd(b.in[b.r]) {
+			// If the last request that net/http knows of was a POST it takes line ends before this one. It may have four that are not there.
+			c.ends = slack
+		}
 		c.handOn()
 		return notOurs
 	case plain.More:
@@ -148,10 +154,14 @@ func (c *conn) turn(v plain.Verdict) outcome {
 	o := c.serve()
 	switch {
 	case o == notOurs:
+		c.behind = false
 		c.exact, c.owed = true, int64(len(c.buf.text))+c.buf.head.Length
 		c.handOn()
 	case o == served && posted:
-		c.slack = 4
+		c.slack = slack
+		fallthrough
+	case o == served:
+		c.behind = true
 	}
 	return o
 }
@@ -275,11 +285,16 @@ func (c *conn) scan(from int) (next int, v plain.Verdict) {
 	return next, plain.More
 }
 
+// slack is how many line ends net/http takes after a POST.
+const slack = 4
+
+func isLineEnd(c byte) bool { return c == '\r' || c == '\n' }
+
 // skipSlack takes the line ends that may follow the body of a POST, by clients that count wrong: as many as net/http
 // takes (RFC 9112, 2.2). net/http has not seen the POST, and would take them for the next request.
 func (c *conn) skipSlack() {
 	for b := c.buf; c.slack > 0 && b.r < b.w; c.slack-- {
-		if b.in[b.r] != '\r' && b.in[b.r] != '\n' {
+		if !isLineEnd(b.in[b.r]) {
 			c.slack = 0
 			return
 		}
@@ -303,6 +318,9 @@ func (c *conn) enter(d doing) bool {
 
 // handOn notes that net/http is to serve what was read.
 func (c *conn) handOn() {
+	c.mu.Lock()
+	c.late = false // it is here after all
+	c.mu.Unlock()
 	c.enter(elsewhere)
 	c.kept = true
 	if !c.writeBy.IsZero() {

@@ -51,8 +51,8 @@ func (c *conn) SetReadDeadline(t time.Time) error {
 	return c.hold()
 }
 
-// SetWriteDeadline implements [net.Conn]. What is told must be as patient as a write is (see stall), a quarter less at the most. That there
-// is to be no deadline, as net/http says after each request, is seen to when a write comes upon the old one. (Not with TLS, whose
+// SetWriteDeadline implements [net.Conn]. What was told does if it is some seconds nearer and still far: with what exchange.extend leaves
+// as it is, a write has two thirds of stall at the least. That there is to be no deadline, as net/http says after each request, is seen to when a write comes upon the old one. (Not with TLS, whose
 // writes can't be gone on with.)
 func (c *conn) SetWriteDeadline(t time.Time) error {
 	c.mu.Lock()
@@ -61,7 +61,7 @@ func (c *conn) SetWriteDeadline(t time.Time) error {
 		if c.lax = t.IsZero(); c.lax {
 			return nil
 		}
-		if soon := c.l.clock().Add(stall*3/4 + slow); c.writeBy.After(soon) && !c.writeBy.After(t) && t.Sub(c.writeBy) < stall/4 {
+		if soon := c.l.clock().Add(stall*3/4 + slow); c.writeBy.After(soon) && !c.writeBy.After(t) && t.Sub(c.writeBy) < stall/12 {
 			return nil
 		}
 	}

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -77,7 +78,7 @@ func TestWhatIsCutIsNotGoneOnWith(t *testing.T) {
 func TestAWriteHasItsMinute(t *testing.T) {
 	c, _ := handedOn(t)
 	begin := time.Now()
-	for _, s := range []struct{ after, told time.Duration }{{0, stall}, {5 * time.Second, stall}, {20 * time.Second, 20*time.Second + stall}, {30 * time.Second, 20*time.Second + stall}} {
+	for _, s := range []struct{ after, told time.Duration }{{0, stall}, {4 * time.Second, stall}, {20 * time.Second, 20*time.Second + stall}, {24 * time.Second, 20*time.Second + stall}, {25 * time.Second, 25*time.Second + stall}} {
 		c.l.now.Store(begin.Add(s.after).UnixNano())
 		if err := errors.Join(c.SetWriteDeadline(begin.Add(s.after+stall)), c.SetWriteDeadline(time.Time{})); err != nil {
 			t.Fatal(err)
@@ -127,5 +128,56 @@ func TestADeadlineForReadingHoldsForAReadThatHasBegunToo(t *testing.T) {
 	}
 	if err := <-done; err != nil {
 		t.Errorf("none: %v", err)
+	}
+}
+
+// What is not plain is net/http's, which waits for four bytes of it before it sets a deadline.
+func TestAFewBytesHoldNoConnectionOpen(t *testing.T) {
+	s := newStage(t)
+	ln, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := Server(s.proxy, ServerLimits{HeaderTimeout: 200 * time.Millisecond, IdleTimeout: 400 * time.Millisecond}, s.options.Logger)
+	l := Listen(ln, nil, s.proxy, server)
+	go server.Serve(l)
+	t.Cleanup(func() { l.Abort() })
+	for _, few := range []string{"", "G", "x", "\n", "\r\n\r", "xxxx"} {
+		for _, first := range []string{"", request("GET", "/x", "")} {
+			t.Run(fmt.Sprintf("%q after %d bytes", few, len(first)), func(t *testing.T) {
+				t.Parallel()
+				conn := s.call(ln.Addr().String())
+				if first != "" {
+					conn.say(first)
+					if res, _ := conn.hear("GET"); res.StatusCode != 401 {
+						t.Fatal(res.StatusCode)
+					}
+				}
+				conn.say(few)
+				if err := conn.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := io.Copy(io.Discard, conn.br); isTimeout(err) {
+					t.Error("it is still open")
+				}
+			})
+		}
+	}
+}
+
+// The sweep may lose patience with a head in the moment in which it is whole.
+func TestAHeadThatCameJustInTimeIsNotHeldAgainstItsRequest(t *testing.T) {
+	c, client := handedOn(t)
+	c.l.header = 10 * time.Second
+	c.buf = c.l.buffers.Get().(*buffer)
+	c.doing, c.since = reading, time.Now().Add(-11*time.Second)
+	c.sweep(time.Now())
+	c.handOn()
+	c.release()
+	if _, err := client.Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Read(make([]byte, 1)); err != nil {
+		t.Errorf("what is read after it: %v", err)
 	}
 }

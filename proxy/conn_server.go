@@ -74,6 +74,12 @@ func (c *conn) Read(p []byte) (int, error) {
 				c.enter(elsewhere)
 				return 0, io.EOF
 			}
+			if !c.exact {
+				// Before net/http sets a deadline of its own it waits for four bytes, and there may be but one.
+				if err := c.SetReadDeadline(time.Now().Add(c.l.header)); err != nil {
+					return 0, err
+				}
+			}
 		case http.StateActive:
 			return c.lurk()
 		default:
@@ -94,6 +100,11 @@ func (c *conn) Read(p []byte) (int, error) {
 func (c *conn) take(p []byte) (int, error) {
 	if c.ahead && len(p) > 0 {
 		p[0], c.ahead = c.early[0], false
+		return 1, nil
+	}
+	if c.ends > 0 && len(p) > 0 {
+		p[0] = '\n'
+		c.ends--
 		return 1, nil
 	}
 	b := c.buf

@@ -27,6 +27,13 @@ func FuzzConnection(f *testing.F) {
 			f.Add([]byte(strings.ReplaceAll(ok+row.request+ok, c, "C")))
 		}
 	}
+	// Line ends after a POST, of which one way or the other may not know.
+	refused := request("POST", "/x", "", "Content-Length: 0")
+	for _, ends := range []string{"\r", "\r\n\r\n", "\r\n\r\n\n", "\n\n\n\n\n\n\n\n"} {
+		for _, before := range []string{post + "hello", refused, refused + ok, refused + post + "hello", post + "hello" + refused, ok + ok} {
+			f.Add([]byte(strings.ReplaceAll(before+ends+ok, c, "C")))
+		}
+	}
 	for _, seed := range []string{ok, ok + ok, post + "hello" + ok, post + "hell", request("GET", "/x", "") + ok, ok + request("GET", "/a;b", c) + ok, ok[:len(ok)-3], request("HEAD", "/a", c) + ok, request("PUT", "/p", c, "Content-Length: 0", "Connection: close") + ok} {
 		f.Add([]byte(strings.ReplaceAll(seed, c, "C")))
 	}

@@ -267,6 +267,8 @@ type Tx interface {
 	// wrapping [ErrUsed] if it was used before. kind keeps the names of
 	// different things apart.
 	Use(kind, name string, until time.Time) error
+	// Used reports whether a one-time thing was marked by Use.
+	Used(kind, name string) (bool, error)
 
 	SigningKeys(KeyUse) iter.Seq2[SigningKey, error] // by id
 	PutSigningKey(SigningKey) error

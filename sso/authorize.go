@@ -1,7 +1,6 @@
 package sso
 
 import (
-	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -240,13 +239,18 @@ func only(tx store.Tx, org tenancy.OrgID) (*tenancy.Connection, error) {
 	return &all[0], nil
 }
 
-// socialCalled returns the social provider that the reference calls so, such as GoogleOAuth.
+// socialCalled returns the social provider that an app calls so: the first that the reference has that name for, such as
+// GoogleOAuth, else the one whose own name and OAuth it is.
 func (s *Server) socialCalled(name string) (SocialProvider, bool) {
-	i := slices.IndexFunc(s.social, func(p SocialProvider) bool { return strings.EqualFold(name, cmp.Or(p.reference(), p.Name+"OAuth")) })
-	if i < 0 {
-		return SocialProvider{}, false
+	for _, called := range []func(SocialProvider) bool{
+		func(p SocialProvider) bool { return name == p.reference() },
+		func(p SocialProvider) bool { return name == p.Name+"OAuth" && !byIssuer(name) },
+	} {
+		if i := slices.IndexFunc(s.social, called); i >= 0 && name != "" {
+			return s.social[i], true
+		}
 	}
-	return s.social[i], true
+	return SocialProvider{}, false
 }
 
 // values are the parameters that carry what a sign-in is for from page to page.
@@ -346,17 +350,37 @@ func (s *Server) toldClient(w http.ResponseWriter, r *http.Request, a aim, err e
 	if a.App == nil || !a.App.Profile || !ok {
 		return err
 	}
-	code := "oauth_failed"
 	switch c, known := s.clients.Find(a.App.Client); {
 	case !known || !c.MayRedirect(a.App.RedirectURI):
 		return unknownClient(err)
 	case e.Status >= http.StatusInternalServerError:
 		e.ActionURL, e.ActionText = "", text.Message{} // there is no page of ours to start from
 		return e
-	case e.Code == "access_denied", e.Code == "connection_invalid", e.Code == codeOutside:
-		code = e.Code
 	}
-	return s.refuseClient(w, r, *a.App, client.Fault{Code: code, Text: e.Text.String()})
+	return s.refuseClient(w, r, *a.App, faultOf(e))
+}
+
+// faultOf is what an app is told of what a person would be told. The texts for people name them: an app, the addresses that it
+// is called by and the log learn of no address that is not proved.
+func faultOf(e *endpoint.Error) client.Fault {
+	f := client.Fault{Code: "oauth_failed", Text: "the identity provider did not say who the person is, or can't be believed"}
+	switch e.Code {
+	case "access_denied":
+		f = client.Fault{Code: e.Code, Text: "the person or the identity provider said no"}
+	case "connection_invalid":
+		f = client.Fault{Code: e.Code, Text: "the identity provider is not set up as it must be"}
+	case codeOutside:
+		f = client.Fault{Code: e.Code, Text: "the identity provider that was asked has no say in the person's address"}
+	case codeTooLong:
+		f = client.Fault{Code: "invalid_request", Text: errTooLong.Error()}
+	case "email_unproved":
+		f.Text = "the identity provider does not say that the address is verified"
+	case "not_vouched":
+		f.Text = "the identity provider said no address that can be read"
+	case "connection_gone":
+		f.Text = "the identity provider was changed, or taken out, meanwhile"
+	}
+	return f
 }
 
 // clientSignOut is GET /user_management/sessions/logout, which an app sends people to that sign out there. Who knows

@@ -262,7 +262,7 @@ func (s *Server) judgeCode(tx store.Tx, r *http.Request, v visit, m mailed, now 
 	if j.Refused != nil {
 		return j, 0, s.recordGuess(tx, r, audit.MagicAuthFailed, m.to, now)
 	}
-	return j, 0, s.succeeded(tx, r, v.dev, factor.GuessEmailCode, m.to, user)
+	return j, 0, s.succeeded(tx, r, v.dev, factor.GuessEmailCode, m.to, user, now)
 }
 
 // recordGuess tells of a wrong code or password, now and then: all are counted, but whoever

@@ -2,6 +2,8 @@ package sso
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"net/http"
@@ -19,6 +21,10 @@ const (
 	deviceLife = 400 * 24 * time.Hour
 	// maxDeviceUsers is how many persons a browser is known to have.
 	maxDeviceUsers = 5
+	// maxDeviceProved is how many addresses a browser is known to have proved, and deviceProved for how long: addresses
+	// get new owners.
+	maxDeviceProved = 5
+	deviceProved    = 90 * 24 * time.Hour
 )
 
 // A device is what we know of a browser, kept by the browser itself, sealed: a secret that
@@ -29,6 +35,15 @@ type device struct {
 	Secret session.Token    `json:"-"`
 	Token  string           `json:"secret"`
 	Users  []tenancy.UserID `json:"users,omitzero"`
+	// Proved are the addresses that were proved here to an app, by people who may be no users. It is no proof of them
+	// to anybody: see [device.own].
+	Proved []provedAddress `json:"proved,omitzero"`
+}
+
+// A provedAddress is an address by its sum under the secret of the device, and when it was proved last.
+type provedAddress struct {
+	Sum string    `json:"sum"`
+	At  time.Time `json:"at"`
 }
 
 // device returns what is known of the browser. ok is false if it is new to us.
@@ -89,6 +104,33 @@ func (s *Server) remember(w http.ResponseWriter, r *http.Request, user tenancy.U
 	d.Users = append([]tenancy.UserID{user}, slices.DeleteFunc(d.Users, func(u tenancy.UserID) bool { return u == user })...)
 	d.Users = d.Users[:min(len(d.Users), maxDeviceUsers)]
 	return s.keepDevice(w, d)
+}
+
+// noteProved notes that the address was proved in this browser. Who may be a user of that address is not known by it: what
+// they have set up besides has not been asked for.
+func (s *Server) noteProved(w http.ResponseWriter, d device, email string) error {
+	sum, now := d.sum(email), s.now()
+	kept := slices.DeleteFunc(slices.Clone(d.Proved), func(p provedAddress) bool { return p.Sum == sum || !p.live(now) })
+	d.Proved = append([]provedAddress{{sum, now.UTC().Truncate(time.Second)}}, kept...)
+	d.Proved = d.Proved[:min(len(d.Proved), maxDeviceProved)]
+	return s.keepDevice(w, d)
+}
+
+// hasProved reports whether the very address was proved in this browser.
+func (d device) hasProved(email string, now time.Time) bool {
+	if email == "" || len(d.Proved) == 0 {
+		return false
+	}
+	sum := d.sum(email)
+	return slices.ContainsFunc(d.Proved, func(p provedAddress) bool { return sameSecret(p.Sum, sum) && p.live(now) })
+}
+
+func (p provedAddress) live(now time.Time) bool { return now.Sub(p.At) < deviceProved }
+
+func (d device) sum(email string) string {
+	mac := hmac.New(sha256.New, []byte(d.Token))
+	mac.Write([]byte("proved " + email))
+	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:16])
 }
 
 // knows reports whether the user has signed in from this browser before.

@@ -2,6 +2,7 @@ package sso
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -12,6 +13,7 @@ import (
 	"github.com/orgate/orgate/internal/cookie"
 	"github.com/orgate/orgate/internal/seal"
 	"github.com/orgate/orgate/session"
+	"github.com/orgate/orgate/session/client"
 	"github.com/orgate/orgate/sso/oidc"
 )
 
@@ -86,6 +88,24 @@ func TestAFlowNeverOutgrowsACookie(t *testing.T) {
 	r.AddCookie(c)
 	if got, ok := s.flows.read(r, "state", now); !ok || got.Aim.Request.ReturnTo != "/" {
 		t.Errorf("got %q, %v", got.Aim.Request.ReturnTo, ok)
+	}
+}
+
+// TestNoFlowIsBegunThatNoCookieHolds: whoever was sent to a provider by it could not come back.
+func TestNoFlowIsBegunThatNoCookieHolds(t *testing.T) {
+	s := flowServer(t)
+	s.socialFlows = newSocialFlows(s.box, cookie.Jar{})
+	now := time.Unix(1_700_000_000, 0).UTC()
+	for _, state := range []string{strings.Repeat("s", 1024), strings.Repeat("<", 1024)} {
+		a := aim{App: &client.Authorization{State: state}}
+		w := httptest.NewRecorder()
+		r := httptest.NewRequestWithContext(t.Context(), "GET", "/", nil)
+		long := strings.HasPrefix(state, "<") // six characters each, in JSON
+		err := s.flows.keep(w, r, flow{OIDC: oidc.Flow{State: "state"}, Aim: a, ExpiresAt: now.Add(flowLife)}, now)
+		social := s.socialFlows.keep(w, r, socialFlow{OIDC: &oidc.Flow{State: "state"}, Aim: a, ExpiresAt: now.Add(flowLife)}, now)
+		if errors.Is(err, errTooLong) != long || errors.Is(social, errTooLong) != long || (len(w.Result().Cookies()) == 0) != long {
+			t.Errorf("%.3s: %v, %v, %v", state, err, social, w.Result().Cookies())
+		}
 	}
 }
 

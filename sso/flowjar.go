@@ -11,7 +11,9 @@ import (
 	"time"
 
 	"github.com/orgate/orgate/internal/cookie"
+	"github.com/orgate/orgate/internal/endpoint"
 	"github.com/orgate/orgate/internal/seal"
+	"github.com/orgate/orgate/internal/text"
 )
 
 const (
@@ -100,9 +102,22 @@ func (j flowJar[F]) keep(w http.ResponseWriter, r *http.Request, f F, now time.T
 			return err
 		}
 	}
+	if len(value) > maxFlowCookie {
+		return flowTooLong()
+	}
 	j.tidy(w, r, now)
 	j.jar.Set(w, name, value, flowLife)
 	return nil
+}
+
+// codeTooLong is for what neither a cookie nor an address has room for.
+const codeTooLong = "too_long"
+
+// flowTooLong is for whoever would be sent to a provider and could not come back from there.
+func flowTooLong() *endpoint.Error {
+	e := badRequest(errTooLong)
+	e.Code, e.Text = codeTooLong, text.T("What the app asks for is too long to be kept in your browser meanwhile.")
+	return e
 }
 
 // clear takes the flow of a state from the browser.

@@ -116,7 +116,7 @@ func (s *Server) password(w http.ResponseWriter, r *http.Request) error {
 				return err
 			}
 		}
-		if err := s.succeeded(tx, r, v.dev, factor.GuessPassword, v.step.Email, u.ID); err != nil {
+		if err := s.succeeded(tx, r, v.dev, factor.GuessPassword, v.step.Email, u.ID, now); err != nil {
 			return err
 		}
 		in, err := arrived(tx, u, s.rules, now)

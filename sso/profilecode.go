@@ -29,7 +29,7 @@ const (
 )
 
 // errTooLong: what is to be carried along does not fit into an address.
-var errTooLong = errors.New("state, redirect URI and profile are too long together")
+var errTooLong = errors.New("state, redirect URI and what is carried with them are too long together")
 
 // A profileStep is what a social provider said of somebody, for an app, while a code is on its way to the address. Like
 // a [step] it is carried by the page, sealed for the browser that it was made in.
@@ -79,7 +79,8 @@ func (s *Server) openProfileStep(d device, value string, now time.Time) (st prof
 	return st, true
 }
 
-// sendProfileCode sends a code to the address that a provider named, whoever has it, and leads to the page that asks for it.
+// sendProfileCode sends a code to the address that a provider named, whoever has it, and leads to the page that asks for it. A
+// page may be minutes old: nothing is mailed of what the policies do not take by now, or of what was told.
 func (s *Server) sendProfileCode(w http.ResponseWriter, r *http.Request, p SocialProvider, st profileStep) error {
 	d, err := s.ensureDevice(w, r)
 	if err != nil {
@@ -93,6 +94,9 @@ func (s *Server) sendProfileCode(w http.ResponseWriter, r *http.Request, p Socia
 	sealed := ""
 	err = s.store.Update(r.Context(), func(tx store.Tx) (err error) {
 		now := s.now()
+		if err := s.stillWanted(tx, st, now); err != nil {
+			return err
+		}
 		if wait, err = s.mayMail(tx, r, d, st.Said.Email, now); err != nil || wait > 0 {
 			return err
 		}
@@ -112,7 +116,11 @@ func (s *Server) sendProfileCode(w http.ResponseWriter, r *http.Request, p Socia
 	})
 	switch {
 	case errors.Is(err, errTooLong):
-		return s.refuseClient(w, r, st.App, client.Fault{Code: "invalid_request", Text: err.Error()})
+		return s.refuseClient(w, r, st.App, client.Fault{Code: "invalid_request", Text: errTooLong.Error()})
+	case errors.Is(err, session.ErrUsed):
+		return s.notTold(err)
+	case errors.Is(err, errNotSocial):
+		return s.notTaken(w, r, p, st, err)
 	case err != nil:
 		return unavailable(err)
 	case wait > 0:
@@ -121,6 +129,29 @@ func (s *Server) sendProfileCode(w http.ResponseWriter, r *http.Request, p Socia
 	s.count("profile_code_sent")
 	http.Redirect(w, r, s.url(pathProfileCode)+"?"+url.Values{paramStep: {sealed}}.Encode(), http.StatusSeeOther)
 	return nil
+}
+
+// stillWanted is nil if the word of the provider is wanted: the policies of the address take it, and nobody was told of it yet.
+func (s *Server) stillWanted(tx store.Tx, st profileStep, now time.Time) error {
+	used, err := tx.Used(profileUse, st.State)
+	if err == nil && used {
+		err = session.ErrUsed
+	}
+	if err != nil {
+		return err
+	}
+	takes, err := s.takesSocial(tx, st.Said.Email, st.Said.Proof, now)
+	if err == nil && !takes {
+		err = errNotSocial
+	}
+	return err
+}
+
+// notTaken tells the app that the policies of the address take no word of the provider.
+func (s *Server) notTaken(w http.ResponseWriter, r *http.Request, p SocialProvider, st profileStep, cause error) error {
+	e, hint := s.explainSocial(aim{}, p, st.Said.Email, cause)
+	s.logSocial(r, p, e.Code, hint, cause)
+	return s.refuseClient(w, r, st.App, faultOf(e))
 }
 
 // A profileVisit is a request to the page of a code for a profile.
@@ -180,9 +211,7 @@ func (s *Server) profileCode(w http.ResponseWriter, r *http.Request) error {
 	case errors.Is(err, session.ErrUsed):
 		return s.notTold(err)
 	case errors.Is(err, errNotSocial):
-		e, hint := s.explainSocial(aim{}, v.from, v.step.Said.Email, err)
-		s.logSocial(r, v.from, e.Code, hint, err)
-		return s.refuseClient(w, r, v.step.App, client.Fault{Code: e.Code, Text: e.Text.String()})
+		return s.notTaken(w, r, v.from, v.step, err)
 	case err != nil:
 		if e, ok := errors.AsType[*endpoint.Error](err); ok {
 			return e
@@ -196,6 +225,9 @@ func (s *Server) profileCode(w http.ResponseWriter, r *http.Request) error {
 	case wrong != nil:
 		s.count("code_wrong")
 		return s.askProfileCode(w, r, v, text.T("That is not the code. Check the newest mail from us."), http.StatusUnprocessableEntity)
+	}
+	if err := s.noteProved(w, v.dev, v.step.Said.Email); err != nil {
+		return err
 	}
 	s.count("sent_to_client")
 	return s.sendTo(w, r, to, tenancy.Organization{}, "")

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/orgate/orgate/internal/endpoint"
@@ -136,7 +138,7 @@ func (s *Server) leaveByOIDC(w http.ResponseWriter, r *http.Request, f flow, c t
 	}
 	now := s.now()
 	to, started, err := s.oidc.Start(r.Context(), conn, oidc.StartRequest{
-		RedirectURI: s.url(pathCallback), OwnRedirectURI: own, LoginHint: t.Hint, MaxAge: t.MaxAge, Scopes: scopesFor(f.Aim, c),
+		RedirectURI: s.url(pathCallback), OwnRedirectURI: own, LoginHint: t.Hint, MaxAge: t.MaxAge, Scopes: s.scopesFor(f.Aim, c),
 	}, now)
 	if err != nil {
 		return err
@@ -158,11 +160,11 @@ func (s *Server) leaveByOIDC(w http.ResponseWriter, r *http.Request, f flow, c t
 
 // scopesFor is what a client wants the provider of a connection asked for: of the one that it named, by itself or, for a
 // profile, by its organization.
-func scopesFor(a aim, c tenancy.Connection) []string {
+func (s *Server) scopesFor(a aim, c tenancy.Connection) []string {
 	if a.App == nil || !a.App.Profile && a.App.Connection != c.ID {
 		return nil
 	}
-	return a.App.Scopes
+	return s.stillAsked(a.App)
 }
 
 // ownCallback returns the redirect URI that no other connection has.
@@ -181,9 +183,8 @@ func withPrompt(to, prompt string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	q := u.Query()
-	q.Set("prompt", prompt)
-	u.RawQuery = q.Encode()
+	kept := slices.DeleteFunc(strings.Split(u.RawQuery, "&"), isPair("prompt"))
+	u.RawQuery = appended(strings.Join(kept, "&"), "prompt", prompt)
 	return u.String(), nil
 }
 

@@ -79,7 +79,7 @@ func (s *Server) second(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return err
 		}
-		if err := s.succeeded(tx, r, v.dev, factor.GuessSecond, string(user), user); err != nil {
+		if err := s.succeeded(tx, r, v.dev, factor.GuessSecond, string(user), user, now); err != nil {
 			return err
 		}
 		return s.accept(tx, r, &v, policy.Proof{Method: method, At: now}, tenancy.SignedIn{User: u}, audit.MFASucceeded, &res, now)

@@ -94,7 +94,7 @@ func (s *Server) setUp(w http.ResponseWriter, r *http.Request, v visit, m policy
 		if err != nil {
 			return err
 		}
-		if err := s.succeeded(tx, r, v.dev, factor.GuessSetUp, string(u.ID), u.ID); err != nil {
+		if err := s.succeeded(tx, r, v.dev, factor.GuessSetUp, string(u.ID), u.ID, now); err != nil {
 			return err
 		}
 		if !before.Has(policy.RecoveryCode) {

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -18,6 +19,7 @@ import (
 	"github.com/orgate/orgate/internal/page"
 	"github.com/orgate/orgate/policy"
 	"github.com/orgate/orgate/session"
+	"github.com/orgate/orgate/session/client"
 	"github.com/orgate/orgate/sso/github"
 	"github.com/orgate/orgate/sso/idp"
 	"github.com/orgate/orgate/sso/oidc"
@@ -102,6 +104,12 @@ func (p SocialProvider) connectionID() tenancy.ConnectionID {
 	return tenancy.ConnectionID("conn_" + id.String())
 }
 
+// byIssuer reports whether the reference's name is for what a provider is, however it is called here: an app that asks for
+// Google, or is told of it, means Google.
+func byIssuer(reference string) bool {
+	return reference == "GoogleOAuth" || reference == "MicrosoftOAuth" || reference == "GitHubOAuth"
+}
+
 // reference is what the reference calls the provider, such as GoogleOAuth; empty: it has no name for it.
 func (p SocialProvider) reference() string {
 	switch {
@@ -113,8 +121,8 @@ func (p SocialProvider) reference() string {
 		return "MicrosoftOAuth"
 	}
 	named := [...]string{
-		"AppleOAuth", "BitbucketOAuth", "DiscordOAuth", "GitLabOAuth", "GoogleOAuth", "GrokOAuth", "IntuitOAuth", "LinkedInOAuth", "MicrosoftOAuth",
-		"SalesforceOAuth", "SlackOAuth", "VercelMarketplaceOAuth", "VercelOAuth", "XOAuth", "XeroOAuth",
+		"AppleOAuth", "BitbucketOAuth", "DiscordOAuth", "GitLabOAuth", "GrokOAuth", "IntuitOAuth", "LinkedInOAuth", "SalesforceOAuth",
+		"SlackOAuth", "VercelMarketplaceOAuth", "VercelOAuth", "XOAuth", "XeroOAuth",
 	}
 	if i := slices.IndexFunc(named[:], func(n string) bool { return strings.EqualFold(n, p.Name+"OAuth") }); i >= 0 {
 		return named[i]
@@ -241,7 +249,7 @@ func (s *Server) askedBesides(a aim, p SocialProvider) (scopes []string, asking 
 	if named, ok := s.socialCalled(a.App.Provider); !ok || named.Name != p.Name {
 		return nil, nil
 	}
-	scopes = slices.Clone(a.App.Scopes)
+	scopes = s.stillAsked(a.App)
 	if p.GitHub {
 		// It has none of OpenID Connect.
 		scopes = slices.DeleteFunc(scopes, func(s string) bool { return s == "openid" || s == "profile" || s == "email" })
@@ -249,7 +257,17 @@ func (s *Server) askedBesides(a aim, p SocialProvider) (scopes []string, asking 
 	return scopes, a.App.ForProvider(p.reference() == "MicrosoftOAuth")
 }
 
-// withMore adds parameters to an authorization request. What is there stays as it is.
+// stillAsked returns the scopes that an app asked for and may still ask for: what it asked is carried for an hour, and the operator
+// may have taken one back.
+func (s *Server) stillAsked(app *client.Authorization) []string {
+	c, ok := s.clients.Find(app.Client)
+	if !ok {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(app.Scopes), func(scope string) bool { return !c.MayAsk(scope) })
+}
+
+// withMore adds parameters to an authorization request, but none that is there.
 func withMore(to string, more map[string]string) (string, error) {
 	if len(more) == 0 {
 		return to, nil
@@ -258,12 +276,30 @@ func withMore(to string, more map[string]string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	q := u.Query()
-	for name, value := range more {
-		if !q.Has(name) {
-			q.Set(name, value)
+	for _, name := range slices.Sorted(maps.Keys(more)) {
+		if !slices.ContainsFunc(strings.Split(u.RawQuery, "&"), isPair(name)) {
+			u.RawQuery = appended(u.RawQuery, name, more[name])
 		}
 	}
-	u.RawQuery = q.Encode()
 	return u.String(), nil
+}
+
+// isPair reports whether a part of a query is of that name.
+func isPair(name string) func(string) bool {
+	return func(pair string) bool {
+		key, _, _ := strings.Cut(pair, "=")
+		if k, err := url.QueryUnescape(key); err == nil {
+			key = k
+		}
+		return key == name
+	}
+}
+
+// appended adds a pair to a query. All that is there stays, byte for byte: the address that a provider publishes may have a
+// query of its own, and not all that providers read is a pair to net/url, which would drop it.
+func appended(query, name, value string) string {
+	if query != "" {
+		query += "&"
+	}
+	return query + url.Values{name: {value}}.Encode()
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/orgate/orgate/policy"
 	"github.com/orgate/orgate/session"
 	"github.com/orgate/orgate/session/client"
+	"github.com/orgate/orgate/sso/factor"
 	"github.com/orgate/orgate/store"
 	"github.com/orgate/orgate/tenancy"
 )
@@ -82,7 +83,7 @@ func (s *Server) socialProfile(w http.ResponseWriter, r *http.Request, f socialF
 	})
 	switch {
 	case err != nil:
-		return s.profileFailed(w, r, f, p, said.Email, err)
+		return s.profileFailed(w, r, f, p, cmp.Or(said.Email, a.Email), err)
 	case to == "":
 		app := *f.Aim.App
 		app.LoginHint = ""
@@ -102,7 +103,10 @@ func (s *Server) tellProfile(tx store.Tx, r *http.Request, app client.Authorizat
 	if to, err = s.issueProfile(tx, app, said.profile(p), now); err != nil {
 		return "", err
 	}
-	return to, s.recordLocal(tx, r, audit.OAuthSucceeded, session.Session{}, said.Email, nil, now)
+	b := s.browser(r)
+	return to, factor.RecordAttempt(tx, audit.OAuthSucceeded, factor.Attempt{
+		Email: said.Email, Connection: p.connectionID(), IP: b.RemoteIP, UserAgent: b.UserAgent,
+	}, audit.System, now)
 }
 
 // takesSocial reports whether a social provider's word is all that is asked of anybody with the address. Where its

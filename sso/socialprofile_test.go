@@ -80,8 +80,9 @@ func (w *world) link(conn tenancy.ConnectionID, subject, email string) {
 func TestAnAppLearnsWhatASocialProviderSaysAndNoMore(t *testing.T) {
 	m, box, offer := social(nil, []ssotest.Person{{Subject: "jo-1", Email: "Jo@Elsewhere.test", EmailVerified: new(true), Name: "Jo Doe"}}, []ssotest.GitHubAccount{account(7, "jo", jo)})
 	w := newWorld(t, offer, clients)
+	var conns []string
 	for _, tt := range []struct{ provider, button, kind, subject, name string }{
-		{"GoogleOAuth", "Jo Doe", "GoogleOAuth", "jo-1", "Jo Doe"}, {"OtherOAuth", "Jo Doe", "GenericOIDC", "jo-1", "Jo Doe"}, {"GitHubOAuth", "jo", "GitHubOAuth", "7", "jo"},
+		{"googleOAuth", "Jo Doe", "GenericOIDC", "jo-1", "Jo Doe"}, {"otherOAuth", "Jo Doe", "GenericOIDC", "jo-1", "Jo Doe"}, {"GitHubOAuth", "jo", "GitHubOAuth", "7", "jo"},
 	} {
 		var ids []any
 		for range 2 {
@@ -100,7 +101,7 @@ func TestAnAppLearnsWhatASocialProviderSaysAndNoMore(t *testing.T) {
 			if len(conn) != len("conn_01ARZ3NDEKTSV4RRFFQ69G5FAV") || id != client.ProfileID(tenancy.ConnectionID(conn), tt.subject) {
 				t.Errorf("%v of %v", id, conn)
 			}
-			ids = append(ids, id, conn)
+			ids, conns = append(ids, id, conn), append(conns, conn)
 			delete(p, "id")
 			delete(p, "connection_id")
 			want := map[string]any{
@@ -123,17 +124,22 @@ func TestAnAppLearnsWhatASocialProviderSaysAndNoMore(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 	w.nobody(jo)
+	for _, e := range w.events(audit.OAuthSucceeded) {
+		if e.Connection == "" || e.User != "" || !strings.Contains(inJSON(t, conns), e.Connection) {
+			t.Errorf("the event names %q of %v", e.Connection, conns)
+		}
+	}
 	if m := box.to(jo)[0].(mail.ProfileCode); m.App != "client.localhost"+w.base || m.Provider != "Google" {
 		t.Errorf("%+v", m)
 	}
 	// Another issuer of that name is another connection, whose jo-1 is another profile.
-	u := w.profileBy("GoogleOAuth").as("jo-1").asked(jo)
+	u := w.profileBy("googleOAuth").as("jo-1").asked(jo)
 	was := u.submit(map[string]string{"code": box.code(t, jo)}).told()
 	theirs := ssotest.Start(t, ssotest.Options{People: []ssotest.Person{verifiedPerson("jo-1", jo)}, Now: w.clock.Now,
 		Clients: []ssotest.Client{{ID: "orgate-at-google", Secret: "secret-of-google", RedirectURIs: []string{w.login("/sso/social/callback/google")}}}})
 	w.load(func(o *sso.Options) { o.Social = slices.Clone(m.providers); o.Social[0].Issuer = theirs.Issuer() })
 	w.clock.Advance(time.Hour)
-	u = w.profileBy("GoogleOAuth").as("jo-1").asked(jo)
+	u = w.profileBy("googleOAuth").as("jo-1").asked(jo)
 	if now := u.submit(map[string]string{"code": box.code(t, jo)}).told(); now["id"] == was["id"] || now["connection_id"] == was["connection_id"] || now["idp_id"] != was["idp_id"] {
 		t.Errorf("%v, was %v", now, was)
 	}
@@ -160,7 +166,7 @@ func TestTheAddressOfAProfileIsProvedUnlessItIsAlready(t *testing.T) {
 			w.clock.Advance(time.Hour) // the domain was verified before anybody is linked
 			asked := func(subject, email string, code bool) {
 				t.Helper()
-				u := w.profileBy("GoogleOAuth").as(subject)
+				u := w.profileBy("googleOAuth").as(subject)
 				if code {
 					u.asked(email).submit(map[string]string{"code": box.code(t, email)})
 				}
@@ -173,7 +179,7 @@ func TestTheAddressOfAProfileIsProvedUnlessItIsAlready(t *testing.T) {
 			asked("jo-1", jo, !trusted)
 			asked("unsaid", "unsaid@elsewhere.test", true)
 			asked("gavin", "gavin@hooli.test", true) // the word of an address on a verified domain is not the provider's
-			w.profileBy("GoogleOAuth").as("no").refusedTo("oauth_failed")
+			w.profileBy("googleOAuth").as("no").refusedTo("oauth_failed")
 			w.profileBy("GitHubOAuth").press("hidden").refusedTo("oauth_failed")
 			if box.to("no@elsewhere.test") != nil {
 				t.Error("a code went to an address that the provider says is not verified")
@@ -191,10 +197,10 @@ func TestTheAddressOfAProfileIsProvedUnlessItIsAlready(t *testing.T) {
 			w.link(m.connection("google"), "no", "no@elsewhere.test")
 			asked("jo-1", jo, false)
 			asked("gavin", "gavin@hooli.test", false)
-			w.profileBy("GoogleOAuth").as("no").refusedTo("oauth_failed")
+			w.profileBy("googleOAuth").as("no").refusedTo("oauth_failed")
 			// Not by another identity at the provider, nor at another provider, if that is not trusted.
 			asked("jo-2", jo, true)
-			if u := w.profileBy("OtherOAuth").as("jo-1"); !trusted {
+			if u := w.profileBy("otherOAuth").as("jo-1"); !trusted {
 				u.asked(jo)
 			}
 			// Nor where the domain is somebody's only since: the address may have been another person's before.
@@ -247,7 +253,7 @@ func TestAProfileIsNoWayAroundThePoliciesOfItsAddress(t *testing.T) {
 				w := newWorld(t, offer, clients)
 				set := func(o *tenancy.Organization) { o.DomainPolicy = &tt.policy }
 				w.organization("acme", set, person("alice", "acme.test"))
-				providers := map[string]string{"GoogleOAuth": "alice-1", "GitHubOAuth": "alice"}
+				providers := map[string]string{"googleOAuth": "alice-1", "GitHubOAuth": "alice"}
 				for provider, button := range providers {
 					u := w.profileBy(provider).press(button)
 					// GitHub never says when somebody signed in there.
@@ -265,7 +271,7 @@ func TestAProfileIsNoWayAroundThePoliciesOfItsAddress(t *testing.T) {
 				// It is no other if she has an account, and if it is linked.
 				w.member("acme", alice, policy.Active)
 				w.link(m.connection("google"), "alice-1", alice)
-				if u := w.profileBy("GoogleOAuth").as("alice-1"); tt.takes {
+				if u := w.profileBy("googleOAuth").as("alice-1"); tt.takes {
 					u.told()
 				} else {
 					u.refusedTo(outside)
@@ -275,7 +281,7 @@ func TestAProfileIsNoWayAroundThePoliciesOfItsAddress(t *testing.T) {
 				}
 				if tt.takes {
 					// Nor if the policy changes while she waits for the code.
-					u := w.profileBy("OtherOAuth").as("alice-1").asked(alice)
+					u := w.profileBy("otherOAuth").as("alice-1").asked(alice)
 					code := box.code(t, alice)
 					w.update(func(tx store.Tx) error {
 						o, err := tx.Organization(org("acme"))
@@ -285,10 +291,58 @@ func TestAProfileIsNoWayAroundThePoliciesOfItsAddress(t *testing.T) {
 						o.DomainPolicy = &policy.Policy{Methods: policy.MethodsOf(policy.SSO)}
 						return tx.PutOrganization(o)
 					})
+					page, mails := u.p, len(box.to(alice))
 					u.submit(map[string]string{"code": code}).refusedTo(outside)
+					// And nothing more is mailed.
+					w.clock.Advance(time.Minute)
+					u.p = page
+					if u.press("Send a new code").refusedTo(outside); len(box.to(alice)) != mails {
+						t.Errorf("%d mails more", len(box.to(alice))-mails)
+					}
 				}
 			})
 		}
+	}
+}
+
+// TestNoAddressOfARefusedProfileIsToldOrLogged: nobody has proved it. The event has it, as that of a sign-in does.
+func TestNoAddressOfARefusedProfileIsToldOrLogged(t *testing.T) {
+	no, gavin := verifiedPerson("no", "no@elsewhere.test"), verifiedPerson("gavin", "gavin@hooli.test")
+	no.EmailVerified = new(false)
+	broken := ssotest.Person{Subject: "broken", Email: "broken@@elsewhere.test", EmailVerified: new(true)}
+	people := []ssotest.Person{no, gavin, broken, verifiedPerson("alice-1", "alice@acme.test")}
+	for _, tt := range []struct{ subject, email, code, text string }{
+		{"no", "no@elsewhere.test", "oauth_failed", "not say that the address is verified"},
+		{"gavin", "gavin@hooli.test", "oauth_failed", "not say that the address is verified"},
+		{"broken", "broken@@elsewhere.test", "oauth_failed", "no address that can be read"},
+		{"alice-1", "alice@acme.test", outside, "no say in the person's address"},
+	} {
+		t.Run(tt.subject, func(t *testing.T) {
+			_, _, offer := social(trusting, people, nil)
+			w := newWorld(t, offer, clients, func(_ *world, o *sso.Options) { o.Mail = nil })
+			w.startup("hooli", func(*tenancy.Organization) {})
+			w.organization("acme", func(o *tenancy.Organization) {
+				o.DomainPolicy = &policy.Policy{Methods: policy.MethodsOf(policy.SSO)}
+			})
+			u := w.profileBy("googleOAuth").as(tt.subject)
+			u.refusedTo(tt.code)
+			told := u.p.URL.Query().Get("error_description")
+			if !strings.Contains(told, tt.text) || strings.Contains(told, "@") || strings.Contains(w.log.String(), tt.email) {
+				t.Errorf("told %q, logged\n%s", told, w.log)
+			}
+			es := w.events(audit.OAuthFailed)
+			if len(es) != 1 || !strings.Contains(inJSON(t, es), `"email":"`+tt.email+`"`) {
+				t.Errorf("%s", inJSON(t, es))
+			}
+		})
+	}
+	// Nor of one that a connection has no say in.
+	w := newWorld(t, clients)
+	w.organization("acme", nil, person("guest", "else.test"))
+	u := w.browser().get(w.authorize("/sso/authorize", "connection", string(conn("acme")))).as("guest")
+	u.refusedTo(outside)
+	if strings.Contains(u.p.URL.RawQuery, "guest") || strings.Contains(w.log.String(), "guest@") {
+		t.Errorf("told %q, logged\n%s", u.p.URL.RawQuery, w.log)
 	}
 }
 
@@ -303,9 +357,9 @@ func TestTheCodeOfAProfileIsForOneIdentityInOneBrowserForOneApp(t *testing.T) {
 		u.submit(map[string]string{"code": code}).sees(http.StatusUnprocessableEntity)
 	}
 	// Two accounts that claim one address, in one browser.
-	u := w.profileBy("GoogleOAuth").as("jo-1").asked(jo)
+	u := w.profileBy("googleOAuth").as("jo-1").asked(jo)
 	first := box.code(t, jo)
-	v := u.tab().get(w.authorize("/sso/authorize", "provider", "OtherOAuth")).as("mallory").asked(jo)
+	v := u.tab().get(w.authorize("/sso/authorize", "provider", "otherOAuth")).as("mallory").asked(jo)
 	second := box.code(t, jo)
 	wrong(v, first)
 	wrong(u, second)
@@ -314,9 +368,9 @@ func TestTheCodeOfAProfileIsForOneIdentityInOneBrowserForOneApp(t *testing.T) {
 	}
 	// Two apps.
 	w.clock.Advance(time.Hour)
-	u = w.profileBy("GoogleOAuth").as("jo-1").asked(jo)
+	u = w.profileBy("googleOAuth").as("jo-1").asked(jo)
 	first = box.code(t, jo)
-	x := u.tab().get(w.authorize("/sso/authorize", "provider", "GoogleOAuth", "client_id", "client_other", "redirect_uri", "http://other.localhost"+w.base+"/callback?from=orgate")).as("jo-1").asked(jo)
+	x := u.tab().get(w.authorize("/sso/authorize", "provider", "googleOAuth", "client_id", "client_other", "redirect_uri", "http://other.localhost"+w.base+"/callback?from=orgate")).as("jo-1").asked(jo)
 	second = box.code(t, jo)
 	wrong(x, first)
 	wrong(u, second)
@@ -326,7 +380,7 @@ func TestTheCodeOfAProfileIsForOneIdentityInOneBrowserForOneApp(t *testing.T) {
 	// Neither app takes the other's code, nor any for a session; and one that was shown elsewhere is spent.
 	for _, profile := range []bool{true, false} {
 		w.clock.Advance(time.Hour)
-		u = w.profileBy("GoogleOAuth").as("jo-1").asked(jo)
+		u = w.profileBy("googleOAuth").as("jo-1").asked(jo)
 		u.submit(map[string]string{"code": box.code(t, jo)})
 		code := u.p.URL.Query().Get("code")
 		w.update(func(tx store.Tx) error {
@@ -343,9 +397,9 @@ func TestTheCodeOfAProfileIsForOneIdentityInOneBrowserForOneApp(t *testing.T) {
 	}
 	// Another browser.
 	w.clock.Advance(time.Hour)
-	u = w.profileBy("GoogleOAuth").as("jo-1").asked(jo)
+	u = w.profileBy("googleOAuth").as("jo-1").asked(jo)
 	code := box.code(t, jo)
-	other := w.profileBy("OtherOAuth").as("mallory").asked(jo)
+	other := w.profileBy("otherOAuth").as("mallory").asked(jo)
 	other.p = u.p
 	other.submit(map[string]string{"code": code}).sees(http.StatusBadRequest, "no longer open", "Go back to the app")
 	other.get(u.p.URL.String()).sees(http.StatusBadRequest)
@@ -357,14 +411,18 @@ func TestTheCodeOfAProfileIsForOneIdentityInOneBrowserForOneApp(t *testing.T) {
 	u.p = page
 	wrong(u, code)
 	w.clock.Advance(time.Minute)
-	u.press("Send a new code").asked(jo).submit(map[string]string{"code": box.code(t, jo)}).sees(http.StatusBadRequest, "no longer open")
+	mails := len(box.to(jo))
+	u.press("Send a new code").sees(http.StatusBadRequest, "no longer open", "Go back to the app")
+	if n := len(box.to(jo)); n != mails {
+		t.Errorf("%d mails more of what was told", n-mails)
+	}
 	// And for its time.
 	w.clock.Advance(time.Hour)
-	u = w.profileBy("GoogleOAuth").as("jo-1").asked(jo)
+	u = w.profileBy("googleOAuth").as("jo-1").asked(jo)
 	w.clock.Advance(11 * time.Minute)
 	u.submit(map[string]string{"code": box.code(t, jo)}).sees(http.StatusUnprocessableEntity, "no longer good")
 	w.clock.Advance(10 * time.Minute)
-	mails := len(box.to(jo))
+	mails = len(box.to(jo))
 	u.press("Send a new code").sees(http.StatusBadRequest, "no longer open")
 	if n := len(box.to(jo)); n != mails {
 		t.Errorf("%d mails more", n-mails)
@@ -377,7 +435,7 @@ func TestNoStepOfAProfileIsOneOfASignIn(t *testing.T) {
 	w := newWorld(t, offer, clients)
 	w.startup("hooli", func(*tenancy.Organization) {})
 	w.member("hooli", jo, policy.Active)
-	u := w.profileBy("GoogleOAuth").as("jo-1").asked(jo)
+	u := w.profileBy("googleOAuth").as("jo-1").asked(jo)
 	told, code := u.step(), box.code(t, jo)
 	link := u.tab().get(w.at("hooli", "/")).press("Continue with Google").as("jo-1").sees(http.StatusOK, "We sent a code")
 	linking, toLink, q := link.step(), box.code(t, jo), link.p.URL.Query()
@@ -420,7 +478,7 @@ func TestNoStepOfAProfileIsOneOfASignIn(t *testing.T) {
 	link.submit(map[string]string{"code": code}).sees(http.StatusUnprocessableEntity)
 	u.submit(map[string]string{"code": code}).told()
 	// What the app asked for opens no page of a sign-in either.
-	x := w.browser().get(w.authorize("/sso/authorize", "provider", "GoogleOAuth"))
+	x := w.browser().get(w.authorize("/sso/authorize", "provider", "googleOAuth"))
 	x.as("jo-1").asked(jo)
 	if strings.Contains(x.p.Body, "authorization=") {
 		t.Error("the page leads on to a sign-in")
@@ -440,19 +498,19 @@ func TestWhoeverIsAskedForAProfileMayCancelOrBeAnother(t *testing.T) {
 	people := []ssotest.Person{verifiedPerson("jo-1", jo), verifiedPerson("bo-1", "bo@elsewhere.test")}
 	_, box, offer := social(nil, people, []ssotest.GitHubAccount{account(7, "jo", jo)})
 	w := newWorld(t, offer, clients)
-	w.profileBy("GoogleOAuth").press("Cancel").refusedTo("access_denied")
+	w.profileBy("googleOAuth").press("Cancel").refusedTo("access_denied")
 	w.profileBy("GitHubOAuth").press("Cancel").refusedTo("access_denied")
-	u := w.profileBy("GoogleOAuth", "code_challenge", codeChallenge(), "code_challenge_method", "S256").as("jo-1").asked(jo)
+	u := w.profileBy("googleOAuth", "code_challenge", codeChallenge(), "code_challenge_method", "S256").as("jo-1").asked(jo)
 	u.press("Use another address").as("bo-1").asked("bo@elsewhere.test").submit(map[string]string{"code": box.code(t, "bo@elsewhere.test")})
 	if c := u.back(codeVerifier, true); !strings.Contains(string(c.Profile), `"bo@elsewhere.test"`) {
 		t.Errorf("%s", c.Profile)
 	}
 	// The provider is asked as it is for a sign-in, and the answer counts once.
-	q := w.profileBy("GoogleOAuth", "login_hint", jo, "prompt", "login").p.URL.Query()
+	q := w.profileBy("googleOAuth", "login_hint", jo, "prompt", "login").p.URL.Query()
 	if q.Get("login_hint") != jo || q.Get("prompt") != "login" || q.Get("nonce") == "" || q.Get("code_challenge") == "" || q.Get("scope") != "openid email profile" {
 		t.Errorf("%v", q)
 	}
-	u = w.profileBy("GoogleOAuth").as("jo-1").asked(jo)
+	u = w.profileBy("googleOAuth").as("jo-1").asked(jo)
 	for _, hop := range u.p.Trail {
 		if hop.URL.Path == "/sso/social/callback/google" {
 			u.tab().get(hop.URL.String()).sees(http.StatusBadRequest, "no longer open")
@@ -481,7 +539,7 @@ func TestAProfileOfWhatWasChangedMeanwhileIsNotTold(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			m.providers = nil
 			w := newWorld(t, offer, clients)
-			at, waiting := w.profileBy("GoogleOAuth"), w.profileBy("GoogleOAuth").as("jo-1").asked(jo)
+			at, waiting := w.profileBy("googleOAuth"), w.profileBy("googleOAuth").as("jo-1").asked(jo)
 			code := box.code(t, jo)
 			mails := len(box.to(jo))
 			w.load(tt.change)
@@ -506,8 +564,8 @@ func TestAProfileOfWhatWasChangedMeanwhileIsNotTold(t *testing.T) {
 func TestAPublicAppLearnsProfilesByPKCEAlone(t *testing.T) {
 	_, box, offer := social(nil, []ssotest.Person{verifiedPerson("jo-1", jo)}, nil)
 	w := newWorld(t, offer, clients, func(_ *world, o *sso.Options) { o.Clients[0].Public = true })
-	w.profileBy("GoogleOAuth").refusedTo("invalid_request")
-	u := w.profileBy("GoogleOAuth", "code_challenge", codeChallenge(), "code_challenge_method", "S256").as("jo-1").asked(jo)
+	w.profileBy("googleOAuth").refusedTo("invalid_request")
+	u := w.profileBy("googleOAuth", "code_challenge", codeChallenge(), "code_challenge_method", "S256").as("jo-1").asked(jo)
 	u.submit(map[string]string{"code": box.code(t, jo)}).back(codeVerifier, true)
 }
 
@@ -516,7 +574,7 @@ func TestTheMailsOfProfilesAreCounted(t *testing.T) {
 	_, box, offer := social(nil, []ssotest.Person{verifiedPerson("jo-1", jo)}, nil)
 	w := newWorld(t, offer, clients)
 	for range 10 {
-		if u := w.profileBy("GoogleOAuth").as("jo-1"); u.p.Status == http.StatusTooManyRequests {
+		if u := w.profileBy("googleOAuth").as("jo-1"); u.p.Status == http.StatusTooManyRequests {
 			if n := len(box.to(jo)); n != 5 {
 				t.Errorf("after %d mails", n)
 			}
@@ -535,7 +593,7 @@ func TestWhatAProviderSaysBesidesIsBounded(t *testing.T) {
 		m, box, offer := social(edit, []ssotest.Person{verifiedPerson("jo-1", jo)}, nil)
 		w := newWorld(t, offer, clients)
 		m.google.Misbehave(ssotest.Faults{Claims: func(c map[string]any) { maps.Copy(c, long) }})
-		u := w.profileBy("GoogleOAuth", "state", strings.Repeat("s", 1024)).as("jo-1")
+		u := w.profileBy("googleOAuth", "state", strings.Repeat("s", 1024)).as("jo-1")
 		if edit == nil {
 			u.asked(jo).submit(map[string]string{"code": box.code(t, jo)})
 		}
@@ -572,11 +630,11 @@ func TestWhatDoesNotFitIntoAnAddressIsToldTheApp(t *testing.T) {
 	m, box, offer := social(nil, []ssotest.Person{{Subject: subject, Email: jo, EmailVerified: new(true), Name: subject}}, nil)
 	w := newWorld(t, offer, clients)
 	state := strings.Repeat("s", 1024)
-	w.profileBy("GoogleOAuth", "state", state).as(subject).asked(jo)
+	w.profileBy("googleOAuth", "state", state).as(subject).asked(jo)
 	m.google.Misbehave(ssotest.Faults{Claims: func(c map[string]any) {
 		c["picture"], c["website"] = strings.Repeat("p", 900), strings.Repeat("w", 900)
 	}})
-	u := w.profileBy("GoogleOAuth", "state", state).as(subject)
+	u := w.profileBy("googleOAuth", "state", state).as(subject)
 	if q := u.p.URL.Query(); q.Get("error") != "invalid_request" || q.Get("state") != state || len(box.to(jo)) != 1 {
 		t.Errorf("%d at %s", u.p.Status, u.p.URL)
 	}
@@ -589,7 +647,7 @@ func TestAProfileIsToldOnceHoweverOftenTheProviderAgrees(t *testing.T) {
 	w.member("hooli", "alice@acme.test", policy.Active)
 	w.link(m.connection("google"), "alice", "alice@acme.test")
 	u := w.browser()
-	p, err := u.Fetch(request(t, w.authorize("/sso/authorize", "provider", "GoogleOAuth")))
+	p, err := u.Fetch(request(t, w.authorize("/sso/authorize", "provider", "googleOAuth")))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -278,6 +278,18 @@ func (t *tx) Use(kind, name string, until time.Time) error {
 	return t.kv.Set(key, []byte("true"), until)
 }
 
+func (t *tx) Used(kind, name string) (bool, error) {
+	key, err := kindUsed.key(kind, name)
+	if err != nil {
+		return false, err
+	}
+	_, err = t.kv.Get(key)
+	if errors.Is(err, ErrNoKey) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 func (t *tx) SigningKeys(use session.KeyUse) iter.Seq2[session.SigningKey, error] {
 	return func(yield func(session.SigningKey, error) bool) {
 		for k, err := range all(t, signingKeys()) {

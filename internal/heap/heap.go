@@ -8,9 +8,10 @@
 package heap
 
 import (
-	"cmp"
 	"context"
+	"errors"
 	"log/slog"
+	"math"
 	"os"
 	"runtime"
 	"runtime/debug"
@@ -24,6 +25,8 @@ const (
 	floor = 64 << 20
 	// usual is what the runtime's percentage is by itself.
 	usual = 100
+	// least is how large a heap the runtime does not look at, times the percentage.
+	least = 4 << 20
 	// share is how much of a container's memory is for the heap: there are also pages of the store's files, and the kernel's buffers.
 	share = 0.8
 )
@@ -31,18 +34,25 @@ const (
 // Limit has the collector keep what Go has of memory below four fifths of what the container may have (a cgroup's limit), at the cost
 // of CPU. It does nothing where GOMEMLIMIT is set, or where there is no such limit.
 func Limit(log *slog.Logger) {
-	before := debug.SetMemoryLimit(-1)
-	limit, err := memlimit.Set(memlimit.WithRatio(share))
-	switch {
-	case err != nil:
-		log.Debug("no container's limit on memory is known", "cause", err)
-	case limit != before:
-		log.Info("memory is limited, as the container's is", "bytes", limit)
+	if os.Getenv("GOMEMLIMIT") == "" {
+		limit(log, memlimit.FromCgroup)
 	}
 }
 
-// Run lets there be 64 MiB of garbage before it is collected, or as much as is in use, if that is more, until ctx is done. It does
-// nothing where GOGC is set. A limit on memory is kept all the same.
+func limit(log *slog.Logger, container memlimit.Provider) {
+	bytes, err := memlimit.ApplyRatio(container, share)()
+	switch {
+	case errors.Is(err, memlimit.ErrNoLimit), errors.Is(err, memlimit.ErrNoCgroup), errors.Is(err, memlimit.ErrCgroupsNotSupported):
+	case err != nil:
+		log.Warn("the container's limit on memory could not be read, and is not kept: set GOMEMLIMIT", "cause", err)
+	case bytes < math.MaxInt64:
+		debug.SetMemoryLimit(int64(bytes))
+		log.Info("memory is limited, as the container's is", "bytes", bytes)
+	}
+}
+
+// Run lets there be 64 MiB of garbage before it is collected, or as much as is in use, if that is more, until ctx is done. (When what
+// is in use grows manifold between two collections, once it may be more.) It does nothing where GOGC is set. A limit on memory is kept all the same.
 func Run(ctx context.Context) {
 	if os.Getenv("GOGC") == "" {
 		run(ctx, floor)
@@ -69,7 +79,7 @@ func run(ctx context.Context, floor uint64) {
 
 // percent is how much garbage there may be for so many bytes that are in use.
 func percent(inUse, floor uint64) uint64 {
-	return max(usual, floor*100/cmp.Or(inUse, 1<<20))
+	return max(usual, floor*100/max(inUse, least))
 }
 
 // basis is what the runtime takes a percentage of: what the last collection has found to be in use, and what it looked through for that.

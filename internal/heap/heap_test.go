@@ -1,11 +1,19 @@
 package heap
 
 import (
+	"bytes"
 	"context"
+	"errors"
+	"log/slog"
+	"math"
 	"runtime"
+	"runtime/debug"
 	"runtime/metrics"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/KimMachineGun/automemlimit/memlimit"
 )
 
 var sink []byte
@@ -75,13 +83,41 @@ func settles(t *testing.T, as func(uint64) bool) {
 	}
 }
 
+func TestTheLimitOfAContainerIsKept(t *testing.T) {
+	before := debug.SetMemoryLimit(-1)
+	defer debug.SetMemoryLimit(before)
+	var log bytes.Buffer
+	set := func(p memlimit.Provider) int64 {
+		log.Reset()
+		debug.SetMemoryLimit(math.MaxInt64)
+		limit(slog.New(slog.NewTextHandler(&log, nil)), p)
+		return debug.SetMemoryLimit(-1)
+	}
+	if got := set(memlimit.Limit(1 << 30)); got != 858993459 || !strings.Contains(log.String(), "limited") {
+		t.Errorf("%d, %s", got, &log)
+	}
+	none := func() (uint64, error) { return 0, memlimit.ErrNoLimit }
+	if got := set(none); got != math.MaxInt64 || log.Len() > 0 {
+		t.Errorf("no limit: %d, %s", got, &log)
+	}
+	odd := func() (uint64, error) { return 0, errors.New("odd file") }
+	if got := set(odd); got != math.MaxInt64 || !strings.Contains(log.String(), "level=WARN") || !strings.Contains(log.String(), "odd file") {
+		t.Errorf("a limit that can't be read: %d, %s", got, &log)
+	}
+	t.Setenv("GOMEMLIMIT", "1GiB")
+	debug.SetMemoryLimit(7 << 30)
+	if Limit(slog.New(slog.DiscardHandler)); debug.SetMemoryLimit(-1) != 7<<30 {
+		t.Error("who sets GOMEMLIMIT does not have it")
+	}
+}
+
 func TestWhoSetsGOGCHasIt(t *testing.T) {
 	t.Setenv("GOGC", "100")
 	Run(t.Context()) // returns
 }
 
 func TestThePercentageForWhatIsInUse(t *testing.T) {
-	for _, c := range []struct{ inUse, want uint64 }{{0, 6400}, {16 << 20, 400}, {64 << 20, 100}, {1 << 30, 100}} {
+	for _, c := range []struct{ inUse, want uint64 }{{0, 1600}, {16 << 20, 400}, {64 << 20, 100}, {1 << 30, 100}} {
 		if got := percent(c.inUse, 64<<20); got != c.want {
 			t.Errorf("%d bytes in use: %d %%, want %d", c.inUse, got, c.want)
 		}

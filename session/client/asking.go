@@ -38,6 +38,11 @@ func CheckScope(s string) error {
 	return nil
 }
 
+// MayAsk reports whether the client may have identity providers asked for a scope.
+func (c Client) MayAsk(scope string) bool {
+	return slices.Contains(identityScopes(), scope) || slices.Contains(c.ProviderScopes, scope)
+}
+
 // isScope reports whether s is a scope-token of RFC 6749, 3.3. One with a comma could not be told from two.
 func isScope(s string) bool {
 	return s != "" && len(s) <= maxScope && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune(`"\,`, r) })
@@ -55,7 +60,7 @@ func (r *reader) scopes(c Client) {
 			r.wrong("invalid_scope", "provider_scopes: %v", err)
 			return
 		}
-		if !slices.Contains(identityScopes(), s) && !slices.Contains(c.ProviderScopes, s) {
+		if !c.MayAsk(s) {
 			r.wrong("invalid_scope", "provider_scopes has one that this client may not ask for: the configuration lists them, under clients and provider_scopes")
 			return
 		}

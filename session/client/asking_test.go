@@ -134,9 +134,50 @@ func TestMicrosoftIsToldTheDomainHint(t *testing.T) {
 	if got := a.ForProvider(true); got["domain_hint"] != "globex.test" {
 		t.Errorf("%v", got)
 	}
-	a, _ = ask(asker(), true, "domain_hint", "a&b")
-	if got := a.ForProvider(true); got != nil {
-		t.Errorf("%v", got)
+	// Whoever says to be another is asked the same.
+	for _, first := range []client.Authorization{a, {Client: "client_app", RedirectURI: appBack, Provider: "MicrosoftOAuth", Domain: "acme.test"}} {
+		again, err := client.ReadAuthorization(asker(), first.Again(), true, time.Unix(1_800_000_000, 0))
+		if got := again.ForProvider(true); err != nil || again.Domain != "acme.test" || !maps.Equal(got, first.ForProvider(true)) {
+			t.Errorf("%v, first %v (%v)", got, first.ForProvider(true), err)
+		}
+	}
+}
+
+// TestADomainHintIsADomain: a cookie and an address carry it, in which other characters are longer.
+func TestADomainHintIsADomain(t *testing.T) {
+	for _, name := range []string{"domain_hint", "domain"} {
+		for hint, want := range map[string]string{
+			"acme.test": "", "xn--mller-kva.test": "", "consumers": "", "_a-1.test": "", strings.Repeat("a", 253): "",
+			"a&b": "invalid_request", "müller.test": "invalid_request", "a b": "invalid_request", "a\x00": "invalid_request", strings.Repeat("<", 20): "invalid_request", strings.Repeat("a", 254): "invalid_request",
+		} {
+			if _, fault := ask(asker(), true, name, hint); fault != want {
+				t.Errorf("%s %q: %q", name, hint, fault)
+			}
+		}
+	}
+}
+
+// TestNoTextOfALinkIsToldTheApp: anybody writes a link, and the app shows its people what it is told.
+func TestNoTextOfALinkIsToldTheApp(t *testing.T) {
+	const call = "Call +1 555 0100"
+	for _, profile := range []bool{true, false} {
+		for _, name := range []string{call, "provider_query_params " + call, "provider_query_params[" + call + "]", "provider_scopes " + call} {
+			for n := range 2 {
+				q := url.Values{"client_id": {"client_app"}, "redirect_uri": {appBack}, "response_type": {"code"}, "provider": {"GoogleOAuth"}, name: []string{"1", "2"}[:n+1]}
+				_, err := client.ReadAuthorization(asker(), q, profile, time.Unix(1_800_000_000, 0))
+				if f, ok := errors.AsType[*client.Fault](err); !ok || f.Code != "invalid_request" || strings.Contains(f.Text, call) {
+					t.Errorf("%q, %d times: %v", name, n+1, err)
+				}
+			}
+		}
+		for _, name := range []string{"response_type", "provider", "domain_hint", "login_hint", "prompt", "code_challenge", "code_challenge_method", "connection", "connection_id", "max_age", "nonce", "screen_hint", "provider_scopes", "provider_query_params[hd]"} {
+			q := url.Values{"client_id": {"client_app"}, "redirect_uri": {appBack}, "response_type": {"code"}, "provider": {"GoogleOAuth"}}
+			q.Set(name, "<"+call)
+			_, err := client.ReadAuthorization(asker(), q, profile, time.Unix(1_800_000_000, 0))
+			if f, ok := errors.AsType[*client.Fault](err); ok && strings.Contains(f.Text, call) {
+				t.Errorf("%s: %v", name, f)
+			}
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -53,6 +54,9 @@ var ErrStranger = errors.New("no client with that address")
 
 // maxState is how long a state may be, as JSON has it: a cookie holds it.
 const maxState = 1024
+
+// maxDomain is how long a domain may be.
+const maxDomain = 253
 
 const providerPages = "authkit"
 
@@ -117,6 +121,9 @@ func (r *reader) read(c Client) {
 		case name == paramScopes: // once or several times
 		case !slices.Contains(known, name) && !strings.HasPrefix(name, paramAsking):
 			r.wrong("invalid_request", "unknown parameter")
+		case len(values) != 1 && !slices.Contains(known, name):
+			// Its name is whatever a link has: the app, and the log, are not told a stranger's text.
+			r.wrong("invalid_request", "%s has one that is given %d times", paramAsking, len(values))
 		case len(values) != 1:
 			r.wrong("invalid_request", "%s is given %d times", name, len(values))
 		}
@@ -180,14 +187,15 @@ func (r *reader) whom() {
 	}
 	a.Connection = tenancy.ConnectionID(r.text("connection" + suffix))
 	a.Organization = tenancy.OrgID(r.text("organization" + suffix))
-	a.Domain = strings.ToLower(r.text("domain_hint"))
-	if d := r.text("domain"); d != "" {
-		a.Domain = strings.ToLower(d)
-	}
+	a.Domain = strings.ToLower(cmp.Or(r.text("domain"), r.text("domain_hint")))
 	if a.Provider = r.text("provider"); a.Provider == providerPages && !a.Profile {
 		a.Provider = ""
 	}
-	for _, s := range []string{string(a.Connection), string(a.Organization), a.Provider, a.Domain} {
+	if len(a.Domain) > maxDomain || strings.Trim(a.Domain, ".-_0123456789abcdefghijklmnopqrstuvwxyz") != "" {
+		// What else is in it would be longer in a cookie than it is here.
+		r.wrong("invalid_request", "domain_hint and domain have letters, digits and . - _, %d at the most: of a domain with others, the form that begins with xn--", maxDomain)
+	}
+	for _, s := range []string{string(a.Connection), string(a.Organization), a.Provider} {
 		if len(s) > 255 {
 			r.wrong("invalid_request", "a parameter is too long")
 		}
@@ -215,6 +223,9 @@ func (a Authorization) Again() url.Values {
 	if a.Challenge != "" {
 		q.Set("code_challenge", a.Challenge)
 		q.Set("code_challenge_method", "S256")
+	}
+	if a.Domain != "" {
+		q.Set("domain_hint", a.Domain)
 	}
 	a.setAsked(q)
 	return q

@@ -16,6 +16,8 @@ type Attempt struct {
 	Email string         // cut by the caller, if a stranger typed it
 	// Session that it was for; may be empty.
 	Session session.ID
+	// Connection stands for the provider that it came by; empty: by none.
+	Connection tenancy.ConnectionID
 	// IP and UserAgent of the person's browser; empty: not known, as an app asks for them.
 	IP, UserAgent string
 	// Failed says why it failed, and Message the same for people; empty: it did not.
@@ -68,7 +70,7 @@ func RecordAttempt(tx audit.Tx, event string, a Attempt, by audit.Actor, now tim
 		d.Status, d.Error = "failed", &attemptError{a.Failed, a.Message}
 	}
 	e := audit.New(event, by, now)
-	e.User, e.Session = string(a.User), string(a.Session)
+	e.User, e.Session, e.Connection = string(a.User), string(a.Session), string(a.Connection)
 	return audit.Record(tx, e, d)
 }
 

@@ -144,10 +144,27 @@ func useOnce(t *testing.T, h Harness) {
 	if won != 1 {
 		t.Errorf("%d of 50 used it, want 1", won)
 	}
+	used := func(want bool, kind, name string) {
+		t.Helper()
+		err := s.View(t.Context(), func(tx store.Tx) error {
+			got, err := tx.Used(kind, name)
+			if got != want {
+				t.Errorf("%s %s is used: %v", kind, name, got)
+			}
+			return err
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	used(true, "state", "abc")
+	used(false, "stat", "eabc")
+	used(false, "code", "abc")
 	if err := errors.Join(use("stat", "eabc"), use("code", "abc")); err != nil {
 		t.Errorf("things of other kinds and names: %v", err)
 	}
 	clock.Advance(time.Minute)
+	used(false, "state", "abc")
 	if err := use("state", "abc"); err != nil {
 		t.Errorf("after its time: %v", err)
 	}
