@@ -17,7 +17,7 @@ const reindexBatch = 200
 // Mixed is for how long, after the first of a version, orgates of the version before may still run on the same store; see [Store.Settle].
 const Mixed = 24 * time.Hour
 
-// The notes about index entries: which version's rows have, and since when that is so.
+// The notes about index entries: of which version they are, and since when rows without them may still be written.
 func noteOfIndexes() []byte  { return encodeKey(byte(kindNote), "indexes") }
 func noteOfSettling() []byte { return encodeKey(byte(kindNote), "indexes settling") }
 
@@ -98,7 +98,7 @@ func (s *Store) indexed(ctx context.Context) (have int, err error) {
 
 // Settle is what Reindex did last, once more: rows that an orgate of the version before wrote since, on a store that
 // it shares, lack their entries too. It is called some minutes after each start, and again when [Mixed] has passed since its first
-// call. From then on it does nothing but say that it is done.
+// call. From then on it does nothing but say that it is done: to read a million memberships, a batch at a time, takes a while.
 func (s *Store) Settle(ctx context.Context) (done bool, err error) {
 	note := noteOfSettling()
 	now := s.now()
