@@ -15,7 +15,7 @@ import (
 
 // What a condition may be and may cost. The one who writes it is the operator, who is
 // trusted but errs, or an app that asks; what it is applied to comes from identity providers and
-// clients, who are not. A condition at the cost limit takes a few milliseconds; one that spends it all on patterns 30, see
+// clients, who are not. A condition at the cost limit takes a few milliseconds; one that spends it all on patterns 20, see
 // [maxProgram].
 const (
 	maxCondition       = 4 << 10 // characters
