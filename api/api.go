@@ -64,8 +64,8 @@ type API struct {
 	rates   *rates
 	signer  *accesstoken.Signer
 	hashers chan struct{} // holds one for each password that is being hashed
-	// conditions are those of checks, compiled, by their text.
-	conditions *lru.Cache[string, *policy.Condition]
+	// conditions are those of checks, compiled or refused, by their text.
+	conditions *lru.Cache[string, compiled]
 	handler    http.Handler
 }
 
@@ -79,7 +79,7 @@ func New(o Options) (*API, error) {
 		a.Apps = func() []App { return nil }
 	}
 	var err error
-	if a.conditions, err = lru.New[string, *policy.Condition](maxConditions); err != nil {
+	if a.conditions, err = lru.New[string, compiled](maxConditions); err != nil {
 		return nil, err
 	}
 	options := endpoint.Options{

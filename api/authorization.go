@@ -23,8 +23,10 @@ type App struct {
 const (
 	// checkPattern is a POST that changes nothing: a key that may only read may ask.
 	checkPattern = "POST /orgate/v1/authorization/check"
-	// maxConditions is how many conditions are kept compiled. Apps ask the same few again and again.
+	// maxConditions is how many conditions are kept, compiled or refused. Apps ask the same few again and again.
 	maxConditions = 256
+	// maxConditionKept is how long one is in bytes that is kept: whatever is longer is refused without a look at it.
+	maxConditionKept = 16 << 10
 )
 
 // A checkObject is the answer to a check.
@@ -210,14 +212,20 @@ func readPath(b body, s string) string {
 	return path
 }
 
-// condition compiles a condition, or returns one that was compiled before.
+// A compiled condition of a check, or what is wrong with it.
+type compiled struct {
+	condition *policy.Condition
+	err       error
+}
+
+// condition compiles a condition, or returns what came of it before: to refuse one takes as long as to compile it.
 func (a *API) condition(expr string) (*policy.Condition, error) {
 	if c, ok := a.conditions.Get(expr); ok {
-		return c, nil
+		return c.condition, c.err
 	}
 	c, err := policy.ParseCondition(expr)
-	if err == nil {
-		a.conditions.Add(expr, c)
+	if len(expr) <= maxConditionKept {
+		a.conditions.Add(expr, compiled{c, err})
 	}
 	return c, err
 }

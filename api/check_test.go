@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -248,6 +249,37 @@ func TestACheckThatIsNotUnderstoodIsRefused(t *testing.T) {
 	}
 	if a := w.call(checkOperation, with(object{"condition": "true &&\n member.rols == []"})); !strings.Contains(string(a.body), "2:8") {
 		t.Errorf("the place of the fault is not said: %s", a.body)
+	}
+}
+
+// Who may only read may ask, and so must not take gigabytes for it; what is refused is not looked at again.
+func TestAPatternThatIsTooLargeIsRefusedBeforeItIsCompiled(t *testing.T) {
+	w := newWorld(t)
+	org := w.organizationNamed("Acme")
+	_, om := w.member(org, "jo@acme.com")
+	key := w.key(session.APIKey{Name: "acme", Organization: tenancy.OrgID(org), ReadOnly: true})
+	large := "(" + strings.Repeat("a", 1000) + "){1000}"
+	for condition, want := range map[string]string{
+		fmt.Sprintf(`request.path.matches("%s")`, large):                "1:22: the pattern of matches takes",
+		fmt.Sprintf(`["%s"].exists(p, request.path.matches(p))`, large): "must be written out",
+	} {
+		q := object{"organization_membership_id": om, "condition": condition, "context": object{"path": "/"}}
+		kept := w.api.Conditions()
+		for range 2 {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			a := w.as(key, checkOperation, q).refused(422, "invalid_request_parameters")
+			runtime.ReadMemStats(&after)
+			if !strings.Contains(string(a.body), want) {
+				t.Errorf("%.60s: %s, want %s", condition, a.body, want)
+			}
+			if n := after.TotalAlloc - before.TotalAlloc; n > 8<<20 {
+				t.Errorf("%.60s: %d bytes are allocated", condition, n)
+			}
+			if w.api.Conditions() != kept+1 {
+				t.Errorf("%.60s: what is refused is not remembered", condition)
+			}
+		}
 	}
 }
 

@@ -287,6 +287,61 @@ func TestToKnowTheLastAdministratorCostsTheSameInAnyOrganization(t *testing.T) {
 	}
 }
 
+// Groups whose members are inactive, by the thousands, are not searched to the end in a transaction that others wait for: then nothing is said.
+func TestTheSearchForAnotherAdministratorEnds(t *testing.T) {
+	for _, tt := range []struct {
+		groups, inactive int
+		warned           bool
+		reads            int64
+	}{
+		{1, 0, true, 100},
+		{4, 400, true, 2500}, // each member is looked at once
+		{3, 4000, false, 5000},
+	} {
+		var m *meter
+		w := newWorldOn(t, func(w *world) *store.Store {
+			e, err := badger.Open(badger.Options{InMemory: true, Now: w.clock})
+			if err != nil {
+				t.Fatal(err)
+			}
+			m = &meter{Engine: e}
+			s := store.New(m, store.Options{Now: w.clock})
+			t.Cleanup(func() { _ = s.Close() })
+			return s
+		})
+		org := w.organizationNamed("Acme")
+		_, jo := w.member(org, "jo@acme.com", "admin")
+		var groups []string
+		for range tt.groups {
+			g, _ := w.adminGroup(org)
+			groups = append(groups, g)
+		}
+		for i := 0; i < tt.inactive; i += 200 {
+			w.do(func(tx store.Tx) error {
+				for j := i; j < i+200; j++ {
+					user, om := tenancy.UserID(fmt.Sprintf("user_%026d", j)), tenancy.MembershipID(fmt.Sprintf("om_%026d", j))
+					if err := tx.PutMembership(tenancy.Membership{ID: om, Organization: tenancy.OrgID(org), User: user, Status: policy.Inactive, Roles: []string{"member"}}); err != nil {
+						return err
+					}
+					for _, g := range groups {
+						if err := tx.PutGroupMember(tenancy.GroupMember{Organization: tenancy.OrgID(org), Group: tenancy.GroupID(g), Membership: om, User: user}); err != nil {
+							return err
+						}
+					}
+				}
+				return nil
+			})
+		}
+		m.reads.Store(0)
+		w.call(omDeactivate, jo).warns(fmt.Sprintf("%d inactive in %d groups", tt.inactive, tt.groups), 200, tt.warned)
+		if n := m.reads.Load(); n > tt.reads {
+			t.Errorf("%d inactive in %d groups: %d reads, want at most %d", tt.inactive, tt.groups, n, tt.reads)
+		} else {
+			t.Logf("%d inactive in %d groups: %d reads", tt.inactive, tt.groups, n)
+		}
+	}
+}
+
 // Of those who take administrators away at the same time, one takes the last, and is told; the others are not.
 func TestOfManyWhoTakeAllAdministratorsAwayOneIsTold(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, open func(testing.TB) *world) {

@@ -7,6 +7,7 @@ import (
 	"cel.dev/cel-go/common/ast"
 	"cel.dev/cel-go/common/cost"
 	"cel.dev/cel-go/common/operators"
+	"cel.dev/cel-go/common/overloads"
 )
 
 // To count what an evaluation costs takes several times as long as the evaluation of what most
@@ -38,16 +39,16 @@ type brief struct {
 }
 
 // newBrief returns the zero brief for a condition that is none.
-func newBrief(env *cel.Env, checked *cel.Ast) (brief, error) {
+func newBrief(env *cel.Env, checked *cel.Ast, patterns patterns) (brief, error) {
 	r := briefReader{refs: checked.NativeRep().ReferenceMap(), calls: briefCalls()}
 	if !r.reads(checked.NativeRep().Expr()) {
 		return brief{}, nil
 	}
-	most, err := env.EstimateCost(checked, briefSizes{})
+	most, err := env.EstimateCost(checked, briefSizes{patterns})
 	if err != nil || most.Max > maxConditionCost {
 		return brief{}, err
 	}
-	r.found.program, err = env.Program(checked, cel.EvalOptions(cel.OptOptimize))
+	r.found.program, err = env.Program(checked, patterns.options()...)
 	return r.found, err
 }
 
@@ -129,18 +130,13 @@ func (r *briefReader) readsCall(c ast.CallExpr) bool {
 	if c.IsMemberFunction() && !r.reads(c.Target()) {
 		return false
 	}
-	// How large the program of a pattern that is not written out may be, CEL forgets in what decides a '?' if nothing
-	// is counted.
-	if c.FunctionName() == "matches" && args[len(args)-1].Kind() != ast.LiteralKind {
-		return false
-	}
 	return slices.Contains(r.calls, c.FunctionName()) && !slices.ContainsFunc(args, func(x ast.Expr) bool { return !r.reads(x) })
 }
 
 // variable returns the name of the variable that e is, or nothing.
 func (r *briefReader) variable(e ast.Expr) string {
 	if ref := r.refs[e.ID()]; ref != nil && (e.Kind() == ast.IdentKind || e.Kind() == ast.SelectKind) {
-		return ref.Name
+		return variableOf(ref)
 	}
 	return ""
 }
@@ -152,7 +148,7 @@ func (r *briefReader) attribute(of ast.Expr, name string) bool {
 }
 
 // briefSizes are the sizes of what is within the bounds, for the estimate of the cost.
-type briefSizes struct{}
+type briefSizes struct{ patterns patterns }
 
 // EstimateSize implements [cost.Estimator].
 func (briefSizes) EstimateSize(n cost.AstNode) *cost.SizeEstimate {
@@ -174,9 +170,13 @@ func (briefSizes) EstimateSize(n cost.AstNode) *cost.SizeEstimate {
 	return &cost.SizeEstimate{Max: briefString}
 }
 
-// EstimateCallCost implements [cost.Estimator]. Of what is not CEL's own, it is as [rangeCosts] counts.
+// EstimateCallCost implements [cost.Estimator]. Of what is not CEL's own, it is as [rangeCosts] and [patterns] count.
 func (s briefSizes) EstimateCallCost(function, _ string, _ *cost.AstNode, args []cost.AstNode) *cost.CallEstimate {
-	if function != "inRange" {
+	switch function {
+	case overloads.Matches:
+		return s.patterns.estimated(args[len(args)-1].Expr())
+	case "inRange":
+	default:
 		return nil
 	}
 	ranges := uint64(briefString) // of what is no list

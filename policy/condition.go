@@ -8,23 +8,21 @@ import (
 	"sync"
 
 	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common/ast"
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/ext"
 )
 
 // What a condition may be and may cost. The one who writes it is the operator, who is
-// trusted but errs; what it is applied to comes from identity providers and
-// clients, who are not. A condition at the cost limit takes a few milliseconds. Patterns are the exception: CEL counts how long
-// one is written, and not how large its program becomes. The slowest take some 15 µs for each byte that
-// they are held against, so that the texts are bounded too, and a call of matches takes 30 ms at the worst.
+// trusted but errs, or an app that asks; what it is applied to comes from identity providers and
+// clients, who are not. A condition at the cost limit takes a few milliseconds; one that spends it all on patterns 20, see
+// [maxProgram].
 const (
 	maxCondition       = 4 << 10 // characters
 	maxConditionNodes  = 2000    // after the expansion of macros
 	maxConditionDepth  = 50
-	maxConditionRegexp = 1000 // instructions
 	maxConditionCost   = 20_000
-	maxConditionMemory = 20_000  // elements
-	maxMatched         = 2 << 10 // bytes of a text that a pattern is held against, as the facts have it
+	maxConditionMemory = 20_000 // elements
 )
 
 // A Condition is a compiled CEL expression; see [ParseCondition].
@@ -35,7 +33,6 @@ type Condition struct {
 	variables sync.Pool // of *variables
 	// readsMethod: it says request.method. readsNow: it says now.
 	readsMethod, readsNow bool
-	matched               matched
 }
 
 // A ConditionError says what is wrong with an expression, and where.
@@ -69,51 +66,65 @@ func (e *ConditionError) Error() string {
 //
 // and, beside CEL's own functions, those for addresses: request.ip.inRange, and ip, cidr and so
 // on, as in cidr("10.0.0.0/8").containsIP(request.ip). Ranges and addresses that are written
-// out are checked; time zones must be written out. Where it calls matches, texts of more than 2,048 bytes that it reads
-// are an error.
+// out are checked; time zones and the patterns of matches must be written out. To match a text of more than 2,048 bytes is an error.
 func ParseCondition(expr string) (*Condition, error) {
 	env, err := newEnvironment()
 	if err != nil {
 		return nil, fmt.Errorf("setting up CEL: %w", err)
 	}
-	ast, issues := env.Compile(expr)
+	parsed, issues := env.Parse(expr)
 	if issues.Err() != nil {
-		var faults []error
-		for _, e := range issues.Errors() {
-			fault := &ConditionError{Text: e.Message}
-			if e.Location != nil && e.Location.Line() > 0 {
-				// An empty expression is at fault before its first column.
-				fault.Line, fault.Column = e.Location.Line(), max(e.Location.Column()+1, 1)
-			}
-			faults = append(faults, fault)
-		}
-		return nil, errors.Join(faults...)
+		return nil, conditionErrors(issues)
 	}
-	if t := ast.OutputType(); !t.IsExactType(cel.BoolType) {
+	// Before anything else looks at them: nothing must compile a pattern that was not measured.
+	patterns, err := readPatterns(parsed.NativeRep())
+	if err != nil {
+		return nil, err
+	}
+	checked, issues := env.Check(parsed)
+	if issues.Err() != nil {
+		return nil, conditionErrors(issues)
+	}
+	if t := checked.OutputType(); !t.IsExactType(cel.BoolType) {
 		text := fmt.Sprintf("is a value of type %s, want bool", cel.FormatCELType(t))
 		if t.IsExactType(cel.DynType) {
 			text += ": compare it, as in … == true"
 		}
 		return nil, &ConditionError{Line: 1, Column: 1, Text: text}
 	}
-	program, err := env.Program(ast,
-		cel.EvalOptions(cel.OptOptimize),
+	program, err := env.Program(checked, append(patterns.options(),
 		cel.CostLimit(maxConditionCost),
-		cel.CostTrackerOptions(rangeCosts()...),
-		cel.MemoryLimit(maxConditionMemory))
+		cel.CostTrackerOptions(append(rangeCosts(), patterns.tracked())...),
+		cel.MemoryLimit(maxConditionMemory))...)
 	if err != nil {
 		return nil, &ConditionError{Text: err.Error()}
 	}
 	c := &Condition{source: expr, program: program}
-	if c.brief, err = newBrief(env, ast); err != nil {
+	if c.brief, err = newBrief(env, checked, patterns); err != nil {
 		return nil, &ConditionError{Text: err.Error()}
 	}
-	c.matched = newMatched(ast.NativeRep())
-	for _, name := range ast.NativeRep().ReferenceMap() {
-		c.readsMethod = c.readsMethod || name.Name == "request.method"
-		c.readsNow = c.readsNow || name.Name == "now"
+	for _, ref := range checked.NativeRep().ReferenceMap() {
+		c.readsMethod = c.readsMethod || variableOf(ref) == "request.method"
+		c.readsNow = c.readsNow || variableOf(ref) == "now"
 	}
 	return c, nil
+}
+
+// variableOf returns the name of the variable that is read. Where a loop's variable has the name of one, it is written with a dot
+// before it, and so CEL has it.
+func variableOf(ref *ast.ReferenceInfo) string { return strings.TrimPrefix(ref.Name, ".") }
+
+func conditionErrors(issues *cel.Issues) error {
+	var faults []error
+	for _, e := range issues.Errors() {
+		fault := &ConditionError{Text: e.Message}
+		if e.Location != nil && e.Location.Line() > 0 {
+			// An empty expression is at fault before its first column.
+			fault.Line, fault.Column = e.Location.Line(), max(e.Location.Column()+1, 1)
+		}
+		faults = append(faults, fault)
+	}
+	return errors.Join(faults...)
 }
 
 // newEnvironment declares what an expression can name. The variables have dots in
@@ -138,9 +149,7 @@ func newEnvironment() (*cel.Env, error) {
 		cel.ParserExpressionSizeLimit(maxCondition),
 		cel.ParserRecursionLimit(maxConditionDepth),
 		cel.ExpressionNodeLimit(maxConditionNodes),
-		cel.RegexProgramSizeLimit(maxConditionRegexp),
 		cel.ASTValidators(
-			cel.ValidateRegexLiterals(),
 			cel.ValidateDurationLiterals(),
 			cel.ValidateTimestampLiterals(),
 			constants{functions: []string{"inRange"}, check: func(s string) error { _, err := parseRange(s); return err }},
@@ -157,9 +166,6 @@ func (c *Condition) String() string { return c.source }
 func (c *Condition) Holds(f *Facts) (bool, error) {
 	if c.program == nil {
 		return false, errors.New("condition was not compiled")
-	}
-	if err := c.matched.check(f); err != nil {
-		return false, fmt.Errorf("evaluating a condition: %w", err)
 	}
 	// CEL takes its input as an interface. The copy keeps f off the heap for all
 	// the decisions that have no condition.

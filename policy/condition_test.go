@@ -66,7 +66,7 @@ func TestAConditionThatCanNotBeSaidDenies(t *testing.T) {
 		`int(user.email) > 0`,
 		`cidr("10.0.0.0/8").containsIP(request.ip)`,
 		`ip(request.ip).isLoopback()`,
-		`request.path.matches(user.email + "(")`,
+		`member.attributes.other.matches("x")`,
 	} {
 		f := at(ago(EmailCode, 0))
 		f.Attributes = map[string]any{"number": "many"}

@@ -73,7 +73,7 @@ func judgePerson(f *Facts) Decision {
 // judgeRule judges an active member whose policies are met, d, by the route rule.
 func judgeRule(f *Facts, d Decision) Decision {
 	r := f.Rule
-	d.Source = ByRoute
+	d.Source, f.failure = ByRoute, nil
 	reason := Unspecified
 	switch {
 	case r.Role != "" && !slices.Contains(f.Roles, r.Role):
@@ -83,7 +83,7 @@ func judgeRule(f *Facts, d Decision) Decision {
 	case r.When != nil:
 		switch holds, err := r.When.Holds(f); {
 		case err != nil:
-			reason = ConditionFailed
+			reason, f.failure = ConditionFailed, err
 		case !holds:
 			reason = ConditionFalse
 		}

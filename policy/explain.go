@@ -191,17 +191,12 @@ func (f *Facts) asker() string {
 
 func lowered(s string) string { return strings.ToLower(s[:1]) + s[1:] }
 
-// conditionCause asks the condition again why, as a Decision holds no text.
+// conditionCause is why the condition failed, as a Decision holds no text.
 func (f *Facts) conditionCause() string {
-	when := f.rule().When
-	if when == nil {
+	if f.failure == nil {
 		return ""
 	}
-	_, err := when.Holds(f)
-	if err == nil {
-		return ""
-	}
-	text := strings.ToValidUTF8(err.Error(), "")
+	text := strings.ToValidUTF8(f.failure.Error(), "")
 	if len(text) > maxCause {
 		text = strings.ToValidUTF8(text[:maxCause], "") + "…"
 	}

@@ -106,6 +106,10 @@ type Facts struct {
 	Rule *Rule
 	// Request is what CEL conditions see of the request.
 	Request Request
+
+	// failure is why the condition of Rule could not be evaluated when it was decided on, for [Decision.Explain]: it is not
+	// evaluated again, which may take as long as it is allowed to.
+	failure error
 }
 
 // A Request is what a rule may look at in a request.

@@ -1,89 +1,216 @@
 package policy
 
 import (
+	"errors"
 	"fmt"
-	"slices"
+	"regexp"
+	"regexp/syntax"
+	"strings"
 
+	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/ast"
+	"cel.dev/cel-go/common/cost"
+	"cel.dev/cel-go/common/overloads"
+	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/types/ref"
+	"cel.dev/cel-go/interpreter"
 )
 
-// A matched says which texts of the facts a condition that calls matches reads; the zero matched is of one that does not. They are held to
-// [maxMatched] before it is evaluated, as a pattern is not stopped by any limit once it has begun.
-type matched struct {
-	texts      []string // names of variables
-	attributes bool
+// What patterns may be. Package regexp takes time in proportion to text and program, but a pattern of a few bytes may have a
+// program of gigabytes, and once it runs nothing stops it. So each pattern is measured before it is compiled, and a text before it is
+// matched; what a call takes is counted. An instruction takes some 7 ns for each byte of text, and
+// 12 where it is a class of many ranges: a call 10 ms at the worst, and all the calls of one condition, up to the limit of its cost and
+// with one that goes beyond it, 20, on one core of 2026 that has nothing else to do (BenchmarkTheSlowestConditions).
+const (
+	maxRegexp      = 1 << 10 // bytes of a pattern
+	maxProgram     = 450     // instructions of its program
+	maxPrograms    = 2000    // of those of a condition together
+	maxTables      = 64      // of a condition; see [tables]
+	maxMatched     = 2 << 10 // bytes of a text
+	matchesPerCost = 48      // instructions, times bytes, that cost as much as one of CEL's own steps
+)
+
+// boundedMatches is what the calls of matches become. It is another name, as CEL puts functions of its own where it finds its own.
+const boundedMatches = "orgate_matches"
+
+// A pattern is one that a condition matches texts by.
+type pattern struct {
+	size     uint64 // of its program
+	compiled *regexp.Regexp
 }
 
-func newMatched(checked *ast.AST) (m matched) {
-	if len(ast.MatchDescendants(ast.NavigateAST(checked), ast.FunctionMatcher("matches"))) == 0 {
-		return m
-	}
-	for _, ref := range checked.ReferenceMap() {
-		switch ref.Name {
-		case "request.method", "request.path", "request.host", "request.ip", "request.country", "user.email":
-			m.texts = append(m.texts, ref.Name)
-		case "member.attributes":
-			m.attributes = true
+// patterns are those of a condition, by how they are written.
+type patterns map[string]*pattern
+
+// readPatterns reads the patterns of what is only parsed: nothing has compiled them yet. Its errors are those of [ParseCondition].
+func readPatterns(parsed *ast.AST) (patterns, error) {
+	found := patterns{}
+	var faults []error
+	var size uint64
+	read := 0
+	for _, e := range ast.MatchDescendants(ast.NavigateAST(parsed), ast.KindMatcher(ast.CallKind)) {
+		call := e.AsCall()
+		args := call.Args()
+		if strings.TrimPrefix(call.FunctionName(), ".") != "matches" || len(args) == 0 {
+			continue
 		}
+		written := args[len(args)-1]
+		fault := func(format string, values ...any) {
+			at := parsed.SourceInfo().GetStartLocation(written.ID())
+			faults = append(faults, &ConditionError{Line: max(at.Line(), 1), Column: max(at.Column()+1, 1), Text: fmt.Sprintf(format, values...)})
+		}
+		if written.Kind() != ast.LiteralKind {
+			fault(`the pattern of matches must be written out, as in request.path.matches("^/a/[0-9]+$")`)
+			continue
+		}
+		text, ok := written.AsLiteral().Value().(string)
+		if !ok || found[text] != nil {
+			continue // what is no string, the types say
+		}
+		if len(text) > maxRegexp {
+			fault("the pattern of matches has %d bytes, want at most %d", len(text), maxRegexp)
+			continue
+		}
+		if read += tables(text); read > maxTables {
+			fault(`the patterns of matches have too many classes such as \pL, or ranges of characters beyond ASCII`)
+			continue
+		}
+		re, err := syntax.Parse(text, syntax.Perl)
+		if err != nil {
+			fault("bad pattern of matches: %v", err)
+			continue
+		}
+		p := &pattern{size: programSize(re)}
+		if p.size > maxProgram {
+			fault("the pattern of matches takes %d instructions, want at most %d: it repeats too much", p.size, maxProgram)
+			continue
+		}
+		if size += p.size; size > maxPrograms {
+			fault("the patterns of matches take more than %d instructions together", maxPrograms)
+			continue
+		}
+		found[text] = p
 	}
-	slices.Sort(m.texts) // so that of several the same one is named
-	m.texts = slices.Compact(m.texts)
-	return m
+	return found, errors.Join(faults...)
 }
 
-func (m matched) check(f *Facts) error {
-	for _, name := range m.texts {
-		text := ""
-		switch name {
-		case "request.method":
-			text = f.Request.Method
-		case "request.path":
-			text = f.Request.Path
-		case "request.host":
-			text = f.Request.Host
-		case "request.ip":
-			text = f.Request.RemoteIP
-		case "request.country":
-			text = f.Request.Country
-		case "user.email":
-			text = f.Email
-		}
-		if len(text) > maxMatched {
-			return fmt.Errorf("%s has %d bytes: a pattern is held against %d at the most", name, len(text), maxMatched)
-		}
+// tables says what it takes to read a pattern, as far as that is more than its length: a class of Unicode copies a table, and of
+// a range without regard to case, which is a tenth of a second for fifty of most characters, the other cases of each are looked up.
+func tables(pattern string) int {
+	n := strings.Count(pattern, `\p`) + strings.Count(pattern, `\P`)
+	beyond := strings.IndexFunc(pattern, func(r rune) bool { return r > 0x7f }) >= 0
+	for _, escape := range []string{`\x`, `\0`, `\1`, `\2`, `\3`, `\4`, `\5`, `\6`, `\7`} {
+		beyond = beyond || strings.Contains(pattern, escape)
 	}
-	if !m.attributes {
-		return nil
+	if beyond {
+		n += 4 * strings.Count(pattern, "-")
 	}
-	for _, v := range f.Attributes {
-		if hasLongText(v) {
-			return fmt.Errorf("member.attributes has a text of more than %d bytes: a pattern is held against no more", maxMatched)
-		}
-	}
-	return nil
+	return n
 }
 
-// hasLongText reports whether a pattern must not be held against what is in v, which is read from JSON.
-func hasLongText(v any) bool {
-	switch v := v.(type) {
-	case string:
-		return len(v) > maxMatched
-	case []string:
-		for _, s := range v {
-			if len(s) > maxMatched {
-				return true
-			}
+// programSize returns how many instructions a program has at the most, without making it. A class counts by its length too.
+func programSize(re *syntax.Regexp) uint64 {
+	const bounds = 2 // each program begins with one that fails, and ends with the match
+	return bounds + instructions(re)
+}
+
+func instructions(re *syntax.Regexp) uint64 {
+	var n uint64
+	for _, sub := range re.Sub {
+		n += instructions(sub)
+	}
+	switch re.Op {
+	case syntax.OpLiteral:
+		n = uint64(len(re.Rune))
+	case syntax.OpCharClass:
+		n = 1 + uint64(len(re.Rune))/64
+	case syntax.OpCapture, syntax.OpStar:
+		n += 2
+	case syntax.OpPlus, syntax.OpQuest:
+		n++
+	case syntax.OpAlternate:
+		n += uint64(len(re.Sub))
+	case syntax.OpRepeat: // as often as it must be there, and as often as it may, after a choice each
+		if re.Max < 0 {
+			return uint64(max(re.Min, 1))*n + 2
 		}
-	case []any:
-		if slices.ContainsFunc(v, hasLongText) {
-			return true
+		n = uint64(re.Min)*n + uint64(re.Max-re.Min)*(n+1)
+	case syntax.OpConcat:
+	default:
+		n = 1
+	}
+	return max(n, 1)
+}
+
+// decorate puts the bounded function in the place of CEL's, when a program is made.
+func (ps patterns) decorate(i interpreter.InterpretableV2) (interpreter.InterpretableV2, error) {
+	call, ok := i.(interpreter.InterpretableCall)
+	if !ok || call.Function() != overloads.Matches {
+		return i, nil
+	}
+	args := call.Args()
+	if len(args) != 2 {
+		return nil, errors.New("matches takes a text and a pattern")
+	}
+	constant, ok := args[1].(interpreter.InterpretableConst)
+	if !ok {
+		return nil, errors.New("the pattern of matches is not written out")
+	}
+	text, _ := constant.Value().Value().(string)
+	p := ps[text]
+	if p == nil {
+		return nil, errors.New("a pattern of matches was not measured")
+	}
+	if p.compiled == nil {
+		compiled, err := regexp.Compile(text)
+		if err != nil {
+			return nil, err
 		}
-	case map[string]any:
-		for name, x := range v {
-			if len(name) > maxMatched || hasLongText(x) {
-				return true
-			}
+		p.compiled = compiled
+	}
+	return interpreter.NewCall(call.ID(), boundedMatches, boundedMatches, args, func(values ...ref.Val) ref.Val {
+		in, ok := values[0].Value().(string)
+		if !ok {
+			return types.MaybeNoSuchOverloadErr(values[0])
+		}
+		if len(in) > maxMatched {
+			return types.NewErr("matches: the text has %d bytes, a pattern is held against %d at the most", len(in), maxMatched)
+		}
+		return types.Bool(p.compiled.MatchString(in))
+	}), nil
+}
+
+// cost is what a call takes.
+func (p *pattern) cost(text uint64) uint64 {
+	return 1 + p.size*(min(text, maxMatched)+1)/matchesPerCost
+}
+
+// tracked counts the calls.
+func (ps patterns) tracked() cost.TrackerOption {
+	return cost.OverloadTracker(boundedMatches, func(args []ref.Val, _ ref.Val) *uint64 {
+		n := uint64(maxConditionCost)
+		text, _ := args[1].Value().(string)
+		if p := ps[text]; p != nil {
+			in, _ := args[0].Value().(string)
+			n = p.cost(uint64(len(in)))
+		}
+		return &n
+	})
+}
+
+// estimated is the most that a call may cost.
+func (ps patterns) estimated(written ast.Expr) *cost.CallEstimate {
+	n := uint64(maxConditionCost) + 1
+	if written.Kind() == ast.LiteralKind {
+		text, _ := written.AsLiteral().Value().(string)
+		if p := ps[text]; p != nil {
+			n = p.cost(maxMatched)
 		}
 	}
-	return false
+	return &cost.CallEstimate{CostEstimate: cost.Estimate{Min: 1, Max: n}}
+}
+
+// options are those of a program of the condition.
+func (ps patterns) options() []cel.ProgramOption {
+	return []cel.ProgramOption{cel.EvalOptions(cel.OptOptimize), cel.CustomDecoratorV2(ps.decorate)}
 }

@@ -3,6 +3,7 @@ package policy
 import (
 	"fmt"
 	"maps"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -69,7 +70,8 @@ func zones() (options []cel.EnvOption) {
 func checkZone(s string) error {
 	hours, minutes, offset := strings.Cut(s, ":")
 	if !offset {
-		if s == "" || s == "Local" {
+		switch strings.ToLower(path.Base(s)) {
+		case ".", "local", "localtime", "posixrules": // the latter two are files beside the zones, on many a machine
 			return fmt.Errorf(`%q is the zone of the machine: name one, such as "Europe/Berlin" or "UTC"`, s)
 		}
 		if _, err := time.LoadLocation(s); err != nil {

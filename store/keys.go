@@ -121,6 +121,7 @@ type kind byte
 //	'0'   "export", export                trail.Export    CreatedAt + 30 d
 //	'0'   "position"; "lease"             of the feed; trail.Lease
 //	'!'   "indexes"                       the version of the index entries
+//	'!'   "indexes settling"              since when older orgates may still write rows without them, or "settled"
 //	'!'   "restoring"                     true, while a restore is not finished
 //
 // Identities, handovers and invitations are looked up before an organization is known; the row

@@ -151,7 +151,7 @@ func putIndexes[T any](tx *tx, t table[T], fields []string, had, has []index, mo
 			continue
 		}
 		kept[string(key)] = true
-		if old[string(key)] && !moved {
+		if old[string(key)] && !moved && !ix.young() {
 			continue
 		}
 		if ix.unique && !old[string(key)] {

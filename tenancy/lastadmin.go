@@ -20,11 +20,16 @@ type AdminTx interface {
 	AdminGroupsIn(OrgID) iter.Seq2[Group, error]
 }
 
+// maxSearched is how many members of groups are looked at for an active one, at the most, in a transaction that others wait for.
+const maxSearched = 2000
+
 // HasAdmin reports whether the organization has an administrator. What it costs does not depend on how many members
-// there are; where nobody has the role of their own it reads the members of the groups that give it, until one is active.
+// there are; where nobody has the role of their own it reads the members of the groups that give it, until one is active. After
+// some thousands that are not it is taken to have one: what it is asked for is to tell people, and is not worth more.
 func HasAdmin(tx Tx, org OrgID) (bool, error) { return hasAdminBut(tx, org, "") }
 
-// IsLastAdmin reports whether the membership is that of an administrator, and nobody else is one in its organization.
+// IsLastAdmin reports whether the membership is that of an administrator, and nobody else is one in its organization. It is as sure as
+// [HasAdmin].
 func IsLastAdmin(tx Tx, m Membership) (bool, error) {
 	if is, err := isAdmin(tx, m); err != nil || !is {
 		return false, err
@@ -43,6 +48,8 @@ func hasAdminBut(tx Tx, org OrgID, but UserID) (bool, error) {
 			return err == nil, err
 		}
 	}
+	seen := map[MembershipID]bool{} // one may be in many groups
+	searched := 0
 	for g, err := range tx.AdminGroupsIn(org) {
 		if err != nil {
 			return false, err
@@ -51,9 +58,13 @@ func hasAdminBut(tx Tx, org OrgID, but UserID) (bool, error) {
 			if err != nil {
 				return false, err
 			}
-			if in.User == but {
+			if searched++; searched > maxSearched {
+				return true, nil
+			}
+			if in.User == but || seen[in.Membership] {
 				continue
 			}
+			seen[in.Membership] = true
 			m, err := tx.Membership(org, in.User)
 			if err != nil && !errors.Is(err, ErrNotFound) {
 				return false, err

@@ -70,8 +70,13 @@ func (s *Server) leave(w http.ResponseWriter, r *http.Request) error {
 	id := tenancy.OrgID(form.Get("organization"))
 	var name string
 	var last bool // nobody else is an administrator
-	err = s.store.Update(r.Context(), func(tx store.Tx) error {
-		name = ""
+	confirmed := form.Get("confirmed") == "1"
+	transact := s.store.View // nobody waits for a question
+	if confirmed {
+		transact = s.store.Update
+	}
+	err = transact(r.Context(), func(tx store.Tx) error {
+		name, last = "", false
 		if err := s.still(tx, who, s.now()); err != nil {
 			return err
 		}
@@ -82,7 +87,7 @@ func (s *Server) leave(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return err
 		}
-		if form.Get("confirmed") == "1" {
+		if confirmed {
 			if err := tenancy.LeaveOrganization(tx, id, who.User, s.now()); err != nil {
 				return err
 			}

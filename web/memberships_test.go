@@ -49,6 +49,10 @@ func TestTheLastAdministratorIsToldBeforeTheyLeave(t *testing.T) {
 	asked("another is deactivated", true)
 	member("user_bob", policy.Active, "member")
 	asked("another is a member", true)
+	change(func(store.Tx) error { // the question waits for nobody, and nobody for it
+		asked("while somebody writes", true)
+		return nil
+	})
 	member("user_bob", policy.Active, "admin")
 	asked("another is administrator", false)
 	member("user_bob", policy.Active, "member")

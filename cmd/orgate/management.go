@@ -133,6 +133,25 @@ func (g *gateway) finishRemovals(ctx context.Context) {
 	}
 }
 
+// settleIndexes has what orgates of an older version still write, while one after the other is updated, found by this one: when they
+// should be gone, and once more when they are.
+func (g *gateway) settleIndexes(ctx context.Context) {
+	for wait := 10 * time.Minute; ; wait = store.Mixed {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+		done, err := g.store.Settle(ctx)
+		if err != nil && ctx.Err() == nil {
+			g.log.ErrorContext(ctx, "index entries of rows that an older orgate wrote may be missing; the next start goes on", "cause", err)
+		}
+		if done || err != nil {
+			return
+		}
+	}
+}
+
 func withID(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h.ServeHTTP(w, r.WithContext(endpoint.WithRequestID(r.Context())))

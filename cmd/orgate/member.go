@@ -122,7 +122,7 @@ func changeMember(f func(store.Tx, operating, tenancy.Membership, url.Values) er
 		if err != nil {
 			return "", err
 		}
-		warning, err := warnOfLastAdmin(tx, []tenancy.Membership{m}, func() error { return f(tx, o, m, args) })
+		warning, err := warnOfLastAdmin(tx, o, []tenancy.Membership{m}, func() error { return f(tx, o, m, args) })
 		if err != nil {
 			return "", err
 		}
@@ -131,8 +131,11 @@ func changeMember(f func(store.Tx, operating, tenancy.Membership, url.Values) er
 }
 
 // warnOfLastAdmin makes a change to memberships, which are as they were before it, and says which organizations have no
-// administrator any more.
-func warnOfLastAdmin(tx store.Tx, was []tenancy.Membership, change func() error) (said string, err error) {
+// administrator any more. Where it can't know, it says nothing.
+func warnOfLastAdmin(tx store.Tx, o operating, was []tenancy.Membership, change func() error) (said string, err error) {
+	if o.unindexed {
+		return "", change()
+	}
 	lost, err := tenancy.LosesLastAdmin(tx, was, change)
 	for _, id := range lost {
 		org, err := tx.Organization(id)

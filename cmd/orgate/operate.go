@@ -36,6 +36,8 @@ type operating struct {
 	by       audit.Actor
 	now      time.Time
 	clock    func() time.Time
+	// unindexed: the store is of an older version, so that nobody can say who is the last administrator.
+	unindexed bool
 	// then takes what is to be done once the change is committed, in transactions of its own.
 	then *func(context.Context, *store.Store) error
 }
@@ -74,11 +76,17 @@ func operate(ctx context.Context, c *config.Config, name string, args url.Values
 				return err
 			}
 		}
+		indexed, err := s.Indexed(ctx)
+		if err != nil {
+			return err
+		}
 		box, err := openBox(c)
 		if err != nil {
 			return err
 		}
-		said, err = carryOut(ctx, s, operatingOf(c, box, name), name, args)
+		o := operatingOf(c, box, name)
+		o.unindexed = !indexed
+		said, err = carryOut(ctx, s, o, name, args)
 		return err
 	})
 	if errors.Is(err, store.ErrLocked) {

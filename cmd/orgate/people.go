@@ -157,6 +157,6 @@ func deleteUser(tx store.Tx, o operating, args url.Values) (string, error) {
 		}
 		members = append(members, m)
 	}
-	warning, err := warnOfLastAdmin(tx, members, func() error { return session.RemoveUser(tx, u.ID, o.by, o.now) })
+	warning, err := warnOfLastAdmin(tx, o, members, func() error { return session.RemoveUser(tx, u.ID, o.by, o.now) })
 	return string(u.ID) + "\n" + warning, err
 }

@@ -138,6 +138,9 @@ func serve(ctx context.Context, s serving) (err error) {
 	background.Go(func() { g.domains.Run(work) })
 	background.Go(func() { g.saml.Run(work) })
 	background.Go(func() { g.finishRemovals(work) })
+	if s.config.Store.Postgres != nil { // which others may use, of an older version
+		background.Go(func() { g.settleIndexes(work) })
+	}
 	background.Go(func() { heap.Run(work) })
 	background.Go(func() { quiet.Run(work) })
 	background.Go(func() { g.denials.Run(work) })

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -178,4 +179,94 @@ func reindexedAdmins(t *testing.T, h Harness) {
 			t.Errorf("from version %q: %d entries more, want %d", version, after-before, len(want))
 		}
 	}
+}
+
+// settledAdmins has an orgate of the version before administrators had their entries run on, beside one of this version that has
+// reindexed, and finds whom it wrote.
+func settledAdmins(t *testing.T, h Harness) {
+	e := h.Open(t, nil)
+	now := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
+	s := store.New(e, store.Options{Now: func() time.Time { return now }})
+	if err := s.Reindex(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ann := tenancy.Membership{ID: "om_ann", Organization: "org_1", User: "user_ann", Status: policy.Active, Roles: []string{"admin"}}
+	bob := tenancy.Membership{ID: "om_bob", Organization: "org_1", User: "user_bob", Status: policy.Active, Roles: []string{"admin"}}
+	group := func(id tenancy.GroupID) tenancy.Group {
+		return tenancy.Group{ID: id, Organization: "org_1", Roles: []tenancy.AssignedRole{{Role: "admin"}}}
+	}
+	older := func() {
+		t.Helper()
+		put(t, s, ann, bob)
+		do(t, s, func(tx store.Tx) error {
+			return errors.Join(tx.PutGroup(group("group_1")), tx.PutGroup(group("group_2")))
+		})
+		if err := e.Update(t.Context(), func(kv store.KV) error {
+			for p, err := range kv.Scan([]byte{'?'}, nil, false) {
+				if err == nil && bytes.Contains(p.Key, []byte("admin")) {
+					err = kv.Delete(p.Key)
+				}
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	finds := func(when string, want ...string) {
+		t.Helper()
+		look(t, s, func(tx store.Tx) {
+			got := append(list(t, tx.AdminsIn("org_1"), func(m tenancy.Membership) string { return string(m.User) }),
+				list(t, tx.AdminGroupsIn("org_1"), func(g tenancy.Group) string { return string(g.ID) })...)
+			if !slices.Equal(got, want) {
+				t.Errorf("%s: %q are found, want %q", when, got, want)
+			}
+		})
+	}
+	settle := func(want bool) {
+		t.Helper()
+		if done, err := s.Settle(t.Context()); done != want || err != nil {
+			t.Errorf("settled: %v, %v, want %v", done, err, want)
+		}
+	}
+
+	older()
+	finds("of the older orgate")
+	put(t, s, ann)
+	do(t, s, func(tx store.Tx) error { return tx.PutGroup(group("group_2")) })
+	finds("of rows that are written again", "user_ann", "group_2")
+	settle(false)
+	finds("some minutes after the start", "user_ann", "user_bob", "group_1", "group_2")
+	for range 2 { // each start, for a day
+		older()
+		now = now.Add(store.Mixed / 3)
+		settle(false)
+		finds("after another start", "user_ann", "user_bob", "group_1", "group_2")
+	}
+	older()
+	now = now.Add(store.Mixed / 3)
+	settle(true)
+	finds("after a day", "user_ann", "user_bob", "group_1", "group_2")
+	older() // which there is none any more
+	settle(true)
+	finds("once it has settled, nothing is looked at")
+
+	// The next update begins anew.
+	if err := e.Update(t.Context(), func(kv store.KV) error { return kv.Set([]byte("!indexes\x00\x01"), []byte(`"4"`), time.Time{}) }); err != nil {
+		t.Fatal(err)
+	}
+	if known, err := s.Indexed(t.Context()); known || err != nil {
+		t.Errorf("of the version before, it is said that all is found: %v", err)
+	}
+	if err := s.Reindex(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if known, err := s.Indexed(t.Context()); !known || err != nil {
+		t.Errorf("it is not said that all is found: %v", err)
+	}
+	older()
+	settle(false)
+	finds("after the next update", "user_ann", "user_bob", "group_1", "group_2")
 }

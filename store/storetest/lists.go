@@ -277,6 +277,12 @@ func reindexed(t *testing.T, h Harness) {
 		t.Fatal(err)
 	}
 	to := open(t, h, nil)
+	if err := to.Reindex(t.Context()); err != nil { // somebody has looked into it
+		t.Fatal(err)
+	}
+	if _, err := to.Settle(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := to.Restore(t.Context(), bytes.NewReader(b.Bytes())); err != nil {
 		t.Fatal(err)
 	}

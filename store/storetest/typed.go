@@ -39,6 +39,7 @@ func runTyped(t *testing.T, h Harness) {
 		{"RowsOfAnOlderVersionGetTheirIndexEntries", reindexed},
 		{"AdministratorsAreFoundWhoeverElseIsAMember", adminRows},
 		{"AdministratorsOfAnOlderVersionAreFound", reindexedAdmins},
+		{"WhomAnOlderVersionWritesAfterwardsIsFoundInTheEnd", settledAdmins},
 		{"PermissionsAndTheRolesOfAllOrganizationsAreListed", permissionRows},
 		{"AKeyThatNamesNothingIsRefused", badKeys},
 		{"SessionsAreFoundByAllThatEndsThem", sessionIndexes},
