@@ -86,6 +86,8 @@ type buffer struct {
 	countries [2]string
 	out       [bufferSize]byte
 	scratch   [64]byte
+	// spare is the exchange of a request that is over; nil: there is none to use again.
+	spare *exchange
 }
 
 const (

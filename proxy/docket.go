@@ -44,6 +44,7 @@ func (d *docket) add(grants ...*grant) {
 // addOne has a request judged whose time has come: the others under its grant have a time of
 // their own, and one session may have very many open.
 func (d *docket) addOne(f *flight) {
+	f.seen.Store(true)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.wait(hearing{g: f.grant.Load(), f: f, by: time.Now().Add(judgement)})

@@ -31,7 +31,8 @@ const (
 // and nobody is sent to sign in: that is the other path's, for this request as for any.
 func (c *conn) serve() (o outcome) {
 	b, p := c.buf, c.l.p
-	x := &exchange{p: p, st: p.state.Load(), began: p.now(), class: toApp, method: b.head.Method, scratch: &b.scratch, fast: true}
+	x := b.exchange()
+	*x = exchange{p: p, st: p.state.Load(), began: p.now(), class: toApp, method: b.head.Method, scratch: &b.scratch, fast: true}
 	cookies, ok := x.plainly(c.peer, b)
 	if !ok {
 		return notOurs
@@ -72,12 +73,34 @@ func (c *conn) serve() (o outcome) {
 		if off {
 			x.record(ctx, "")
 		}
+		if o == served {
+			b.keep(x)
+		}
 	}()
 	if err := x.takeOff(ctx, cookies, func(cause error) { c.giveUp(x, cause) }); err != nil || !allows(x.decision) || x.clear {
 		return notOurs
 	}
 	off = true
 	return c.forward(x, address)
+}
+
+// exchange returns one to fill in.
+func (b *buffer) exchange() *exchange {
+	if x := b.spare; x != nil {
+		b.spare = nil
+		return x
+	}
+	return new(exchange)
+}
+
+// keep has x, which has landed, used again; but not if anybody else has ever had its flight, to judge or end it: they would find
+// another request in its place, and end that, or let it go on. Whoever gets at a flight gets it from its grant or the docket, and marks it
+// there; since it has landed, its grant has it no more.
+func (b *buffer) keep(x *exchange) {
+	if !x.flight.seen.Load() && x.flight.timer.Load() == nil {
+		*x = exchange{} // it would keep what it refers to
+		b.spare = x
+	}
 }
 
 // plainly finds out where the request goes, and returns its Cookie lines. It is false for

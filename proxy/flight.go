@@ -26,13 +26,14 @@ const (
 type flight struct {
 	x      *exchange
 	cancel context.CancelCauseFunc
-	phase  atomic.Int32
 	grant  atomic.Pointer[grant] // changes when what is open is found to be good still
 	timer  atomic.Pointer[time.Timer]
 	until  atomic.Int64 // when the next byte of an answer has it judged anew, in Unix nanoseconds; 0: never
-	up     bool         // it has begun
-	ended  atomic.Bool  // by us, because its grant ended
 	moving sync.Mutex   // held while it is transferred
+	phase  atomic.Int32
+	ended  atomic.Bool // by us, because its grant ended
+	seen   atomic.Bool // by somebody else than its own goroutine, who may look at it still
+	up     bool        // it has begun
 }
 
 // flights are the requests that are under way under a grant. There is mostly none, or one.
@@ -61,7 +62,7 @@ func (s *flights) remove(f *flight) {
 	delete(s.more, f)
 }
 
-// list returns them.
+// list returns them. From now on they are seen.
 func (s *flights) list() []*flight {
 	list := make([]*flight, 0, len(s.more)+1)
 	if s.one != nil {
@@ -71,6 +72,9 @@ func (s *flights) list() []*flight {
 		if f != s.one {
 			list = append(list, f)
 		}
+	}
+	for _, f := range list {
+		f.seen.Store(true)
 	}
 	return list
 }

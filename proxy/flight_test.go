@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"context"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -33,5 +34,39 @@ func TestOnlyAnAnswerThatHasJustBegunMayBeFinished(t *testing.T) {
 				t.Errorf("%s: ended after %v, want %v", c.name, ended, c.ends)
 			}
 		})
+	}
+}
+
+// Who judges a flight, or ends it, must not find another request in its place.
+func TestAnExchangeThatAnybodyElseHadIsNotUsedAgain(t *testing.T) {
+	d := &docket{judge: func(context.Context, *grant, *flight) {}}
+	for _, c := range []struct {
+		name string
+		had  func(*flights, *flight)
+		kept bool
+	}{
+		{"by nobody", func(*flights, *flight) {}, true},
+		{"by whoever judges all under a grant", func(s *flights, _ *flight) { s.list() }, false},
+		{"by the docket", func(_ *flights, f *flight) { d.addOne(f) }, false},
+		{"by a timer", func(_ *flights, f *flight) { f.timer.Store(time.AfterFunc(time.Hour, func() {})) }, false},
+	} {
+		for _, others := range []int{0, 2} {
+			x := &exchange{id: "its id"}
+			var s flights
+			for range others {
+				s.add(&flight{})
+			}
+			s.add(&x.flight)
+			c.had(&s, &x.flight)
+			s.remove(&x.flight)
+			var b buffer
+			b.keep(x)
+			if kept := b.spare == x; kept != c.kept {
+				t.Errorf("%s: kept %v", c.name, kept)
+			}
+			if c.kept && (x.id != "" || b.exchange() != x || b.exchange() == x) {
+				t.Errorf("%s: it is not handed out once, empty", c.name)
+			}
+		}
 	}
 }

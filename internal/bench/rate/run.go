@@ -26,11 +26,11 @@ type conn struct {
 // A sender sends, and hears what comes back.
 type sender struct {
 	plan
-	request     []byte
-	epoll, tick int
-	conns       map[int]*conn
-	free        []*conn // the one that has rested for longest first
-	began       time.Time
+	request []byte
+	epoll   int
+	conns   map[int]*conn
+	free    []*conn // the one that has rested for longest first
+	began   time.Time
 	measurement
 }
 
@@ -48,11 +48,8 @@ func (p plan) run() (m measurement, err error) {
 		return m, err
 	}
 	defer unix.Close(s.epoll)
-	if s.tick, err = unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_NONBLOCK|unix.TFD_CLOEXEC); err != nil {
-		return m, err
-	}
-	defer unix.Close(s.tick)
-	if err := s.listen(s.tick, unix.EPOLLET); err != nil { // by its edge, so that it need not be read
+	// Else the kernel may be late by 50 µs, to wake up for several things at once.
+	if err := unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0); err != nil {
 		return m, err
 	}
 	defer func() {
@@ -127,17 +124,11 @@ func (s *sender) send(n int, interval time.Duration) error {
 		if sent < n && len(s.free) > 0 {
 			wake = interval * time.Duration(sent)
 		}
-		if err := s.wakeAt(wake - now); err != nil {
+		got, err := wait(s.epoll, events, wake-now)
+		if err != nil {
 			return err
 		}
-		got, err := unix.EpollWait(s.epoll, events, -1)
-		if err != nil && !errors.Is(err, unix.EINTR) {
-			return err
-		}
-		for _, e := range events[:max(got, 0)] {
-			if int(e.Fd) == s.tick {
-				continue
-			}
+		for _, e := range events[:got] {
 			whole, err := s.hear(s.conns[int(e.Fd)])
 			if err != nil {
 				return err
@@ -150,18 +141,12 @@ func (s *sender) send(n int, interval time.Duration) error {
 	return nil
 }
 
-// wakeAt sets the timer.
-func (s *sender) wakeAt(in time.Duration) error {
-	in = max(in, 1) // 0 would turn it off
-	return unix.TimerfdSettime(s.tick, 0, &unix.ItimerSpec{Value: unix.NsecToTimespec(int64(in))}, nil)
-}
-
 // begin sends a request on the connection that has rested for longest.
 func (s *sender) begin(due time.Duration) error {
 	c := s.free[0]
 	s.free = append(s.free[:0], s.free[1:]...)
 	c.due, c.in, c.len = due, c.in[:0], 0
-	n, err := unix.Write(c.fd, s.request)
+	n, err := write(c.fd, s.request)
 	if err == nil && n < len(s.request) {
 		err = fmt.Errorf("%d bytes of the request were taken", n)
 	}
@@ -170,7 +155,7 @@ func (s *sender) begin(due time.Duration) error {
 
 // hear reads what has come, and reports whether the answer is whole now.
 func (s *sender) hear(c *conn) (whole bool, err error) {
-	n, err := unix.Read(c.fd, c.in[len(c.in):cap(c.in)])
+	n, err := read(c.fd, c.in[len(c.in):cap(c.in)])
 	switch {
 	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR):
 		return false, nil
