@@ -80,13 +80,13 @@ const steps = {
   },
 
   social: async () => {
-    const asked = { provider: 'GoogleOAuth', redirectUri: callback, clientId, providerScopes: ['openid', 'phone'], providerQueryParams: { hd: 'elsewhere.test', hl: 'de' } };
+    const asked = { provider: 'googleOAuth', redirectUri: callback, clientId, providerScopes: ['openid', 'phone'], providerQueryParams: { hd: 'elsewhere.test', hl: 'de' } };
     answer({ url: workos.sso.getAuthorizationUrl({ ...asked, state: 'kept' }), signIn: um.getAuthorizationUrl(asked) });
   },
 
   socialProfile: async () => {
     const { profile, accessToken } = await workos.sso.getProfileAndToken({ code: given.code, clientId });
-    assert.deepEqual([profile.email, profile.connectionType, profile.organizationId, profile.idpId], ['jo@elsewhere.test', 'GoogleOAuth', null, 'jo-1']);
+    assert.deepEqual([profile.email, profile.connectionType, profile.organizationId, profile.idpId], ['jo@elsewhere.test', 'GenericOIDC', null, 'jo-1']);
     assert.deepEqual(await workos.sso.getProfile({ accessToken }), profile);
     assert.equal((await um.listUsers({ email: profile.email })).data.length, 0, 'a profile makes a user');
     answer({ id: profile.id });
