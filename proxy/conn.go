@@ -51,6 +51,7 @@ type conn struct {
 	ahead  bool    // there is one
 	kept   bool    // net/http has not taken all that it was handed
 	slack  int     // how many line ends may come before the next request
+	posted bool    // the last one that it has seen was a POST
 	behind bool    // net/http has not seen the last request
 	ends   uint8   // how many line ends net/http gets before what was read
 
@@ -143,8 +144,8 @@ func (c *conn) turn(v plain.Verdict) outcome {
 	case plain.Plain:
 	case plain.NotPlain:
 		c.exact = false // nobody here knows where it ends
-		if b := c.buf; c.behind && b.r < b.w && isLineEnd(b.in[b.r]) {
-			// If the last request that net/http knows of was a POST it takes line ends before this one. It may have four that are not there.
+		if b := c.buf; c.behind && c.posted && b.r < b.w && isLineEnd(b.in[b.r]) {
+			// The last request that net/http knows of was a POST, and it takes line ends before this one. It may have four that are not there.
 			c.ends = slack
 		}
 		c.handOn()
@@ -156,7 +157,7 @@ func (c *conn) turn(v plain.Verdict) outcome {
 	o := c.serve()
 	switch {
 	case o == notOurs:
-		c.behind = false
+		c.behind, c.posted = false, posted
 		c.exact, c.owed = true, int64(len(c.buf.text))+c.buf.head.Length
 		c.handOn()
 	case o == served && posted:
@@ -259,7 +260,7 @@ func (c *conn) readHead() plain.Verdict {
 		c.enter(reading)
 		n, err := c.Conn.Read(b.in[b.w:])
 		b.w += n
-		if n == 0 && errors.Is(err, os.ErrDeadlineExceeded) {
+		if n == 0 && (c.stub() || errors.Is(err, os.ErrDeadlineExceeded)) {
 			return plain.More
 		}
 		if n == 0 {
@@ -273,6 +274,9 @@ func (c *conn) readHead() plain.Verdict {
 func (c *conn) scan(from int) (next int, v plain.Verdict) {
 	c.skipSlack()
 	b := c.buf
+	if c.stub() {
+		return 0, plain.More
+	}
 	n, next, v := plain.Scan(b.in[b.r:b.w], from)
 	switch {
 	case v == plain.Plain && n <= c.l.largest && c.l.p.state.Load().fast:
@@ -291,6 +295,12 @@ func (c *conn) scan(from int) (next int, v plain.Verdict) {
 const slack = 4
 
 func isLineEnd(c byte) bool { return c == '\r' || c == '\n' }
+
+// stub reports whether what is here is a line end that net/http would not look at yet: after a request it waits for four bytes.
+func (c *conn) stub() bool {
+	b := c.buf
+	return c.behind && b.r < b.w && b.w-b.r < slack && isLineEnd(b.in[b.r])
+}
 
 // skipSlack takes the line ends that may follow the body of a POST, by clients that count wrong: as many as net/http
 // takes (RFC 9112, 2.2). net/http has not seen the POST, and would take them for the next request.

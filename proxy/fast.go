@@ -97,7 +97,7 @@ func (b *buffer) exchange() *exchange {
 // another request in its place, and end that, or let it go on. Whoever gets at a flight gets it from its grant or the docket, and marks it
 // there; since it has landed, its grant has it no more.
 func (b *buffer) keep(x *exchange) {
-	if !x.flight.seen.Load() && x.flight.timer.Load() == nil {
+	if !x.flight.seen.Load() && x.flight.timer.Load() == nil && x.w == nil { // what writes pages may have had it, too
 		*x = exchange{} // it would keep what it refers to
 		b.spare = x
 	}

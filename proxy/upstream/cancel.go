@@ -3,7 +3,8 @@ package upstream
 import "sync"
 
 // A Cancel ends a [Call] from another goroutine. The zero value is ready. It belongs to one
-// call and is not used for another, as whoever holds it may use it late.
+// call and is not used for another, as whoever holds it may use it late: its memory may be made a zero value again, for
+// another call, only where it is known that nobody holds it.
 type Cancel struct {
 	mu    sync.Mutex
 	cause error
