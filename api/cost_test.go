@@ -146,3 +146,19 @@ func TestAPageCostsTheSameWhereverItIs(t *testing.T) {
 		}
 	}
 }
+
+// newMeteredWorld returns a world on the embedded store, and what counts its reads.
+func newMeteredWorld(t *testing.T) (*world, *meter) {
+	var m *meter
+	w := newWorldOn(t, func(w *world) *store.Store {
+		e, err := badger.Open(badger.Options{InMemory: true, Now: w.clock})
+		if err != nil {
+			t.Fatal(err)
+		}
+		m = &meter{Engine: e}
+		s := store.New(m, store.Options{Now: w.clock})
+		t.Cleanup(func() { _ = s.Close() })
+		return s
+	})
+	return w, m
+}

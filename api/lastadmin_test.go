@@ -298,17 +298,7 @@ func TestTheSearchForAnotherAdministratorEnds(t *testing.T) {
 		{4, 400, true, 2500}, // each member is looked at once
 		{3, 4000, false, 5000},
 	} {
-		var m *meter
-		w := newWorldOn(t, func(w *world) *store.Store {
-			e, err := badger.Open(badger.Options{InMemory: true, Now: w.clock})
-			if err != nil {
-				t.Fatal(err)
-			}
-			m = &meter{Engine: e}
-			s := store.New(m, store.Options{Now: w.clock})
-			t.Cleanup(func() { _ = s.Close() })
-			return s
-		})
+		w, m := newMeteredWorld(t)
 		org := w.organizationNamed("Acme")
 		_, jo := w.member(org, "jo@acme.com", "admin")
 		var groups []string

@@ -8,7 +8,6 @@ import (
 
 	"github.com/orgate/orgate/session"
 	"github.com/orgate/orgate/store"
-	"github.com/orgate/orgate/store/badger"
 	"github.com/orgate/orgate/tenancy"
 )
 
@@ -152,17 +151,7 @@ func behind(ids []string, cursor string, before bool) []string {
 // What a key for one organization asks of another is not even looked for: it costs what is read for an organization that does
 // not exist, so that the time it takes tells nothing; and its own list does not cost what the others have.
 func TestAListOfAnotherOrganizationCostsWhatOneOfNoneDoes(t *testing.T) {
-	var m *meter
-	w := newWorldOn(t, func(w *world) *store.Store {
-		e, err := badger.Open(badger.Options{InMemory: true, Now: w.clock})
-		if err != nil {
-			t.Fatal(err)
-		}
-		m = &meter{Engine: e}
-		s := store.New(m, store.Options{Now: w.clock})
-		t.Cleanup(func() { _ = s.Close() })
-		return s
-	})
+	w, m := newMeteredWorld(t)
 	acme, globex, lists := w.narrowables()
 	const n = 300
 	w.later(1e10)
