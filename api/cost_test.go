@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/orgate/orgate/api"
 	"github.com/orgate/orgate/audit"
@@ -64,13 +65,7 @@ func (kv meteredKV) Scan(prefix, from []byte, reverse bool) iter.Seq2[store.Pair
 // counts the rows that are read for each.
 func TestAPageCostsTheSameWhereverItIs(t *testing.T) {
 	w := newWorld(t) // for its clock
-	engine, err := badger.Open(badger.Options{InMemory: true, Now: w.clock})
-	if err != nil {
-		t.Fatal(err)
-	}
-	m := &meter{Engine: engine}
-	s := store.New(m, store.Options{Now: w.clock})
-	t.Cleanup(func() { _ = s.Close() })
+	s, m := meteredStore(t, w.clock)
 	const n = 2000
 	var secret session.Secret
 	update := func(f func(store.Tx) error) {
@@ -150,15 +145,20 @@ func TestAPageCostsTheSameWhereverItIs(t *testing.T) {
 // newMeteredWorld returns a world on the embedded store, and what counts its reads.
 func newMeteredWorld(t *testing.T) (*world, *meter) {
 	var m *meter
-	w := newWorldOn(t, func(w *world) *store.Store {
-		e, err := badger.Open(badger.Options{InMemory: true, Now: w.clock})
-		if err != nil {
-			t.Fatal(err)
-		}
-		m = &meter{Engine: e}
-		s := store.New(m, store.Options{Now: w.clock})
-		t.Cleanup(func() { _ = s.Close() })
+	w := newWorldOn(t, func(w *world) (s *store.Store) {
+		s, m = meteredStore(t, w.clock)
 		return s
 	})
 	return w, m
+}
+
+func meteredStore(t *testing.T, now func() time.Time) (*store.Store, *meter) {
+	e, err := badger.Open(badger.Options{InMemory: true, Now: now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &meter{Engine: e}
+	s := store.New(m, store.Options{Now: now})
+	t.Cleanup(func() { _ = s.Close() })
+	return s, m
 }

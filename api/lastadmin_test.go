@@ -19,7 +19,6 @@ import (
 	"github.com/orgate/orgate/policy"
 	"github.com/orgate/orgate/session"
 	"github.com/orgate/orgate/store"
-	"github.com/orgate/orgate/store/badger"
 	"github.com/orgate/orgate/tenancy"
 )
 
@@ -226,13 +225,7 @@ func TestToKnowTheLastAdministratorCostsTheSameInAnyOrganization(t *testing.T) {
 	w := newWorld(t) // for its clock
 	cost := map[int][]int64{}
 	for _, members := range []int{0, 3000} {
-		engine, err := badger.Open(badger.Options{InMemory: true, Now: w.clock})
-		if err != nil {
-			t.Fatal(err)
-		}
-		m := &meter{Engine: engine}
-		s := store.New(m, store.Options{Now: w.clock})
-		t.Cleanup(func() { _ = s.Close() })
+		s, m := meteredStore(t, w.clock)
 		const org = "org_00000000000000000000000000"
 		var secret session.Secret
 		admin := func(name string, roles ...string) tenancy.Membership {
@@ -241,7 +234,7 @@ func TestToKnowTheLastAdministratorCostsTheSameInAnyOrganization(t *testing.T) {
 			}
 		}
 		all := []tenancy.Membership{admin("A", "admin"), admin("B", "admin"), admin("C"), admin("D")}
-		err = s.Update(t.Context(), func(tx store.Tx) (err error) {
+		err := s.Update(t.Context(), func(tx store.Tx) (err error) {
 			if err := tx.PutOrganization(tenancy.Organization{ID: org, Slug: "acme"}); err != nil {
 				return err
 			}
