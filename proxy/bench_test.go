@@ -31,7 +31,7 @@ func BenchmarkGrantLookup(b *testing.B) {
 	st := w.proxy.state.Load()
 	pl, _ := st.place(acmeHost)
 	h := http.Header{"Cookie": {"theme=dark; " + c}}
-	x := &exchange{st: st, place: pl, p: w.proxy, method: "GET", target: target{path: "/admin/x", raw: "/admin/x"}, scratch: new([64]byte)}
+	x := &exchange{st: st, place: pl, p: w.proxy, method: "GET", target: target{path: "/admin/x", raw: "/admin/x"}}
 	x.rule = pl.app.Rules.Match("GET", "/admin/x")
 	ctx := context.Background()
 	b.ReportAllocs()

@@ -64,7 +64,7 @@ func measured(t testing.TB) (s *sink, x *exchange, r *http.Request, serve func()
 		t.Fatalf("%v", s.h)
 	}
 	st := w.proxy.state.Load()
-	x = &exchange{st: st, p: w.proxy, method: "GET", id: "id", forwarded: "192.0.2.1", target: target{path: "/admin/x", raw: "/admin/x", query: "?q=1"}, began: w.now(), scratch: new([64]byte)}
+	x = &exchange{st: st, p: w.proxy, method: "GET", id: "id", forwarded: "192.0.2.1", target: target{path: "/admin/x", raw: "/admin/x", query: "?q=1"}, began: w.now()}
 	x.place, _ = st.place(acmeHost)
 	return s, x, r, serve
 }
@@ -80,7 +80,7 @@ func TestWhatARequestAllocates(t *testing.T) {
 		most float64
 		f    func()
 	}{
-		"the session and the decision": {1, func() { // of the token's characters, to be hashed
+		"the session and the decision": {0, func() {
 			if x.admit(r.Context(), cookies) != nil {
 				t.Error("not admitted")
 			}

@@ -86,7 +86,6 @@ type buffer struct {
 	// countries are lines of the header that a country is said in: of more than one none counts.
 	countries [2]string
 	out       [bufferSize]byte
-	scratch   [64]byte
 	// spare is the exchange of a request that is over; nil: there is none to use again.
 	spare *exchange
 }

@@ -81,7 +81,6 @@ type exchange struct {
 	watch    watch
 	unread   *steadyBody // a body of which an answer does not wait for the end; or nil
 	private  [1]string   // the value of a Cache-Control of ours
-	scratch  *[64]byte
 	status   int
 	bytes    int64
 	deadline time.Time // of the last write; net/http forgets it after each request
@@ -120,7 +119,7 @@ func ClientIP(r *http.Request) netip.Addr {
 // ServeHTTP implements [http.Handler].
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{w: w, rc: http.NewResponseController(w), p: p, st: p.state.Load(), began: p.now(), class: toNowhere, method: r.Method, http1: r.ProtoMajor == 1}
-	x.id, x.scratch, x.watch = endpoint.NewRequestID(), new([64]byte), watch{Context: r.Context(), x: x}
+	x.id, x.watch = endpoint.NewRequestID(), watch{Context: r.Context(), x: x}
 	r = r.WithContext(&x.watch)
 	x.clientIP, x.forwarded, x.peerTrust = x.st.client(peerOf(r.RemoteAddr), r.Header["X-Forwarded-For"])
 	x.country = x.st.country(r.Header[x.st.countryHeader], x.peerTrust)
@@ -264,7 +263,7 @@ func (x *exchange) token(cookies []string) session.Hash {
 		x.clear = true
 		return session.Hash{}
 	}
-	return t.HashBy(x.scratch)
+	return t.Hash()
 }
 
 // recovered records the request, also one whose handler panicked.

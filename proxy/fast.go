@@ -32,7 +32,7 @@ const (
 func (c *conn) serve() (o outcome) {
 	b, p := c.buf, c.l.p
 	x := b.exchange()
-	*x = exchange{p: p, st: p.state.Load(), began: p.now(), class: toApp, method: b.head.Method, scratch: &b.scratch, fast: true}
+	*x = exchange{p: p, st: p.state.Load(), began: p.now(), class: toApp, method: b.head.Method, fast: true}
 	cookies, ok := x.plainly(c.peer, b)
 	if !ok {
 		return notOurs
@@ -77,7 +77,7 @@ func (c *conn) serve() (o outcome) {
 			b.keep(x)
 		}
 	}()
-	if err := x.takeOff(ctx, cookies, func(cause error) { c.giveUp(x, cause) }); err != nil || !allows(x.decision) || x.clear {
+	if err := x.takeOff(ctx, cookies, c); err != nil || !allows(x.decision) || x.clear {
 		return notOurs
 	}
 	off = true
@@ -115,7 +115,7 @@ func (x *exchange) plainly(peer peer, b *buffer) (cookies []string, ok bool) {
 	if err != nil || !x.st.rightPort(port) {
 		return nil, false
 	}
-	if x.place, ok = x.st.place(host); !ok || x.place.login || x.place.org.unread {
+	if x.place, ok = x.st.placeOf(host, h.Host); !ok || x.place.login || x.place.org.unread {
 		return nil, false
 	}
 	if x.ours() || x.target.path == jwksPath || strings.HasPrefix(x.target.path, page.StaticPath) {
@@ -143,8 +143,8 @@ func (x *exchange) plainly(peer peer, b *buffer) (cookies []string, ok bool) {
 	return cookies, true
 }
 
-// giveUp ends x from elsewhere.
-func (c *conn) giveUp(x *exchange, cause error) {
+// cancel implements [canceler].
+func (c *conn) cancel(x *exchange, cause error) {
 	x.cancel.End(cause)
 	if phase(x.flight.phase.Load()) != waiting {
 		c.cut(x)

@@ -25,7 +25,7 @@ const (
 // A flight is a request that is under way at an app.
 type flight struct {
 	x      *exchange
-	cancel context.CancelCauseFunc
+	cancel canceler
 	grant  atomic.Pointer[grant] // changes when what is open is found to be good still
 	timer  atomic.Pointer[time.Timer]
 	until  atomic.Int64 // when the next byte of an answer has it judged anew, in Unix nanoseconds; 0: never
@@ -35,6 +35,16 @@ type flight struct {
 	seen   atomic.Bool // by somebody else than its own goroutine, who may look at it still
 	up     bool        // it has begun
 }
+
+// A canceler ends a request from elsewhere.
+type canceler interface {
+	cancel(x *exchange, cause error)
+}
+
+// A cancelFunc is a function as a canceler.
+type cancelFunc context.CancelCauseFunc
+
+func (f cancelFunc) cancel(_ *exchange, cause error) { f(cause) }
 
 // flights are the requests that are under way under a grant. There is mostly none, or one.
 type flights struct {
@@ -184,7 +194,7 @@ func (p *Proxy) still(ctx context.Context, st *state, g *grant, f *flight) (next
 func (p *Proxy) end(f *flight) {
 	end := func() {
 		f.ended.Store(true)
-		f.cancel(errGrantEnded)
+		f.cancel.cancel(f.x, errGrantEnded)
 	}
 	how := phase(f.phase.Load())
 	if how == waiting || how == answering && p.now().Sub(f.x.began) < grace {
@@ -221,7 +231,7 @@ func (p *Proxy) arm(f *flight, g *grant, validUntil time.Time) {
 // takeOff begins the flight of x. Its grant may end between being got and being flown under; then
 // it is asked for anew, and what it allows is decided anew: x is under way only if it is still
 // allowed then.
-func (x *exchange) takeOff(ctx context.Context, cookies []string, cancel context.CancelCauseFunc) error {
+func (x *exchange) takeOff(ctx context.Context, cookies []string, cancel canceler) error {
 	for !x.p.takeOff(x, cancel) {
 		if err := x.admit(ctx, cookies); err != nil {
 			return err
@@ -238,7 +248,7 @@ func (x *exchange) takeOff(ctx context.Context, cookies []string, cancel context
 
 // takeOff begins the flight of x under its grant. It returns false if the grant has ended
 // since it was got.
-func (p *Proxy) takeOff(x *exchange, cancel context.CancelCauseFunc) bool {
+func (p *Proxy) takeOff(x *exchange, cancel canceler) bool {
 	f := &x.flight
 	f.x, f.cancel = x, cancel
 	f.grant.Store(x.grant)

@@ -41,7 +41,7 @@ func (x *exchange) forward(r *http.Request) {
 		ctx, cancel = context.WithCancelCause(ctx)
 		defer cancel(nil)
 	}
-	if err := x.takeOff(r.Context(), r.Header["Cookie"], cancel); err != nil {
+	if err := x.takeOff(r.Context(), r.Header["Cookie"], cancelFunc(cancel)); err != nil {
 		x.fail(r, err)
 		return
 	}

@@ -646,7 +646,7 @@ func TestADecisionAndTheHeadersAllocateNothing(t *testing.T) {
 	from := peerOf("192.0.2.1:1234")
 	x := &exchange{} // one for each request: it is counted there
 	n := testing.AllocsPerRun(100, func() {
-		*x = exchange{p: s.proxy, st: s.proxy.state.Load(), began: s.now(), class: toApp, method: b.head.Method, id: id, scratch: &b.scratch}
+		*x = exchange{p: s.proxy, st: s.proxy.state.Load(), began: s.now(), class: toApp, method: b.head.Method, id: id}
 		cookies, ok := x.plainly(from, b)
 		if !ok || x.admit(ctx, cookies) != nil || !allows(x.decision) || !x.decision.Identified {
 			t.Fatal("not allowed")

@@ -266,6 +266,14 @@ func (g *gate) authority(h tenancy.Host) string {
 	return net.JoinHostPort(string(h), g.port)
 }
 
+// authorityOf is authority, for which nothing is made where it is what a request has said.
+func (g *gate) authorityOf(h tenancy.Host, said string) string {
+	if rest, ok := strings.CutPrefix(said, string(h)); ok && g.port != "" && len(rest) == 1+len(g.port) && rest[0] == ':' && rest[1:] == g.port {
+		return said
+	}
+	return g.authority(h)
+}
+
 // rightPort reports whether a request that names the port means us. Behind a balancer
 // the port that people see is not the one that we listen on, so it is the public one
 // that counts.

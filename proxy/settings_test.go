@@ -194,7 +194,7 @@ func TestNoStreamStaysOpenUnderOldRules(t *testing.T) {
 	r := httptest.NewRequestWithContext(ctx, "GET", "/x", http.NoBody)
 	r.Header.Set("Cookie", c)
 	rec := httptest.NewRecorder()
-	x := &exchange{w: rec, rc: http.NewResponseController(rec), p: w.proxy, st: old, id: "id", began: w.now(), method: "GET", target: target{path: "/x", raw: "/x"}, scratch: new([64]byte)}
+	x := &exchange{w: rec, rc: http.NewResponseController(rec), p: w.proxy, st: old, id: "id", began: w.now(), method: "GET", target: target{path: "/x", raw: "/x"}}
 	x.place, _ = old.place(acmeHost)
 	func() {
 		defer func() { recover() }() // how an answer is cut off

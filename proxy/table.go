@@ -214,7 +214,10 @@ type place struct {
 
 // place returns what the host is; ok is false for one that is nothing here, and for one
 // of a suspended organization, which no answer tells apart.
-func (st *state) place(h tenancy.Host) (pl place, ok bool) {
+func (st *state) place(h tenancy.Host) (pl place, ok bool) { return st.placeOf(h, "") }
+
+// placeOf is place for a host of which it is known how a request has said it.
+func (st *state) placeOf(h tenancy.Host, said string) (pl place, ok bool) {
 	pl = place{host: h}
 	if h == st.login {
 		pl.login, pl.authority = true, st.authority(h)
@@ -233,7 +236,7 @@ func (st *state) place(h tenancy.Host) (pl place, ok bool) {
 	if pl.org == nil || pl.org.suspended {
 		return place{}, false
 	}
-	pl.authority = st.authority(h)
+	pl.authority = st.authorityOf(h, said)
 	return pl, true
 }
 

@@ -17,7 +17,9 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"hash"
 	"iter"
+	"sync"
 	"time"
 
 	"github.com/orgate/orgate/policy"
@@ -63,10 +65,29 @@ func ParseToken(s string) (t Token, ok bool) {
 func (t Token) Reveal() string { return t.secret }
 
 // Hash returns what is stored in its place.
-func (t Token) Hash() Hash { return sha256.Sum256([]byte(t.secret)) }
+func (t Token) Hash() Hash {
+	h := hashers.Get().(*hasher)
+	defer hashers.Put(h)
+	return h.hash(t)
+}
 
-// HashBy is Hash by way of scratch, for whoever asks for one with each request.
-func (t Token) HashBy(scratch *[64]byte) Hash { return sha256.Sum256(append(scratch[:0], t.secret...)) }
+// A hasher is what a hash is made with. It is used again, as there is a hash for each request: where the compiler guesses by a profile
+// which type the function's interface has, [sha256.Sum256] allocates.
+type hasher struct {
+	digest hash.Hash
+	secret [64]byte
+	sum    [sha256.Size]byte
+}
+
+var hashers = sync.Pool{New: func() any { return &hasher{digest: sha256.New()} }}
+
+func (h *hasher) hash(t Token) Hash {
+	secret := append(h.secret[:0], t.secret...)
+	h.digest.Reset()
+	h.digest.Write(secret) // it never fails
+	clear(secret)
+	return Hash(h.digest.Sum(h.sum[:0]))
+}
 
 // String hides the secret.
 func (t Token) String() string { return "[token]" }

@@ -51,8 +51,7 @@ func ParseDomain(s string) (string, error) {
 // checkPort takes a port as programs write one. "00443" is refused, and "" after a
 // colon, lest two strings mean one host.
 func checkPort(s string) error {
-	n, err := strconv.ParseUint(s, 10, 16)
-	if err != nil || n == 0 || strconv.FormatUint(n, 10) != s {
+	if _, err := strconv.ParseUint(s, 10, 16); err != nil || s[0] == '0' {
 		return fmt.Errorf("port %q is not a number from 1 to 65535", clip(s))
 	}
 	return nil
