@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 )
 
 const (
@@ -57,7 +58,7 @@ func flood(ctx context.Context, b *bench) error {
 				if err := c.bystander.probe(ctx); err != nil {
 					return fmt.Errorf("%s: %w", c.name, err)
 				}
-				alone, err := y.pace(ctx, c.bystander, modest, 16, b.seconds)
+				alone, err := y.pace(ctx, c.bystander, modest, 16, time.Duration(b.seconds)*time.Second)
 				if err != nil {
 					return fmt.Errorf("%s: %w", c.name, err)
 				}
@@ -71,7 +72,7 @@ func flood(ctx context.Context, b *bench) error {
 					n, err = countByWrk(ctx, c.flooding, b.connections, b.seconds+2, 19, statusesLua+reportLua)
 					flooded <- err
 				}()
-				beside, err := y.pace(ctx, c.bystander, modest, 16, b.seconds)
+				beside, err := y.pace(ctx, c.bystander, modest, 16, time.Duration(b.seconds)*time.Second)
 				if e := <-flooded; e != nil || err != nil {
 					return fmt.Errorf("%s: %w", c.name, errors.Join(err, e))
 				}
@@ -80,9 +81,10 @@ func flood(ctx context.Context, b *bench) error {
 					return fmt.Errorf("%s: of %v answers %v had status 200 and %v 429", c.name, n.requests, ok, limited)
 				}
 				c.cpu = append(c.cpu, (c.flooding.process.cpu()-before).Seconds()/n.took.Seconds()*100)
-				c.calm, c.flooded = append(c.calm, alone.P99), append(c.flooded, beside.P99)
+				calm, flooding := millis(alone.Took, 0.99), millis(beside.Took, 0.99)
+				c.calm, c.flooded = append(c.calm, calm), append(c.flooded, flooding)
 				c.served, c.refused = append(c.served, ok/n.took.Seconds()), append(c.refused, limited/n.took.Seconds())
-				progress("round %d  %-56s p99 %.2f ms, during the flood %.2f ms", round+1, c.name, alone.P99, beside.P99)
+				progress("round %d  %-56s p99 %.2f ms, during the flood %.2f ms", round+1, c.name, calm, flooding)
 			}
 		}
 		fmt.Printf("\n## One organization's flood\n\n%s\n\n| subject | flood, answered with 200 | with 429 | core in use | p99 of the other, without the flood | with it | ratio |\n|---|---|---|---|---|---|---|\n",

@@ -3,21 +3,26 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
+	"time"
 )
 
 // offered is the load at which latencies are compared: so much of the slower one's maximum.
 const offered = 0.7
 
-// longer is how many times as long as elsewhere each is measured: of one second, a hundredth in which the machine was not there is
-// the p99.
+// Subjects take turns of this length. The host takes the cores away now and then, for milliseconds: the shorter the turns, the more of
+// them are without that, and the more alike is what the subjects get of it. A turn must have many requests above the p99, and some.
+const turn = 200 * time.Millisecond
+
+// longer is how many times as long as elsewhere each is measured in all of its turns.
 const longer = 5
 
 // latency measures how long answers take at the same constant rate of requests for all. What each
 // can do at the most is found out first.
 func latency(ctx context.Context, b *bench) error {
-	seconds := longer * b.seconds
+	turns := int(time.Duration(b.rounds*b.seconds*longer) * time.Second / turn)
 	return b.inYard(func(y *yard) error {
-		upstream, err := y.upstream(ctx)
+		upstream, err := y.lightUpstream(ctx)
 		if err != nil {
 			return err
 		}
@@ -39,32 +44,48 @@ func latency(ctx context.Context, b *bench) error {
 			slowest = min(slowest, s.series(perSecond).median())
 		}
 		rate := offered * slowest
-		p50, p99, p999, late := make([]series, len(subjects)), make([]series, len(subjects)), make([]series, len(subjects)), series{}
-		busy := make([]series, len(subjects))
-		for round := range b.rounds {
+		results := make([]turned, len(subjects))
+		for range turns {
 			for i, s := range subjects {
-				if err := s.probe(ctx); err != nil {
-					return fmt.Errorf("%s: %w", s.name, err)
-				}
 				before := s.process.cpu()
-				v, err := y.pace(ctx, s, rate, b.connections, seconds)
+				v, err := y.pace(ctx, s, rate, b.connections, turn)
 				if err != nil {
 					return fmt.Errorf("%s: %w", s.name, err)
 				}
-				busy[i] = append(busy[i], (s.process.cpu()-before).Seconds()/float64(seconds)*100)
-				p50[i], p99[i], p999[i], late = append(p50[i], v.P50), append(p99[i], v.P99), append(p999[i], v.P999), append(late, v.Late99)
-				progress("round %d  %-44s p50 %.2f ms, p99 %.2f ms", round+1, s.name, v.P50, v.P99)
+				results[i].add(v, s.process.cpu()-before)
 			}
 		}
-		fmt.Printf("\n## Latency at the same load\n\n%s\n\n| subject | at the most, req/s | p50 | p99 | p99.9 | p99 ÷ nginx | core in use |\n|---|---|---|---|---|---|---|\n",
-			rounds(b.rounds, seconds, fmt.Sprintf("%.0f requests a second, which is %.0f %% of what the slowest can do, over %d connections, measured from when each was to be sent; p99 of how much later the generator sent them: %s ms", rate, offered*100, b.connections, late.show("%.2f"))))
+		var late series
+		for i := range results {
+			late = append(late, results[i].late...)
+			slices.Sort(results[i].took)
+		}
+		fmt.Printf("\n## Latency at the same load\n\n%d turns of %v each, %.0f requests a second, which is %.0f %% of what the slowest can do, over %d connections, measured from when each was to be sent; p99 of how much later the generator sent them: %s ms; medians of the turns (quartiles), and of the requests of all turns together.\n\n"+
+			"| subject | at the most, req/s | p50 | p99 | p99 ÷ nginx | p99 of all | ÷ nginx | p99.9 of all | core in use |\n|---|---|---|---|---|---|---|---|---|\n",
+			turns, turn, rate, offered*100, b.connections, late.quartiles("%.2f"))
+		ngx99 := millis(results[0].took, 0.99)
 		for i, s := range subjects {
-			ratio := p99[i].over(p99[0])
-			fmt.Printf("| %s | %.0f | %.2f ms | %s ms | %.2f ms | %s | %.0f %% |\n", s.name, s.series(perSecond).median(), p50[i].median(), p99[i].show("%.2f"), p999[i].median(), ratio.show("%.2f"), busy[i].median())
+			r := &results[i]
+			ratio, all := r.p99.over(results[0].p99).quartiles("%.2f"), millis(r.took, 0.99)
+			fmt.Printf("| %s | %.0f | %.2f ms | %s ms | %s | %.2f ms | %.2f | %.2f ms | %.0f %% |\n", s.name, s.series(perSecond).median(), millis(r.took, 0.5), r.p99.quartiles("%.2f"), ratio,
+				all, all/ngx99, millis(r.took, 0.999), r.busy.Seconds()/(time.Duration(turns)*(turn+unmeasured)).Seconds()*100)
 			if s.cookie != "" {
-				b.figures[p99ToNginx] = ratio.show("%.2f")
+				b.figures[p99ToNginx] = fmt.Sprintf("%s; of all turns together %.2f", ratio, all/ngx99)
 			}
 		}
 		return nil
 	})
+}
+
+// A turned is what came of all turns of a subject.
+type turned struct {
+	took      []time.Duration
+	p99, late series // turn by turn, in milliseconds
+	busy      time.Duration
+}
+
+func (t *turned) add(v paced, cpu time.Duration) {
+	t.took = append(t.took, v.Took...)
+	t.p99, t.late = append(t.p99, millis(v.Took, 0.99)), append(t.late, millis(v.Late, 0.99))
+	t.busy += cpu
 }

@@ -47,6 +47,12 @@ func (s series) show(format string) string {
 	return fmt.Sprintf(format+" ("+format+"–"+format+")", s.median(), slices.Min(s), slices.Max(s))
 }
 
+// quartiles is the median, and what a quarter of them is below and above, each by the format.
+func (s series) quartiles(format string) string {
+	t := slices.Sorted(slices.Values(s))
+	return fmt.Sprintf(format+" ("+format+"–"+format+")", s.median(), percentile(t, 0.25), percentile(t, 0.75))
+}
+
 // each is all of them, by the format.
 func (s series) each(format string) string {
 	var out strings.Builder

@@ -37,6 +37,8 @@ type sample struct {
 	p50, p99  time.Duration
 	requests  float64
 	cpu       float64 // seconds per 1000 requests
+	// What a request allocates, by the process's own metrics.
+	bytes, objects float64
 }
 
 // url is where its answers come from.
@@ -58,6 +60,8 @@ func (s *subject) series(of func(sample) float64) series {
 func cpu(m sample) float64       { return m.cpu }
 func perSecond(m sample) float64 { return m.perSecond }
 func millis50(m sample) float64  { return float64(m.p50) / 1e6 }
+func bytesEach(m sample) float64 { return m.bytes }
+func objects(m sample) float64   { return m.objects }
 func millis99(m sample) float64  { return float64(m.p99) / 1e6 }
 
 // interleave measures the subjects in turn, round by round. Each is warmed up first, which
@@ -90,7 +94,7 @@ func (s *subject) measure(ctx context.Context, seconds int) (sample, error) {
 	if err := s.probe(ctx); err != nil {
 		return sample{}, err
 	}
-	strays, err := s.strays(ctx)
+	own, err := s.own(ctx)
 	if err != nil {
 		return sample{}, err
 	}
@@ -100,10 +104,11 @@ func (s *subject) measure(ctx context.Context, seconds int) (sample, error) {
 		return sample{}, err
 	}
 	m.cpu = (s.process.cpu() - before).Seconds() / m.requests * 1000
-	after, err := s.strays(ctx)
-	if err == nil && after != strays {
-		err = fmt.Errorf("%v of its answers were no 200, by its own metrics", after-strays)
+	after, err := s.own(ctx)
+	if err == nil && after.strays != own.strays {
+		err = fmt.Errorf("%v of its answers were no 200, by its own metrics", after.strays-own.strays)
 	}
+	m.bytes, m.objects = (after.bytes-own.bytes)/m.requests, (after.objects-own.objects)/m.requests
 	return m, err
 }
 
@@ -130,23 +135,35 @@ func (s *subject) probe(ctx context.Context) error {
 	return err
 }
 
-// strays is how many requests orgate has answered with anything but a 2xx.
-func (s *subject) strays(ctx context.Context) (n float64, err error) {
+// own is what orgate says of itself since its start.
+type own struct {
+	strays         float64 // requests that were answered with anything but a 2xx
+	bytes, objects float64 // allocated
+}
+
+// own asks for the metrics of orgate; of anything else there are none.
+func (s *subject) own(ctx context.Context) (o own, err error) {
 	if s.management == "" {
-		return 0, nil
+		return o, nil
 	}
 	metrics, err := fetch(ctx, "http://"+s.management+"/metrics")
 	if err != nil {
-		return 0, err
+		return o, err
 	}
-	for _, m := range regexp.MustCompile(`(?m)^orgate_requests_total\{.*status="[^2].*\} (\S+)$`).FindAllStringSubmatch(string(metrics), -1) {
-		v, err := strconv.ParseFloat(m[1], 64)
-		if err != nil {
-			return 0, err
+	for pattern, sum := range map[string]*float64{
+		`(?m)^orgate_requests_total\{.*status="[^2].*\} (\S+)$`: &o.strays,
+		`(?m)^go_memstats_alloc_bytes_total (\S+)$`:             &o.bytes,
+		`(?m)^go_memstats_mallocs_total (\S+)$`:                 &o.objects,
+	} {
+		for _, m := range regexp.MustCompile(pattern).FindAllStringSubmatch(string(metrics), -1) {
+			v, err := strconv.ParseFloat(m[1], 64)
+			if err != nil {
+				return o, err
+			}
+			*sum += v
 		}
-		n += v
 	}
-	return n, nil
+	return o, nil
 }
 
 // fetch returns what is at the URL.

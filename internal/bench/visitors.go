@@ -10,7 +10,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"strconv"
 )
 
 // A visited is what the command client says.
@@ -110,25 +109,6 @@ func (c *crowd) release() error {
 		return fmt.Errorf("%w: %s", err, c.said.String())
 	}
 	return nil
-}
-
-// A paced is what the command rate says, in milliseconds.
-type paced struct {
-	Requests int     `json:"requests"`
-	P50      float64 `json:"p50"`
-	P99      float64 `json:"p99"`
-	P999     float64 `json:"p999"`
-	Late99   float64 `json:"late99"`
-}
-
-// pace sends requests at a constant rate, from the core of the load.
-func (y *yard) pace(ctx context.Context, s *subject, perSecond float64, connections, seconds int) (v paced, err error) {
-	out, err := y.output(ctx, "rate", "-address", s.address, "-host", s.host, "-path", s.path, "-cookie", s.cookie,
-		"-per-second", strconv.FormatFloat(perSecond, 'f', 0, 64), "-connections", strconv.Itoa(connections), "-seconds", strconv.Itoa(seconds))
-	if err := errors.Join(s.process.alive(), err); err != nil {
-		return v, err
-	}
-	return v, json.Unmarshal(out, &v)
 }
 
 // cookieFile is a file for the command client with one cookie; its name is empty if there is none.

@@ -23,6 +23,14 @@ func wait(epoll int, events []unix.EpollEvent, timeout time.Duration) (int, erro
 	return result(n, e)
 }
 
+// wakeIn sets a timerfd.
+func wakeIn(fd int, after time.Duration) error {
+	t := unix.ItimerSpec{Value: unix.NsecToTimespec(int64(max(after, 1)))}
+	_, _, e := syscall.RawSyscall6(unix.SYS_TIMERFD_SETTIME, uintptr(fd), 0, uintptr(unsafe.Pointer(&t)), 0, 0, 0)
+	_, err := result(0, e)
+	return err
+}
+
 func write(fd int, b []byte) (int, error) {
 	n, _, e := syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), unix.MSG_NOSIGNAL, 0, 0)
 	return result(n, e)

@@ -1,7 +1,7 @@
 //go:build linux
 
 // Command rate sends requests of HTTP/1.1 at a constant rate, whether they are answered or not,
-// and prints how long the answers took, in milliseconds, as JSON.
+// and prints how long each answer took, as JSON.
 //
 // A request's time begins when it was to be sent. What waits because all connections are still
 // busy with slow answers has waited for these, and is counted so: a generator that begins to count
@@ -19,7 +19,6 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
-	"slices"
 	"time"
 )
 
@@ -31,7 +30,8 @@ func main() {
 	flag.StringVar(&p.cookie, "cookie", "", "the Cookie header; empty: none")
 	flag.Float64Var(&p.perSecond, "per-second", 1000, "how many requests a second")
 	flag.IntVar(&p.connections, "connections", 64, "over how many connections")
-	flag.IntVar(&p.seconds, "seconds", 5, "for how long")
+	flag.DurationVar(&p.unmeasured, "unmeasured", 0, "for how long before anything is measured")
+	flag.DurationVar(&p.measured, "measured", 5*time.Second, "for how long")
 	flag.Parse()
 	log.SetFlags(0)
 	debug.SetGCPercent(-1) // there is little to collect, and no time for it
@@ -40,7 +40,7 @@ func main() {
 	if err != nil {
 		log.Fatalf("rate: %v", err)
 	}
-	if err := json.NewEncoder(os.Stdout).Encode(m.report(p)); err != nil {
+	if err := json.NewEncoder(os.Stdout).Encode(m); err != nil {
 		log.Fatal(err)
 	}
 }
@@ -49,41 +49,14 @@ func main() {
 type plan struct {
 	address, host, path, cookie string
 	perSecond                   float64
-	connections, seconds        int
+	connections                 int
+	unmeasured, measured        time.Duration
 }
 
-// A measurement is what came of it.
+// A measurement is what came of it, in nanoseconds.
 type measurement struct {
-	took []time.Duration // from when each was to be sent to the end of its answer
-	// late is how much later they were sent than they were to be, where a connection was free:
-	// what of took is this program's own.
-	late []time.Duration
-}
-
-// A report is a measurement in milliseconds.
-type report struct {
-	PerSecond float64 `json:"per_second"` // as offered
-	Requests  int     `json:"requests"`
-	P50       float64 `json:"p50"`
-	P90       float64 `json:"p90"`
-	P99       float64 `json:"p99"`
-	P999      float64 `json:"p999"`
-	Max       float64 `json:"max"`
-	Late99    float64 `json:"late99"`
-}
-
-func (m measurement) report(p plan) report {
-	return report{
-		PerSecond: p.perSecond, Requests: len(m.took), P50: at(m.took, 0.5), P90: at(m.took, 0.9), P99: at(m.took, 0.99), P999: at(m.took, 0.999), Max: at(m.took, 1),
-		Late99: at(m.late, 0.99),
-	}
-}
-
-// at is a percentile in milliseconds.
-func at(times []time.Duration, p float64) float64 {
-	if len(times) == 0 {
-		return 0
-	}
-	slices.Sort(times)
-	return float64(times[min(int(p*float64(len(times))), len(times)-1)]) / 1e6
+	Took []time.Duration `json:"took"` // from when each was to be sent to the end of its answer
+	// Late is how much later they were sent than they were to be, where a connection was free:
+	// what of Took is this program's own.
+	Late []time.Duration `json:"late"`
 }
