@@ -18,7 +18,7 @@ const (
 // which knows no organizations, shows what of that is the machine's: one core for the subject, and
 // one for both loads and the upstream.
 func flood(ctx context.Context, b *bench) error {
-	return b.inYard(func(y *yard) error {
+	return b.inYard(func(y *yard) (err error) {
 		upstream, err := y.upstream(ctx)
 		if err != nil {
 			return err
@@ -53,12 +53,17 @@ func flood(ctx context.Context, b *bench) error {
 			}
 			contests = append(contests, c)
 		}
+		load, err := y.pacer(ctx, "")
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, load.end()) }()
 		for round := range b.rounds {
 			for _, c := range contests {
 				if err := c.bystander.probe(ctx); err != nil {
 					return fmt.Errorf("%s: %w", c.name, err)
 				}
-				alone, err := y.pace(ctx, c.bystander, modest, 16, time.Duration(b.seconds)*time.Second)
+				alone, err := load.pace(c.bystander, modest, 16, time.Duration(b.seconds)*time.Second)
 				if err != nil {
 					return fmt.Errorf("%s: %w", c.name, err)
 				}
@@ -72,7 +77,7 @@ func flood(ctx context.Context, b *bench) error {
 					n, err = countByWrk(ctx, c.flooding, b.connections, b.seconds+2, 19, statusesLua+reportLua)
 					flooded <- err
 				}()
-				beside, err := y.pace(ctx, c.bystander, modest, 16, time.Duration(b.seconds)*time.Second)
+				beside, err := load.pace(c.bystander, modest, 16, time.Duration(b.seconds)*time.Second)
 				if e := <-flooded; e != nil || err != nil {
 					return fmt.Errorf("%s: %w", c.name, errors.Join(err, e))
 				}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -21,11 +22,16 @@ const longer = 5
 // can do at the most is found out first.
 func latency(ctx context.Context, b *bench) error {
 	turns := int(time.Duration(b.rounds*b.seconds*longer) * time.Second / turn)
-	return b.inYard(func(y *yard) error {
-		upstream, err := y.lightUpstream(ctx)
+	return b.inYard(func(y *yard) (err error) {
+		upstream, err := free(ctx)
 		if err != nil {
 			return err
 		}
+		load, err := y.pacer(ctx, upstream)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, load.end()) }()
 		ngx, err := y.nginxProxy(ctx, "nginx", upstream, "")
 		if err != nil {
 			return err
@@ -48,7 +54,7 @@ func latency(ctx context.Context, b *bench) error {
 		for range turns {
 			for i, s := range subjects {
 				before := s.process.cpu()
-				v, err := y.pace(ctx, s, rate, b.connections, turn)
+				v, err := load.pace(s, rate, b.connections, turn)
 				if err != nil {
 					return fmt.Errorf("%s: %w", s.name, err)
 				}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 )
 
 // An endpoint is where a proxy is reached, and by which process.
@@ -57,12 +56,6 @@ func (y *yard) upstream(ctx context.Context) (string, error) {
 		}
 	}
 	up, err := y.nginx(ctx, loadCore, "upstream", `open_file_cache max=10; server { listen %[1]s reuseport; root `+www+`; }`)
-	return up.address, err
-}
-
-// lightUpstream is nginx answering every request with 1 KiB that its configuration has, which takes the least of the core of the load.
-func (y *yard) lightUpstream(ctx context.Context) (string, error) {
-	up, err := y.nginx(ctx, loadCore, "upstream", `server { listen %[1]s reuseport; location / { return 200 `+strings.Repeat("x", lengths()["1k"])+`; } }`)
 	return up.address, err
 }
 

@@ -26,71 +26,61 @@ type conn struct {
 // A sender sends, and hears what comes back.
 type sender struct {
 	plan
-	request []byte
-	epoll   int
-	timer   int // a timerfd, for when the next request is due
-	conns   map[int]*conn
-	free    []*conn // the one that has rested for longest first
-	began   time.Time
-	from    time.Duration // what was due before is not measured
+	l        *loop
+	request  []byte
+	timer    int // a timerfd, for when the next request is due
+	conns    []*conn
+	free     []*conn // the one that has rested for longest first
+	answered int
+	began    time.Time
+	from     time.Duration // what was due before is not measured
 	measurement
 }
 
 // grace is how long answers may be missing after the last request was sent.
 const grace = 10 * time.Second
 
-func (p plan) run() (m measurement, err error) {
-	s := &sender{plan: p, conns: map[int]*conn{}}
-	s.request = fmt.Appendf(nil, "GET %s HTTP/1.1\r\nHost: %s\r\n", p.path, cmp.Or(p.host, p.address))
-	if p.cookie != "" {
-		s.request = fmt.Appendf(s.request, "Cookie: %s\r\n", p.cookie)
+// run sends what is planned.
+func (p plan) run(l *loop) (m measurement, err error) {
+	s := &sender{plan: p, l: l}
+	s.request = fmt.Appendf(nil, "GET %s HTTP/1.1\r\nHost: %s\r\n", p.Path, cmp.Or(p.Host, p.Address))
+	if p.Cookie != "" {
+		s.request = fmt.Appendf(s.request, "Cookie: %s\r\n", p.Cookie)
 	}
 	s.request = append(s.request, "\r\n"...)
-	if s.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
-		return m, err
-	}
-	defer unix.Close(s.epoll)
+	// It is never read: to be set anew is enough for another edge.
 	if s.timer, err = unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_CLOEXEC|unix.TFD_NONBLOCK); err != nil {
 		return m, err
 	}
-	defer unix.Close(s.timer)
-	// It is never read: to be set anew is enough for another edge.
-	if err := s.listen(s.timer, unix.EPOLLET); err != nil {
-		return m, err
-	}
-	// Else the kernel may be late by 50 µs, to wake up for several things at once.
-	if err := unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0); err != nil {
+	defer func() { err = errors.Join(err, l.close(s.timer)) }()
+	if err := l.add(s.timer, unix.EPOLLET, func() error { return nil }); err != nil {
 		return m, err
 	}
 	defer func() {
-		for fd := range s.conns {
-			err = errors.Join(err, unix.Close(fd))
+		for _, c := range s.conns {
+			err = errors.Join(err, l.close(c.fd))
 		}
 	}()
-	for range p.connections {
+	for range p.Connections {
 		if err := s.dial(); err != nil {
 			return m, err
 		}
 	}
 	// Each connection once at first, and so those of the subject to its upstream.
 	s.from = grace
-	if err := s.send(p.connections, 0); err != nil {
+	if err := s.send(p.Connections, 0); err != nil {
 		return m, fmt.Errorf("at first: %w", err)
 	}
-	interval := time.Duration(float64(time.Second) / p.perSecond)
-	s.from = p.unmeasured
-	n := int((p.unmeasured + p.measured) / interval)
+	interval := time.Duration(float64(time.Second) / p.PerSecond)
+	s.from = p.Unmeasured
+	n := int((p.Unmeasured + p.Measured) / interval)
 	s.measurement = measurement{Took: make([]time.Duration, 0, n), Late: make([]time.Duration, 0, n)}
 	err = s.send(n, interval)
 	return s.measurement, err
 }
 
-func (s *sender) listen(fd int, how uint32) error {
-	return unix.EpollCtl(s.epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN | how, Fd: int32(fd)})
-}
-
 func (s *sender) dial() error {
-	to, err := netip.ParseAddrPort(s.address)
+	to, err := netip.ParseAddrPort(s.Address)
 	if err != nil {
 		return err
 	}
@@ -98,13 +88,15 @@ func (s *sender) dial() error {
 	if err != nil {
 		return err
 	}
-	c := &conn{fd: fd, in: make([]byte, 0, 128<<10)}
-	s.conns[fd] = c
-	s.free = append(s.free, c)
+	c := &conn{fd: fd, in: make([]byte, 0, 8<<10)}
+	s.conns, s.free = append(s.conns, c), append(s.free, c)
+	if err := s.l.add(fd, unix.EPOLLRDHUP, func() error { return s.hear(c) }); err != nil {
+		return err
+	}
 	if err := unix.Connect(fd, &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()}); err != nil {
 		return &net.OpError{Op: "dial", Net: "tcp", Err: err}
 	}
-	return errors.Join(unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1), unix.SetNonblock(fd, true), s.listen(fd, unix.EPOLLRDHUP))
+	return errors.Join(unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1), unix.SetNonblock(fd, true))
 }
 
 // send sends n requests, one each interval, and waits for the answers.
@@ -112,11 +104,10 @@ func (s *sender) send(n int, interval time.Duration) error {
 	s.began = time.Now()
 	sent, set, starved := 0, 0, false
 	last := interval*time.Duration(n) + grace
-	events := make([]unix.EpollEvent, 128)
-	for answered := 0; answered < n; {
+	for s.answered = 0; s.answered < n; {
 		now := time.Since(s.began)
 		if now > last {
-			return fmt.Errorf("%d of %d requests were not answered in %v", n-answered, n, grace)
+			return fmt.Errorf("%d of %d requests were not answered in %v", n-s.answered, n, grace)
 		}
 		for ; sent < n && len(s.free) > 0; sent++ {
 			due := interval * time.Duration(sent)
@@ -141,21 +132,8 @@ func (s *sender) send(n int, interval time.Duration) error {
 				return err
 			}
 		}
-		got, err := wait(s.epoll, events, grace)
-		if err != nil {
+		if err := s.l.turn(grace); err != nil {
 			return err
-		}
-		for _, e := range events[:got] {
-			if int(e.Fd) == s.timer {
-				continue
-			}
-			whole, err := s.hear(s.conns[int(e.Fd)])
-			if err != nil {
-				return err
-			}
-			if whole {
-				answered++
-			}
 		}
 	}
 	return nil
@@ -173,38 +151,39 @@ func (s *sender) begin(due time.Duration) error {
 	return err
 }
 
-// hear reads what has come, and reports whether the answer is whole now.
-func (s *sender) hear(c *conn) (whole bool, err error) {
+// hear reads what has come of an answer.
+func (s *sender) hear(c *conn) error {
 	n, err := read(c.fd, c.in[len(c.in):cap(c.in)])
 	switch {
 	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR):
-		return false, nil
+		return nil
 	case err != nil:
-		return false, err
+		return err
 	case n == 0:
-		return false, errors.New("a connection was closed")
+		return errors.New("a connection was closed")
 	}
 	c.in = c.in[:len(c.in)+n]
 	if c.len == 0 {
-		if c.len, err = length(c.in); err != nil || c.len == 0 {
-			return false, err
+		if c.len, err = whole(c.in); err != nil || c.len == 0 {
+			return err
 		}
 		if c.len > cap(c.in) {
-			return false, fmt.Errorf("an answer of %d bytes is too long", c.len)
+			return fmt.Errorf("an answer of %d bytes is too long", c.len)
 		}
 	}
 	if len(c.in) < c.len {
-		return false, nil
+		return nil
 	}
 	if c.due >= s.from {
 		s.Took = append(s.Took, time.Since(s.began)-c.due)
 	}
 	s.free = append(s.free, c)
-	return true, nil
+	s.answered++
+	return nil
 }
 
-// length is that of the whole answer that b begins with; 0: its head is not here yet.
-func length(b []byte) (int, error) {
+// whole is the length of the answer that b begins with; 0: its head is not here yet.
+func whole(b []byte) (int, error) {
 	end := bytes.Index(b, []byte("\r\n\r\n"))
 	if end < 0 {
 		return 0, nil

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -31,8 +32,8 @@ func TestAStallIsFeltByAllThatWereDueInIt(t *testing.T) {
 		w.Write([]byte("x"))
 	}))
 	defer s.Close()
-	p := plan{address: strings.TrimPrefix(s.URL, "http://"), path: "/", perSecond: 200, connections: 4, unmeasured: 100 * time.Millisecond, measured: 2 * time.Second}
-	m, err := p.run()
+	p := plan{Address: strings.TrimPrefix(s.URL, "http://"), Path: "/", PerSecond: 200, Connections: 4, Unmeasured: 100 * time.Millisecond, Measured: 2 * time.Second}
+	m, err := p.run(started(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,8 +58,34 @@ func TestAnythingButA200IsAnError(t *testing.T) {
 		http.Error(w, "no", http.StatusTooManyRequests)
 	}))
 	defer s.Close()
-	p := plan{address: strings.TrimPrefix(s.URL, "http://"), path: "/", perSecond: 10, connections: 1, measured: time.Second}
-	if _, err := p.run(); err == nil || !strings.Contains(err.Error(), "429") {
+	p := plan{Address: strings.TrimPrefix(s.URL, "http://"), Path: "/", PerSecond: 10, Connections: 1, Measured: time.Second}
+	if _, err := p.run(started(t)); err == nil || !strings.Contains(err.Error(), "429") {
 		t.Errorf("error %v", err)
+	}
+}
+
+// started is a loop.
+func started(t *testing.T) *loop {
+	l, err := newLoop()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+func TestItIsTheUpstreamToo(t *testing.T) {
+	l := started(t)
+	r, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // for its address
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := r.Addr().String()
+	r.Close()
+	if err := serve(l, at); err != nil {
+		t.Fatal(err)
+	}
+	m, err := plan{Address: at, Path: "/", PerSecond: 1000, Connections: 4, Measured: 500 * time.Millisecond}.run(l)
+	if err != nil || len(m.Took) != 500 {
+		t.Errorf("%d answers, %v", len(m.Took), err)
 	}
 }
