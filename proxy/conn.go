@@ -75,19 +75,19 @@ type conn struct {
 }
 
 // A buffer is what is read into and written from. A connection has one while there is
-// something in it.
+// something in it. What has pointers comes first: the collector looks through no more than that.
 type buffer struct {
-	in      [bufferSize]byte
-	r, w    int        // what of in was read and is not taken yet
-	text    string     // the head at r
+	text    string     // the head at r of in
 	head    plain.Head // the same, read
 	cookies [maxLines]string
 	chain   [maxLines]string
 	// countries are lines of the header that a country is said in: of more than one none counts.
 	countries [2]string
-	out       [bufferSize]byte
 	// spare is the exchange of a request that is over; nil: there is none to use again.
 	spare *exchange
+
+	r, w    int // what of in was read and is not taken yet
+	in, out [bufferSize]byte
 }
 
 const (

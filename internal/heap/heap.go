@@ -22,7 +22,7 @@ import (
 
 const (
 	// floor is how many bytes of garbage are not worth a collection.
-	floor = 128 << 20
+	floor = 32 << 20
 	// usual is what the runtime's percentage is by itself.
 	usual = 100
 	// least is how large a heap the runtime does not look at, times the percentage.
@@ -51,7 +51,7 @@ func limit(log *slog.Logger, container memlimit.Provider) {
 	}
 }
 
-// Run lets there be 128 MiB of garbage before it is collected, or as much as is in use, if that is more, until ctx is done. (When what
+// Run lets there be 32 MiB of garbage before it is collected, or as much as is in use, if that is more, until ctx is done. (When what
 // is in use grows manifold between two collections, once it may be more.) It does nothing where GOGC is set. A limit on memory is kept all the same.
 func Run(ctx context.Context) {
 	if os.Getenv("GOGC") == "" {
