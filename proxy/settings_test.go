@@ -25,6 +25,19 @@ func mustURL(t *testing.T, s string) *url.URL {
 	return u
 }
 
+// However a request says its host, what is told of it is what the configuration has.
+func TestTheAuthorityIsTheConfiguredOneHoweverItIsSaid(t *testing.T) {
+	for _, port := range []string{"", "8443"} {
+		g := &gate{port: port}
+		want := g.authority("acme.test")
+		for _, said := range []string{"", "acme.test", "ACME.test", "acme.test.", "acme.test:8443", "ACME.test:8443", "acme.test.:8443", "acme.test:84430", "acme.test:844", "acme.testx8443", "globex.test:8443"} {
+			if got := g.authorityOf("acme.test", said); got != want {
+				t.Errorf("said as %q with port %q: %q, want %q", said, port, got, want)
+			}
+		}
+	}
+}
+
 func TestEveryFaultOfSettingsIsReported(t *testing.T) {
 	s := Settings{
 		PublicURL: mustURL(t, "https://login.example.com/x"),

@@ -20,6 +20,7 @@ type pacer struct {
 	in   io.WriteCloser
 	out  *bufio.Reader
 	said bytes.Buffer
+	over bool
 }
 
 // pacer starts one, which is the upstream at the address, too, if there is one.
@@ -80,8 +81,12 @@ func (p *pacer) pace(s *subject, perSecond float64, connections int, measured ti
 	return v, nil
 }
 
-// end ends it.
+// end ends it, once.
 func (p *pacer) end() error {
+	if p.over {
+		return nil
+	}
+	p.over = true
 	_ = p.in.Close() // it has gone, if this fails
 	if err := p.cmd.Wait(); err != nil {
 		return fmt.Errorf("%w: %s", err, p.said.String())
