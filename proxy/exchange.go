@@ -263,7 +263,9 @@ func (x *exchange) token(cookies []string) session.Hash {
 		x.clear = true
 		return session.Hash{}
 	}
-	return t.Hash()
+	h := x.p.hashers.Get().(*session.Hasher)
+	defer x.p.hashers.Put(h)
+	return h.Hash(t)
 }
 
 // recovered records the request, also one whose handler panicked.

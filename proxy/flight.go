@@ -24,16 +24,16 @@ const (
 
 // A flight is a request that is under way at an app.
 type flight struct {
-	x      *exchange
-	cancel canceler
-	grant  atomic.Pointer[grant] // changes when what is open is found to be good still
-	timer  atomic.Pointer[time.Timer]
-	until  atomic.Int64 // when the next byte of an answer has it judged anew, in Unix nanoseconds; 0: never
-	moving sync.Mutex   // held while it is transferred
-	phase  atomic.Int32
-	ended  atomic.Bool // by us, because its grant ended
-	seen   atomic.Bool // by somebody else than its own goroutine, who may look at it still
-	up     bool        // it has begun
+	x        *exchange
+	canceler canceler
+	grant    atomic.Pointer[grant] // changes when what is open is found to be good still
+	timer    atomic.Pointer[time.Timer]
+	until    atomic.Int64 // when the next byte of an answer has it judged anew, in Unix nanoseconds; 0: never
+	moving   sync.Mutex   // held while it is transferred
+	phase    atomic.Int32
+	ended    atomic.Bool // by us, because its grant ended
+	seen     atomic.Bool // by somebody else than its own goroutine, who may look at it still
+	up       bool        // it has begun
 }
 
 // A canceler ends a request from elsewhere.
@@ -194,7 +194,7 @@ func (p *Proxy) still(ctx context.Context, st *state, g *grant, f *flight) (next
 func (p *Proxy) end(f *flight) {
 	end := func() {
 		f.ended.Store(true)
-		f.cancel.cancel(f.x, errGrantEnded)
+		f.canceler.cancel(f.x, errGrantEnded)
 	}
 	how := phase(f.phase.Load())
 	if how == waiting || how == answering && p.now().Sub(f.x.began) < grace {
@@ -250,7 +250,7 @@ func (x *exchange) takeOff(ctx context.Context, cookies []string, cancel cancele
 // since it was got.
 func (p *Proxy) takeOff(x *exchange, cancel canceler) bool {
 	f := &x.flight
-	f.x, f.cancel = x, cancel
+	f.x, f.canceler = x, cancel
 	f.grant.Store(x.grant)
 	f.up = p.grants.attach(x.grant, f)
 	return f.up

@@ -25,7 +25,7 @@ func TestOnlyAnAnswerThatHasJustBegunMayBeFinished(t *testing.T) {
 			time.Sleep(c.since)
 			at := time.Now()
 			var ended time.Duration
-			x.flight.x, x.flight.cancel = x, cancelFunc(func(error) { ended = time.Since(at) })
+			x.flight.x, x.flight.canceler = x, cancelFunc(func(error) { ended = time.Since(at) })
 			x.flight.phase.Store(int32(c.phase))
 			p.end(&x.flight)
 			time.Sleep(time.Hour)

@@ -88,6 +88,7 @@ type Proxy struct {
 
 	// meters has a *meter for each [tenancy.OrgID].
 	meters   sync.Map
+	hashers  sync.Pool // of *[session.Hasher]
 	grants   *cache
 	docket   *docket
 	keys     *keyring
@@ -116,7 +117,7 @@ func New(ctx context.Context, o Options) (*Proxy, error) {
 	p := &Proxy{
 		store: o.Store, log: o.Logger, renderer: o.Renderer, loginHost: o.LoginHost,
 		observer: o.Observer, now: o.Now, staleness: cmp.Or(o.Staleness, 10*time.Second),
-		heard: newHeard(),
+		heard: newHeard(), hashers: sync.Pool{New: func() any { return session.NewHasher() }},
 	}
 	if p.now == nil {
 		p.now = time.Now

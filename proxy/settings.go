@@ -268,7 +268,7 @@ func (g *gate) authority(h tenancy.Host) string {
 
 // authorityOf is authority, for which nothing is made where it is what a request has said.
 func (g *gate) authorityOf(h tenancy.Host, said string) string {
-	if rest, ok := strings.CutPrefix(said, string(h)); ok && g.port != "" && len(rest) == 1+len(g.port) && rest[0] == ':' && rest[1:] == g.port {
+	if rest, ok := strings.CutPrefix(said, string(h)); ok && g.port != "" && strings.HasPrefix(rest, ":") && rest[1:] == g.port {
 		return said
 	}
 	return g.authority(h)

@@ -203,8 +203,8 @@ func (p *Proxy) reread(ctx context.Context, ids ...tenancy.OrgID) {
 // A place is what a host is.
 type place struct {
 	host tenancy.Host
-	// authority is host with the public port, from the configuration and never from
-	// the request: as sessions, redirects and assertions have it.
+	// authority is host with the public port, as the configuration has it, whatever the request says:
+	// as sessions, redirects and assertions have it. It may be a part of the whole head of the request: who keeps it clones it.
 	authority string
 	login     bool
 	// app and org of a tenant host.

@@ -19,7 +19,6 @@ import (
 	"fmt"
 	"hash"
 	"iter"
-	"sync"
 	"time"
 
 	"github.com/orgate/orgate/policy"
@@ -65,27 +64,23 @@ func ParseToken(s string) (t Token, ok bool) {
 func (t Token) Reveal() string { return t.secret }
 
 // Hash returns what is stored in its place.
-func (t Token) Hash() Hash {
-	h := hashers.Get().(*hasher)
-	defer hashers.Put(h)
-	return h.hash(t)
-}
+func (t Token) Hash() Hash { return sha256.Sum256([]byte(t.secret)) }
 
-// A hasher is what a hash is made with. It is used again, as there is a hash for each request: where the compiler guesses by a profile
-// which type the function's interface has, [sha256.Sum256] allocates.
-type hasher struct {
+// A Hasher makes hashes of tokens without garbage, for whoever asks for one with each request. Where the compiler guesses by a profile which
+// type the function's interface has, [sha256.Sum256] allocates. One goroutine uses it at a time.
+type Hasher struct {
 	digest hash.Hash
 	secret [64]byte
 	sum    [sha256.Size]byte
 }
 
-var hashers = sync.Pool{New: func() any { return &hasher{digest: sha256.New()} }}
+// NewHasher returns one.
+func NewHasher() *Hasher { return &Hasher{digest: sha256.New()} }
 
-func (h *hasher) hash(t Token) Hash {
-	secret := append(h.secret[:0], t.secret...)
+// Hash is [Token.Hash].
+func (h *Hasher) Hash(t Token) Hash {
 	h.digest.Reset()
-	h.digest.Write(secret) // it never fails
-	clear(secret)
+	h.digest.Write(append(h.secret[:0], t.secret...)) // it never fails
 	return Hash(h.digest.Sum(h.sum[:0]))
 }
 

@@ -12,6 +12,8 @@ const (
 	quota = 1000
 	// modest is how many the other one makes.
 	modest = 300
+	// settling is how long the other one sends before it is measured: until then the flood has begun.
+	settling = 500 * time.Millisecond
 )
 
 // flood measures what one organization's people wait while another's send as much as wrk can. Nginx,
@@ -63,7 +65,7 @@ func flood(ctx context.Context, b *bench) error {
 				if err := c.bystander.probe(ctx); err != nil {
 					return fmt.Errorf("%s: %w", c.name, err)
 				}
-				alone, err := load.pace(c.bystander, modest, 16, time.Duration(b.seconds)*time.Second)
+				alone, err := load.pace(c.bystander, modest, 16, settling, time.Duration(b.seconds)*time.Second)
 				if err != nil {
 					return fmt.Errorf("%s: %w", c.name, err)
 				}
@@ -77,7 +79,7 @@ func flood(ctx context.Context, b *bench) error {
 					n, err = countByWrk(ctx, c.flooding, b.connections, b.seconds+2, 19, statusesLua+reportLua)
 					flooded <- err
 				}()
-				beside, err := load.pace(c.bystander, modest, 16, time.Duration(b.seconds)*time.Second)
+				beside, err := load.pace(c.bystander, modest, 16, settling, time.Duration(b.seconds)*time.Second)
 				if e := <-flooded; e != nil || err != nil {
 					return fmt.Errorf("%s: %w", c.name, errors.Join(err, e))
 				}

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"os/exec"
+	"path"
 	"slices"
 	"time"
 )
@@ -58,13 +59,11 @@ type paced struct {
 	Took, Late []time.Duration
 }
 
-// unmeasured is how long requests are sent before they are measured, as the first ones find new connections.
-const unmeasured = 50 * time.Millisecond
-
-// pace sends requests at a constant rate.
-func (p *pacer) pace(s *subject, perSecond float64, connections int, measured time.Duration) (v paced, err error) {
+// pace sends requests at a constant rate, at first unmeasured.
+func (p *pacer) pace(s *subject, perSecond float64, connections int, unmeasured, measured time.Duration) (v paced, err error) {
 	err = json.NewEncoder(p.in).Encode(map[string]any{
-		"address": s.address, "host": s.host, "path": s.path, "cookie": s.cookie, "per_second": perSecond, "connections": connections, "unmeasured": unmeasured, "measured": measured,
+		"address": s.address, "host": s.host, "path": s.path, "cookie": s.cookie, "length": lengths()[path.Base(s.path)], "per_second": perSecond, "connections": connections,
+		"unmeasured": unmeasured, "measured": measured,
 	})
 	if err != nil {
 		return v, p.fault(err)

@@ -155,7 +155,11 @@ func (s *subject) own(ctx context.Context) (o own, err error) {
 		`(?m)^go_memstats_alloc_bytes_total (\S+)$`:             &o.bytes,
 		`(?m)^go_memstats_mallocs_total (\S+)$`:                 &o.objects,
 	} {
-		for _, m := range regexp.MustCompile(pattern).FindAllStringSubmatch(string(metrics), -1) {
+		found := regexp.MustCompile(pattern).FindAllStringSubmatch(string(metrics), -1)
+		if len(found) == 0 && sum != &o.strays {
+			return o, fmt.Errorf("its metrics have no %s", pattern)
+		}
+		for _, m := range found {
 			v, err := strconv.ParseFloat(m[1], 64)
 			if err != nil {
 				return o, err

@@ -107,6 +107,7 @@ type plan struct {
 	Host        string        `json:"host"`    // the Host header; empty: the address
 	Path        string        `json:"path"`
 	Cookie      string        `json:"cookie"` // the Cookie header; empty: none
+	Length      int           `json:"length"` // of the body of each answer
 	PerSecond   float64       `json:"per_second"`
 	Connections int           `json:"connections"`
 	Unmeasured  time.Duration `json:"unmeasured"` // how long before anything is measured, in nanoseconds

@@ -153,6 +153,9 @@ func (s *sender) begin(due time.Duration) error {
 
 // hear reads what has come of an answer.
 func (s *sender) hear(c *conn) error {
+	if len(c.in) == cap(c.in) {
+		return errors.New("an answer is too long")
+	}
 	n, err := read(c.fd, c.in[len(c.in):cap(c.in)])
 	switch {
 	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR):
@@ -164,11 +167,8 @@ func (s *sender) hear(c *conn) error {
 	}
 	c.in = c.in[:len(c.in)+n]
 	if c.len == 0 {
-		if c.len, err = whole(c.in); err != nil || c.len == 0 {
+		if c.len, err = whole(c.in, s.Length); err != nil || c.len == 0 {
 			return err
-		}
-		if c.len > cap(c.in) {
-			return fmt.Errorf("an answer of %d bytes is too long", c.len)
 		}
 	}
 	if len(c.in) < c.len {
@@ -182,8 +182,8 @@ func (s *sender) hear(c *conn) error {
 	return nil
 }
 
-// whole is the length of the answer that b begins with; 0: its head is not here yet.
-func whole(b []byte) (int, error) {
+// whole is the length of the answer that b begins with, of which the body must have so many bytes; 0: its head is not here yet.
+func whole(b []byte, body int) (int, error) {
 	end := bytes.Index(b, []byte("\r\n\r\n"))
 	if end < 0 {
 		return 0, nil
@@ -193,8 +193,10 @@ func whole(b []byte) (int, error) {
 	}
 	for line := range bytes.SplitSeq(b[:end], []byte("\r\n")) {
 		if name, value, _ := bytes.Cut(line, []byte(": ")); len(name) == len("content-length") && bytes.EqualFold(name, []byte("content-length")) {
-			n, err := strconv.Atoi(string(value))
-			return end + 4 + n, err
+			if n, err := strconv.Atoi(string(value)); err != nil || n != body {
+				return 0, fmt.Errorf("answered with %q bytes, and not %d", value, body)
+			}
+			return end + 4 + body, nil
 		}
 	}
 	return 0, fmt.Errorf("an answer without a length: %.200q", b[:end])

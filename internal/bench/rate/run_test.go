@@ -32,7 +32,7 @@ func TestAStallIsFeltByAllThatWereDueInIt(t *testing.T) {
 		w.Write([]byte("x"))
 	}))
 	defer s.Close()
-	p := plan{Address: strings.TrimPrefix(s.URL, "http://"), Path: "/", PerSecond: 200, Connections: 4, Unmeasured: 100 * time.Millisecond, Measured: 2 * time.Second}
+	p := plan{Address: strings.TrimPrefix(s.URL, "http://"), Path: "/", Length: 1, PerSecond: 200, Connections: 4, Unmeasured: 100 * time.Millisecond, Measured: 2 * time.Second}
 	m, err := p.run(started(t))
 	if err != nil {
 		t.Fatal(err)
@@ -84,8 +84,17 @@ func TestItIsTheUpstreamToo(t *testing.T) {
 	if err := serve(l, at); err != nil {
 		t.Fatal(err)
 	}
-	m, err := plan{Address: at, Path: "/", PerSecond: 1000, Connections: 4, Measured: 500 * time.Millisecond}.run(l)
+	m, err := plan{Address: at, Path: "/", Length: length, PerSecond: 1000, Connections: 4, Measured: 500 * time.Millisecond}.run(l)
 	if err != nil || len(m.Took) != 500 {
 		t.Errorf("%d answers, %v", len(m.Took), err)
+	}
+}
+
+func TestAnAnswerOfAnotherLengthIsAnError(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("x")) }))
+	defer s.Close()
+	p := plan{Address: strings.TrimPrefix(s.URL, "http://"), Path: "/", Length: 2, PerSecond: 10, Connections: 1, Measured: time.Second}
+	if _, err := p.run(started(t)); err == nil || !strings.Contains(err.Error(), "bytes") {
+		t.Errorf("error %v", err)
 	}
 }
