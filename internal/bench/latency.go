@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 )
@@ -22,7 +23,7 @@ const longer = 5
 const unmeasured = 50 * time.Millisecond
 
 // latency measures how long answers take at the same constant rate of requests for all. What each
-// can do at the most is found out first.
+// can do at the most is found out just before.
 func latency(ctx context.Context, b *bench) error {
 	turns := int(time.Duration(b.rounds*b.seconds*longer) * time.Second / turn)
 	return b.inYard(func(y *yard) (err error) {
@@ -39,28 +40,32 @@ func latency(ctx context.Context, b *bench) error {
 		if err != nil {
 			return err
 		}
-		subjects := []*subject{{endpoint: ngx, name: "nginx `proxy_pass`", path: "/1k", load: wrk(b.connections)}}
+		subjects := []*subject{{endpoint: ngx, name: "nginx `proxy_pass`", path: "/1k"}}
 		way, err := y.routes(ctx, b, setup{name: "orgate", binary: b.orgate, organizations: b.organizations}, upstream, "/1k", []route{{"public route", "/public", false}, {"signed in", "", true}})
 		if err != nil {
 			return err
 		}
 		subjects = append(subjects, way...)
-		if err := interleave(ctx, subjects, min(b.rounds, 3), b.seconds); err != nil {
-			return err
-		}
-		slowest := subjects[0].series(perSecond).median()
-		for _, s := range subjects[1:] {
-			slowest = min(slowest, s.series(perSecond).median())
-		}
-		rate := offered * slowest
-		results, order := make([]turned, len(subjects)), []int{0, 1, 2}
+		results, order, rates := make([]turned, len(subjects)), []int{0, 1, 2}, series{}
 		for range turns {
+			// The machine is now faster and now slower, and with it what they can do at the most.
+			slowest := math.Inf(1)
+			for i, s := range subjects {
+				v, err := load.pace(s, 0, b.connections, unmeasured, turn)
+				if err != nil {
+					return fmt.Errorf("%s: %w", s.name, err)
+				}
+				most := float64(len(v.Took)) / turn.Seconds()
+				results[i].most = append(results[i].most, most)
+				slowest = min(slowest, most)
+			}
+			rates = append(rates, offered*slowest)
 			// Now this way and now that: what one leaves behind is not always the same one's.
 			slices.Reverse(order)
 			for _, i := range order {
 				s := subjects[i]
 				before := s.process.cpu()
-				v, err := load.pace(s, rate, b.connections, unmeasured, turn)
+				v, err := load.pace(s, offered*slowest, b.connections, unmeasured, turn)
 				if err != nil {
 					return fmt.Errorf("%s: %w", s.name, err)
 				}
@@ -72,14 +77,14 @@ func latency(ctx context.Context, b *bench) error {
 			late = append(late, results[i].late...)
 			slices.Sort(results[i].took)
 		}
-		fmt.Printf("\n## Latency at the same load\n\n%d turns of %v each, %.0f requests a second, which is %.0f %% of what the slowest can do, over %d connections, measured from when each was to be sent; p99 of how much later the generator sent them: %s ms; medians of the turns (quartiles), and of the requests of all turns together.\n\n"+
+		fmt.Printf("\n## Latency at the same load\n\n%d turns of %v each, %s requests a second, which is %.0f %% of what the slowest could do just before, over %d connections, measured from when each was to be sent; p99 of how much later the generator sent them: %s ms; medians of the turns (quartiles), and of the requests of all turns together.\n\n"+
 			"| subject | at the most, req/s | p50 | p99 | p99 ÷ nginx | p99 of all | ÷ nginx | p99.9 of all | ÷ nginx | core in use |\n|---|---|---|---|---|---|---|---|---|---|\n",
-			turns, turn, rate, offered*100, b.connections, late.quartiles("%.2f"))
+			turns, turn, rates.quartiles("%.0f"), offered*100, b.connections, late.quartiles("%.2f"))
 		ngx99, ngx999 := millis(results[0].took, 0.99), millis(results[0].took, 0.999)
 		for i, s := range subjects {
 			r := &results[i]
 			ratio, all := r.p99.over(results[0].p99).quartiles("%.2f"), millis(r.took, 0.99)
-			fmt.Printf("| %s | %.0f | %.2f ms | %s ms | %s | %.2f ms | %.2f | %.2f ms | %.2f | %.0f %% |\n", s.name, s.series(perSecond).median(), millis(r.took, 0.5), r.p99.quartiles("%.2f"), ratio,
+			fmt.Printf("| %s | %.0f | %.2f ms | %s ms | %s | %.2f ms | %.2f | %.2f ms | %.2f | %.0f %% |\n", s.name, r.most.median(), millis(r.took, 0.5), r.p99.quartiles("%.2f"), ratio,
 				all, all/ngx99, millis(r.took, 0.999), millis(r.took, 0.999)/ngx999, r.busy.Seconds()/(time.Duration(turns)*(turn+unmeasured)).Seconds()*100)
 			if s.cookie != "" {
 				b.figures[p99ToNginx] = fmt.Sprintf("%s; of all turns together %.2f", ratio, all/ngx99)
@@ -91,6 +96,7 @@ func latency(ctx context.Context, b *bench) error {
 
 // A turned is what came of all turns of a subject.
 type turned struct {
+	most      series // requests a second, turn by turn
 	took      []time.Duration
 	p99, late series // turn by turn, in milliseconds
 	busy      time.Duration

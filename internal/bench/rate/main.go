@@ -106,9 +106,9 @@ type plan struct {
 	Address     string        `json:"address"` // where to connect: an IPv4 address and a port
 	Host        string        `json:"host"`    // the Host header; empty: the address
 	Path        string        `json:"path"`
-	Cookie      string        `json:"cookie"` // the Cookie header; empty: none
-	Length      int           `json:"length"` // of the body of each answer
-	PerSecond   float64       `json:"per_second"`
+	Cookie      string        `json:"cookie"`     // the Cookie header; empty: none
+	Length      int           `json:"length"`     // of the body of each answer
+	PerSecond   float64       `json:"per_second"` // 0: as many as are answered
 	Connections int           `json:"connections"`
 	Unmeasured  time.Duration `json:"unmeasured"` // how long before anything is measured, in nanoseconds
 	Measured    time.Duration `json:"measured"`   // and how long it is

@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"net/netip"
 	"strconv"
@@ -68,14 +69,18 @@ func (p plan) run(l *loop) (m measurement, err error) {
 	}
 	// Each connection once at first, and so those of the subject to its upstream.
 	s.from = grace
-	if err := s.send(p.Connections, 0); err != nil {
+	if err := s.send(p.Connections, 0, grace); err != nil {
 		return m, fmt.Errorf("at first: %w", err)
 	}
-	interval := time.Duration(float64(time.Second) / p.PerSecond)
 	s.from = p.Unmeasured
+	if p.PerSecond == 0 {
+		err = s.send(math.MaxInt, 0, p.Unmeasured+p.Measured)
+		return s.measurement, err
+	}
+	interval := time.Duration(float64(time.Second) / p.PerSecond)
 	n := int((p.Unmeasured + p.Measured) / interval)
 	s.measurement = measurement{Took: make([]time.Duration, 0, n), Late: make([]time.Duration, 0, n)}
-	err = s.send(n, interval)
+	err = s.send(n, interval, interval*time.Duration(n))
 	return s.measurement, err
 }
 
@@ -99,18 +104,24 @@ func (s *sender) dial() error {
 	return errors.Join(unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1), unix.SetNonblock(fd, true))
 }
 
-// send sends n requests, one each interval, and waits for the answers.
-func (s *sender) send(n int, interval time.Duration) error {
-	s.began = time.Now()
+// send sends n requests, one each interval, and waits for the answers. Without an interval, each is sent as soon as there is a connection for it, and none
+// after so long.
+func (s *sender) send(n int, interval, until time.Duration) error {
+	s.began, s.answered = time.Now(), 0
 	sent, set, starved := 0, 0, false
-	last := interval*time.Duration(n) + grace
-	for s.answered = 0; s.answered < n; {
+	for more := true; more || s.answered < sent; {
 		now := time.Since(s.began)
-		if now > last {
-			return fmt.Errorf("%d of %d requests were not answered in %v", n-s.answered, n, grace)
+		if now > until+grace {
+			return fmt.Errorf("%d of %d requests were not answered in %v", sent-s.answered, sent, grace)
 		}
-		for ; sent < n && len(s.free) > 0; sent++ {
+		for len(s.free) > 0 {
+			if more = sent < n && (interval > 0 || now < until); !more {
+				break
+			}
 			due := interval * time.Duration(sent)
+			if interval == 0 {
+				due = now
+			}
 			if due > now {
 				starved = false
 				break
@@ -121,12 +132,13 @@ func (s *sender) send(n int, interval time.Duration) error {
 			if err := s.begin(due); err != nil {
 				return err
 			}
+			sent++
 			now = time.Since(s.began)
 		}
-		starved = starved || sent < n && len(s.free) == 0
+		starved = starved || more && len(s.free) == 0
 		// To tell the hardware of a timer is among the dearest things that are done here: once for each request, and not for each
 		// answer that comes meanwhile.
-		if sent < n && set != sent && len(s.free) > 0 {
+		if more && set != sent && len(s.free) > 0 {
 			set = sent
 			if err := wakeIn(s.timer, interval*time.Duration(sent)-now); err != nil {
 				return err

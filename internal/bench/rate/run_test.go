@@ -98,3 +98,16 @@ func TestAnAnswerOfAnotherLengthIsAnError(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+func TestWithoutARateEveryConnectionIsKeptBusy(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("x")) }))
+	defer s.Close()
+	began := time.Now()
+	m, err := plan{Address: strings.TrimPrefix(s.URL, "http://"), Path: "/", Length: 1, Connections: 4, Measured: 300 * time.Millisecond}.run(started(t))
+	if err != nil || len(m.Took) < 4 {
+		t.Errorf("%d answers, %v", len(m.Took), err)
+	}
+	if took := time.Since(began); took < 300*time.Millisecond {
+		t.Errorf("it ended after %v", took)
+	}
+}
