@@ -111,7 +111,7 @@ func (y *yard) memory(ctx context.Context, b *bench, g *gate) error {
 	if err == nil {
 		_, err = resting.measure() // they are all there still
 	}
-	return errors.Join(err, resting.release())
+	return errors.Join(err, resting.end())
 }
 
 func mib(n int64) string { return fmt.Sprintf("%d MiB", (n+1<<19)>>20) }

@@ -143,7 +143,7 @@ func (s *streamer) hold(ctx context.Context, b *bench) error {
 		}
 		after, err := to.process.settled(ctx)
 		s.held = heldStreams * (1 << 30) / float64(after-before)
-		return errors.Join(err, c.release())
+		return errors.Join(err, c.end())
 	})
 }
 
@@ -183,7 +183,7 @@ func messages(ctx context.Context, b *bench, servers []server, all []*streamer) 
 						return v, 0, errors.Join(to.process.alive(), err)
 					}
 					cost = (to.process.cpu() - before).Seconds() / float64(v.Messages) * 1000
-					return v, cost, c.release()
+					return v, cost, c.end()
 				}
 				v, cost, err := measure(s.kind.full)
 				if err != nil {
