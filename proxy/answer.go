@@ -5,6 +5,7 @@ import (
 	"net/textproto"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/orgate/orgate/proxy/plain"
@@ -78,12 +79,31 @@ func (x *exchange) appendAnswer(b []byte, call *upstream.Call, last bool) (_ []b
 		b = append(b, "Transfer-Encoding: chunked\r\n"...)
 	}
 	if !dated {
-		b = append(time.Now().UTC().AppendFormat(append(b, "Date: "...), http.TimeFormat), "\r\n"...)
+		b = append(b, x.p.dated.line(time.Now())...)
 	}
 	if last {
 		b = append(b, "Connection: close\r\n"...)
 	}
 	return append(b, "\r\n"...), chunks
+}
+
+// dates has the Date field of answers whose apps say none. It is written once a second, as to write it costs as much as the rest of a head.
+type dates struct{ last atomic.Pointer[date] }
+
+// A date is the field as of a second.
+type date struct {
+	second int64 // Unix time
+	line   string
+}
+
+// line returns the field as of now, ended by CRLF.
+func (d *dates) line(now time.Time) string {
+	last := d.last.Load()
+	if second := now.Unix(); last == nil || last.second != second {
+		last = &date{second, "Date: " + now.UTC().Format(http.TimeFormat) + "\r\n"}
+		d.last.Store(last)
+	}
+	return last.line
 }
 
 // isConnection reports whether a field is Connection.

@@ -26,8 +26,7 @@ func handedOn(t *testing.T) (c *conn, client net.Conn) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { nc.Close(); client.Close() })
-	l := &Listener{buffers: newConnBuffers()}
-	l.now.Store(time.Now().UnixNano())
+	l := &Listener{buffers: newConnBuffers(), began: time.Now()}
 	c = newConn(l, nc)
 	c.doing = elsewhere
 	c.forServer()
@@ -79,7 +78,7 @@ func TestAWriteHasItsMinute(t *testing.T) {
 	c, _ := handedOn(t)
 	begin := time.Now()
 	for _, s := range []struct{ after, told time.Duration }{{0, stall}, {4 * time.Second, stall}, {20 * time.Second, 20*time.Second + stall}, {24 * time.Second, 20*time.Second + stall}, {25 * time.Second, 25*time.Second + stall}} {
-		c.l.now.Store(begin.Add(s.after).UnixNano())
+		c.l.swept.Store(int64(begin.Add(s.after).Sub(c.l.began)))
 		if err := errors.Join(c.SetWriteDeadline(begin.Add(s.after+stall)), c.SetWriteDeadline(time.Time{})); err != nil {
 			t.Fatal(err)
 		}

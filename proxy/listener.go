@@ -31,7 +31,8 @@ type Listener struct {
 	largest int
 
 	buffers *sync.Pool
-	now     atomic.Int64 // Unix nanoseconds, as of the last sweep
+	began   time.Time
+	swept   atomic.Int64 // when the last sweep was, in nanoseconds since then
 
 	handed   chan net.Conn // to the server
 	broken   chan struct{} // closed when no connection comes any more; err says why
@@ -53,9 +54,8 @@ func Listen(ln net.Listener, config *tls.Config, p *Proxy, server *http.Server) 
 		header: cmp.Or(server.ReadHeaderTimeout, 10*time.Second), idle: cmp.Or(server.IdleTimeout, 2*time.Minute),
 		largest: min(bufferSize, cmp.Or(server.MaxHeaderBytes, bufferSize)),
 		handed:  make(chan net.Conn), broken: make(chan struct{}), closed: make(chan struct{}),
-		conns: map[*conn]struct{}{}, buffers: newConnBuffers(),
+		conns: map[*conn]struct{}{}, buffers: newConnBuffers(), began: time.Now(),
 	}
-	l.now.Store(time.Now().UnixNano())
 	hook := server.ConnState
 	server.ConnState = func(nc net.Conn, s http.ConnState) {
 		if c := ours(nc); c != nil {
@@ -179,8 +179,8 @@ func (l *Listener) Close() error {
 	return err
 }
 
-// clock is the time, as good as sweep needs it.
-func (l *Listener) clock() time.Time { return time.Unix(0, l.now.Load()) }
+// clock is the time as of the last sweep. What is measured by it does not change when the machine's clock is set.
+func (l *Listener) clock() time.Time { return l.began.Add(time.Duration(l.swept.Load())) }
 
 // stop is Close for clients: the server still takes what it is handed.
 func (l *Listener) stop() error {
@@ -275,7 +275,7 @@ func (l *Listener) sweep() {
 	for range tick.C {
 		all := l.all()
 		now := time.Now()
-		l.now.Store(now.UnixNano())
+		l.swept.Store(int64(now.Sub(l.began)))
 		for _, c := range all {
 			c.sweep(now)
 		}

@@ -89,6 +89,7 @@ type Proxy struct {
 	// meters has a *meter for each [tenancy.OrgID].
 	meters   sync.Map
 	hashers  sync.Pool // of *[session.Hasher]
+	dated    dates
 	grants   *cache
 	docket   *docket
 	keys     *keyring

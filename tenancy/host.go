@@ -121,9 +121,11 @@ func checkALabel(label string) error {
 // isNumber reports whether a name whose last label this is would be read as an IPv4 address:
 // decimal, octal, or hexadecimal digits after 0x.
 func isNumber(label string) bool {
-	digits := "0123456789"
-	if rest, ok := strings.CutPrefix(label, "0x"); ok {
-		label, digits = rest, "0123456789abcdef"
+	rest, hex := strings.CutPrefix(label, "0x")
+	for i := range len(rest) {
+		if c := rest[i]; (c < '0' || '9' < c) && (!hex || c < 'a' || 'f' < c) {
+			return false
+		}
 	}
-	return strings.Trim(label, digits) == ""
+	return true
 }
