@@ -16,8 +16,9 @@ const offered = 0.7
 // them are without that, and the more alike is what the subjects get of it. A turn must have many requests above the p99, and some.
 const turn = 200 * time.Millisecond
 
-// longer is how many times as long as elsewhere each is measured in all of its turns.
-const longer = 5
+// longer is how many times as long as elsewhere each is measured in all of its turns: what comes of one pair of turns says next
+// to nothing of the subjects, and it takes hundreds until the median is good to a tenth.
+const longer = 12
 
 // unmeasured is how long of a turn comes before it is measured, as the first requests find new connections.
 const unmeasured = 50 * time.Millisecond
@@ -94,17 +95,17 @@ func latency(ctx context.Context, b *bench) error {
 		if strays != 0 {
 			return fmt.Errorf("%v of orgate's answers were no 200, by its own metrics", -strays)
 		}
-		fmt.Printf("\n## Latency at the same load\n\n%d turns of %v each, %s requests a second, which is %.0f %% of what the slowest could do just before, over %d connections, measured from when each was to be sent; p99 of how much later the generator sent them: %s ms; medians of the turns (quartiles), and of the requests of all turns together.\n\n"+
+		fmt.Printf("\n## Latency at the same load\n\n%d turns of %v each, %s requests a second, which is %.0f %% of what the slowest could do just before, over %d connections, measured from when each was to be sent; p99 of how much later the generator sent them: %s ms; medians of the turns (quartiles; of the ratios, turn by turn, 95 %% confidence), and of the requests of all turns together.\n\n"+
 			"| subject | at the most, req/s | p50 | p99 | p99 ÷ nginx | p99 of all | ÷ nginx | p99.9 of all | ÷ nginx | core in use |\n|---|---|---|---|---|---|---|---|---|---|\n",
 			turns, turn, rates.quartiles("%.0f"), offered*100, b.connections, late.quartiles("%.2f"))
 		ngx99, ngx999 := millis(results[0].took, 0.99), millis(results[0].took, 0.999)
 		for i, s := range subjects {
 			r := &results[i]
-			ratio, all := r.p99.over(results[0].p99).quartiles("%.2f"), millis(r.took, 0.99)
+			ratio, all := r.p99.over(results[0].p99).confident("%.2f"), millis(r.took, 0.99)
 			fmt.Printf("| %s | %.0f | %.2f ms | %s ms | %s | %.2f ms | %.2f | %.2f ms | %.2f | %.0f %% |\n", s.name, r.most.median(), millis(r.took, 0.5), r.p99.quartiles("%.2f"), ratio,
 				all, all/ngx99, millis(r.took, 0.999), millis(r.took, 0.999)/ngx999, r.busy.Seconds()/(time.Duration(turns)*(turn+unmeasured)).Seconds()*100)
 			if s.cookie != "" {
-				b.figures[p99ToNginx] = fmt.Sprintf("%s; of all turns together %.2f", ratio, all/ngx99)
+				b.figures[p99ToNginx] = fmt.Sprintf("%s with 95 %% confidence; of all turns together %.2f", ratio, all/ngx99)
 			}
 		}
 		return nil

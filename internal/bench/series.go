@@ -53,6 +53,18 @@ func (s series) quartiles(format string) string {
 	return fmt.Sprintf(format+" ("+format+"–"+format+")", s.median(), percentile(t, 0.25), percentile(t, 0.75))
 }
 
+// confident is the median, and between what that of endlessly many would be with 95 % confidence, each by the format: how many of
+// them are below that one is distributed as heads are, and so nothing is assumed of how they are.
+func (s series) confident(format string) string {
+	t := slices.Sorted(slices.Values(s))
+	if len(t) == 0 {
+		return "—"
+	}
+	half, off := float64(len(t))/2, 0.98*math.Sqrt(float64(len(t)))
+	from, to := max(int(math.Floor(half-off))-1, 0), min(int(math.Ceil(half+off)), len(t)-1)
+	return fmt.Sprintf(format+" ("+format+"–"+format+")", s.median(), t[from], t[to])
+}
+
 // each is all of them, by the format.
 func (s series) each(format string) string {
 	var out strings.Builder

@@ -16,6 +16,22 @@ func TestTheMedianOfAnEvenNumberIsBetweenTheTwoInTheMiddle(t *testing.T) {
 	}
 }
 
+// The binomial distribution asks for the 2nd and the 9th of 10, where this is careful, and for the 40th and the 61st of 100.
+func TestTheMedianIsWithinItsConfidence(t *testing.T) {
+	for _, c := range []struct {
+		n    int
+		want string
+	}{{0, "—"}, {1, "1.0 (1.0–1.0)"}, {4, "2.5 (1.0–4.0)"}, {10, "5.5 (1.0–10.0)"}, {100, "50.5 (40.0–61.0)"}} {
+		var s series
+		for i := range c.n {
+			s = append(s, float64(c.n-i))
+		}
+		if got := s.confident("%.1f"); got != c.want {
+			t.Errorf("of %d: %s, want %s", c.n, got, c.want)
+		}
+	}
+}
+
 func TestWhatWasMeasuredOnceHasNoRange(t *testing.T) {
 	if got := (series{2}).show("%.1f"); got != "2.0" {
 		t.Error(got)
