@@ -322,8 +322,8 @@ func (c *conn) sendBoth(a, b []byte) error {
 
 // patience sets how long the client may take to read on.
 func (c *conn) patience() error {
-	if c.writeBy.Sub(c.l.clock()) < stall*3/4 {
-		c.writeBy = time.Now().Add(stall)
+	if now := time.Now(); c.writeBy.Sub(now) < stall*3/4 {
+		c.writeBy = now.Add(stall)
 		if err := c.writeUntil(c.writeBy); err != nil {
 			return err
 		}
