@@ -91,6 +91,15 @@ func TestAWriteHasItsMinute(t *testing.T) {
 	}
 }
 
+// A time without a monotonic reading would have every wait be over when the machine's clock is set forwards.
+func TestWaitsAreNotMeasuredByTheCalendar(t *testing.T) {
+	l := &Listener{began: time.Now()}
+	l.swept.Store(int64(time.Minute))
+	if now := l.clock(); now == now.Round(0) || now.Sub(l.began) != time.Minute { //nolint:staticcheck // equal times may differ in that
+		t.Errorf("%v", now)
+	}
+}
+
 func TestADeadlineForReadingHoldsForAReadThatHasBegunToo(t *testing.T) {
 	c, client := handedOn(t)
 	done := make(chan error)
