@@ -91,6 +91,20 @@ func TestAWriteHasItsMinute(t *testing.T) {
 	}
 }
 
+func TestAClientHasAMinuteToReadOnWheneverSomethingIsWritten(t *testing.T) {
+	c, _ := handedOn(t) // whose listener's clock stands still, as after the process was stopped
+	for left, renewed := range map[time.Duration]bool{-time.Hour: true, 30 * time.Second: true, 50 * time.Second: false} {
+		before := time.Now().Add(left)
+		c.writeBy = before
+		if err := errors.Join(c.Conn.SetWriteDeadline(before), c.send([]byte("x"))); err != nil {
+			t.Errorf("with %v left: %v", left, err)
+		}
+		if got := !c.writeBy.Equal(before); got != renewed || got && time.Until(c.writeBy) < stall-10*time.Second {
+			t.Errorf("with %v left: %v", left, time.Until(c.writeBy))
+		}
+	}
+}
+
 // A time without a monotonic reading would have every wait be over when the machine's clock is set forwards.
 func TestWaitsAreNotMeasuredByTheCalendar(t *testing.T) {
 	l := &Listener{began: time.Now()}

@@ -179,7 +179,8 @@ func (l *Listener) Close() error {
 	return err
 }
 
-// clock is the time as of the last sweep. What is measured by it does not change when the machine's clock is set.
+// clock is the time as of the last sweep, however long ago that was: none comes while the process is stopped, nor after the end. What is measured
+// by it from another time with a monotonic reading does not change when the machine's clock is set.
 func (l *Listener) clock() time.Time { return l.began.Add(time.Duration(l.swept.Load())) }
 
 // stop is Close for clients: the server still takes what it is handed.

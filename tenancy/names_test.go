@@ -60,7 +60,7 @@ func TestWhatIsNoPlainHostNameIsRefused(t *testing.T) {
 	for _, s := range []string{
 		"", ".", "..", "acme..test", ".acme.test", "acme.test..", ":443", "acme.test:", "acme.test:00443", "acme.test:0443", "acme.test:0",
 		"acme.test:65536", "acme.test:evil", "acme.test:443:443", "acme.test:+443", "acme.test: 443", "acme.test:443 ", "acme.test:４４３",
-		"127.0.0.1", "127.1", "127.0.0.1.", "2130706433", "0x7f.1", "0x7f000001", "1.0x7f", "0x", "1.0x", "0177.0.0.1", "[::1]", "[::1]:80", "::1", "fe80::1%25eth0",
+		"127.0.0.1", "127.1", "10.0.0.9", "127.0.0.1.", "2130706433", "0x7f.1", "0x7f000001", "1.0x7f", "0x", "1.0x", "0177.0.0.1", "[::1]", "[::1]:80", "::1", "fe80::1%25eth0",
 		" acme.test", "acme.test ", "acme.test\r\nX: y", "acme.test\x00", "acme\t.test", "acme.test/", "acme.test?x", "acme.test#", "user@acme.test", `"acme.test"`, "acme.test,globex.test",
 		"ac_me.test", "-acme.test", "acme-.test", "*.test", "%61cme.test",
 		strings.Repeat("a", 64) + ".test", strings.Repeat("a.", 127) + "test", strings.Repeat("a", 1<<20),

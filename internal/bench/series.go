@@ -54,7 +54,7 @@ func (s series) quartiles(format string) string {
 }
 
 // confident is the median, and between what that of endlessly many would be with 95 % confidence, each by the format: how many of
-// them are below that one is distributed as heads are, and so nothing is assumed of how they are.
+// them are below that one is distributed as heads are, if none has to do with another. Of fewer than six it is less than 95 %.
 func (s series) confident(format string) string {
 	t := slices.Sorted(slices.Values(s))
 	if len(t) == 0 {
