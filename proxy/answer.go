@@ -87,7 +87,7 @@ func (x *exchange) appendAnswer(b []byte, call *upstream.Call, last bool) (_ []b
 	return append(b, "\r\n"...), chunks
 }
 
-// dates has the Date field of answers whose apps say none. It is written once a second, as to write it costs as much as the rest of a head.
+// dates has the Date field of answers that have none yet. It is written once a second, as to write it costs as much as the rest of a head.
 type dates struct{ last atomic.Pointer[date] }
 
 // A date is the field as of a second.

@@ -360,7 +360,7 @@ func (c *conn) explain(x *exchange, err error) outcome {
 	x.appFailed(r, err)
 	unread := b.head.Length > 0
 	last := b.head.Close || c.isRetired() || unread
-	err = c.send(w.bytes(b.head.Method, last))
+	err = c.send(w.bytes(b.head.Method, x.p.dated.line(time.Now()), last))
 	if unread {
 		c.buf = nil // somebody may still read from it
 		c.linger()
@@ -382,20 +382,18 @@ func (w *ownPage) Header() http.Header         { return w.header }
 func (w *ownPage) Write(b []byte) (int, error) { return w.body.Write(b) }
 func (w *ownPage) WriteHeader(status int)      { w.status = status }
 
-// bytes returns the answer as it is sent.
-func (w *ownPage) bytes(method string, last bool) []byte {
+// bytes returns the answer as it is sent. date is its Date field.
+func (w *ownPage) bytes(method, date string, last bool) []byte {
 	var b bytes.Buffer
 	b.Write(appendStatus(nil, w.status))
 	if w.header["Content-Length"] == nil {
 		w.header.Set("Content-Length", strconv.Itoa(w.body.Len()))
 	}
-	if w.header["Date"] == nil {
-		w.header.Set("Date", time.Now().UTC().Format(http.TimeFormat))
-	}
 	if last {
 		w.header.Set("Connection", "close")
 	}
 	_ = w.header.Write(&b) // into memory
+	b.WriteString(date)
 	b.WriteString("\r\n")
 	if method != http.MethodHead {
 		b.Write(w.body.Bytes())

@@ -48,14 +48,11 @@ func latency(ctx context.Context, b *bench) error {
 		}
 		subjects = append(subjects, way...)
 		results, order, rates := make([]turned, len(subjects)), []int{}, series{}
-		strays := 0.0
 		for i, s := range subjects {
 			order = append(order, i)
-			o, err := s.own(ctx)
-			if err != nil {
+			if results[i].before, err = s.own(ctx); err != nil {
 				return err
 			}
-			strays += o.strays
 		}
 		for range turns {
 			// The machine is now faster and now slower, and with it what they can do at the most.
@@ -84,16 +81,15 @@ func latency(ctx context.Context, b *bench) error {
 		}
 		var late series
 		for i, s := range subjects {
-			o, err := s.own(ctx)
-			if err != nil {
-				return err
+			after, err := s.own(ctx)
+			if err == nil {
+				err = after.strayed(results[i].before)
 			}
-			strays -= o.strays
+			if err != nil {
+				return fmt.Errorf("%s: %w", s.name, err)
+			}
 			late = append(late, results[i].late...)
 			slices.Sort(results[i].took)
-		}
-		if strays != 0 {
-			return fmt.Errorf("%v of orgate's answers were no 200, by its own metrics", -strays)
 		}
 		fmt.Printf("\n## Latency at the same load\n\n%d turns of %v each, %s requests a second, which is %.0f %% of what the slowest could do just before, over %d connections, measured from when each was to be sent; p99 of how much later the generator sent them: %s ms; medians of the turns (quartiles; of the ratios, turn by turn, 95 %% confidence), and of the requests of all turns together.\n\n"+
 			"| subject | at the most, req/s | p50 | p99 | p99 ÷ nginx | p99 of all | ÷ nginx | p99.9 of all | ÷ nginx | core in use |\n|---|---|---|---|---|---|---|---|---|---|\n",
@@ -118,6 +114,7 @@ type turned struct {
 	took      []time.Duration
 	p99, late series // turn by turn, in milliseconds
 	busy      time.Duration
+	before    own // as of the beginning
 }
 
 func (t *turned) add(v paced, cpu time.Duration) {

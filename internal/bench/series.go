@@ -44,13 +44,18 @@ func (s series) show(format string) string {
 	case 1:
 		return fmt.Sprintf(format, s[0])
 	}
-	return fmt.Sprintf(format+" ("+format+"–"+format+")", s.median(), slices.Min(s), slices.Max(s))
+	return s.between(slices.Min(s), slices.Max(s), format)
+}
+
+// between is the median, and two others in brackets, each by the format.
+func (s series) between(from, to float64, format string) string {
+	return fmt.Sprintf(format+" ("+format+"–"+format+")", s.median(), from, to)
 }
 
 // quartiles is the median, and what a quarter of them is below and above, each by the format.
 func (s series) quartiles(format string) string {
 	t := slices.Sorted(slices.Values(s))
-	return fmt.Sprintf(format+" ("+format+"–"+format+")", s.median(), percentile(t, 0.25), percentile(t, 0.75))
+	return s.between(percentile(t, 0.25), percentile(t, 0.75), format)
 }
 
 // confident is the median, and between what that of endlessly many would be with 95 % confidence, each by the format: how many of
@@ -62,7 +67,7 @@ func (s series) confident(format string) string {
 	}
 	half, off := float64(len(t))/2, 0.98*math.Sqrt(float64(len(t)))
 	from, to := max(int(math.Floor(half-off))-1, 0), min(int(math.Ceil(half+off)), len(t)-1)
-	return fmt.Sprintf(format+" ("+format+"–"+format+")", s.median(), t[from], t[to])
+	return s.between(t[from], t[to], format)
 }
 
 // each is all of them, by the format.

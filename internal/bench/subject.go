@@ -105,8 +105,8 @@ func (s *subject) measure(ctx context.Context, seconds int) (sample, error) {
 	}
 	m.cpu = (s.process.cpu() - before).Seconds() / m.requests * 1000
 	after, err := s.own(ctx)
-	if err == nil && after.strays != own.strays {
-		err = fmt.Errorf("%v of its answers were no 200, by its own metrics", after.strays-own.strays)
+	if err == nil {
+		err = after.strayed(own)
 	}
 	m.bytes, m.objects = (after.bytes-own.bytes)/m.requests, (after.objects-own.objects)/m.requests
 	return m, err
@@ -139,6 +139,14 @@ func (s *subject) probe(ctx context.Context) error {
 type own struct {
 	strays         float64 // requests that were answered with anything but a 2xx
 	bytes, objects float64 // allocated
+}
+
+// strayed returns an error if there were strays since then.
+func (o own) strayed(since own) error {
+	if o.strays == since.strays {
+		return nil
+	}
+	return fmt.Errorf("%v of its answers were no 2xx, by its own metrics", o.strays-since.strays)
 }
 
 // own asks for the metrics of orgate; of anything else there are none.
