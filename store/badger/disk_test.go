@@ -152,25 +152,13 @@ func copyOf(t *testing.T, dir string) map[string]file {
 	return files
 }
 
-func layOut(t *testing.T, files map[string]file) (dir string) {
-	t.Helper()
-	dir = t.TempDir()
-	for name, f := range files {
-		path := filepath.Join(dir, name)
-		if err := errors.Join(os.WriteFile(path, f.data, 0o600), os.Truncate(path, f.size)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return dir
-}
-
 // Whatever byte of whatever file has rotted: no panic, and no value that was not written.
 // From a log that is not flushed yet what follows the rotten byte may be lost, as that
 // looks like the end of what was written before a crash; elsewhere nothing is lost in
 // silence.
 func TestAFlippedByteIsAnErrorAndNeverAWrongValue(t *testing.T) {
 	files, want := fill(t)
-	if missing, err := readAll(t, layOut(t, files), want); err != nil || missing > 0 {
+	if missing, err := readAll(t, files, want); err != nil || missing > 0 {
 		t.Fatalf("undamaged: %d keys are missing, %v", missing, err)
 	}
 	refused := map[string]int{}
@@ -183,7 +171,7 @@ func TestAFlippedByteIsAnErrorAndNeverAWrongValue(t *testing.T) {
 			bad := bytes.Clone(good.data)
 			bad[at] ^= 0x10
 			files[name] = file{bad, good.size}
-			missing, err := readAll(t, layOut(t, files), want)
+			missing, err := readAll(t, files, want)
 			if err != nil {
 				refused[ext]++
 				if !errors.Is(err, store.ErrCorrupt) {
@@ -208,7 +196,7 @@ func TestAFileThatIsGoneOrCutShortIsAnError(t *testing.T) {
 			continue // statistics; and a log may end anywhere
 		}
 		delete(files, name)
-		if missing, err := readAll(t, layOut(t, files), want); err == nil && missing > 0 {
+		if missing, err := readAll(t, files, want); err == nil && missing > 0 {
 			t.Errorf("without %s: %d keys are missing, and no error", name, missing)
 		}
 		for _, part := range []int{0, 2, 3} {
@@ -216,7 +204,7 @@ func TestAFileThatIsGoneOrCutShortIsAnError(t *testing.T) {
 				continue // it ends where a crash let it end
 			}
 			files[name] = file{good.data[:len(good.data)*part/4], int64(len(good.data) * part / 4)}
-			missing, err := readAll(t, layOut(t, files), want)
+			missing, err := readAll(t, files, want)
 			if err == nil && missing > 0 {
 				t.Errorf("%s cut to %d/4: %d keys are missing, and no error", name, part, missing)
 			}
@@ -225,9 +213,21 @@ func TestAFileThatIsGoneOrCutShortIsAnError(t *testing.T) {
 	}
 }
 
-// readAll reads everything and writes something, and fails the test on a wrong value.
-func readAll(t *testing.T, dir string, want map[string]string) (missing int, err error) {
+// readAll opens a store of these files, reads everything and writes something, and fails the test on a wrong value.
+func readAll(t *testing.T, files map[string]file, want map[string]string) (missing int, err error) {
 	t.Helper()
+	dir, err := os.MkdirTemp(t.TempDir(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Now, and not at the end of the test: of hundreds of stores, all would be on the disk at once.
+	defer os.RemoveAll(dir)
+	for name, f := range files {
+		path := filepath.Join(dir, name)
+		if err := errors.Join(os.WriteFile(path, f.data, 0o600), os.Truncate(path, f.size)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	e, err := badger.Open(badger.Options{Dir: dir})
 	if err != nil {
 		return 0, err
