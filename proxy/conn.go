@@ -232,7 +232,11 @@ func (c *conn) receive() error {
 func (c *conn) release() {
 	if b := c.buf; b != nil {
 		c.buf = nil
-		b.text, b.cookies, b.chain, b.countries = "", [maxLines]string{}, [maxLines]string{}, [2]string{} // they would keep what they are parts of
+		b.text = "" // which would keep what they are parts of, as would the others
+		// (Empty arrays that are assigned are made on the stack first, and that of whoever waits has this function in it.)
+		clear(b.cookies[:])
+		clear(b.chain[:])
+		clear(b.countries[:])
 		b.head.Clear()
 		c.l.buffers.Put(b)
 	}
