@@ -118,8 +118,10 @@ func (p *Proxy) assertionOf(g *grant, st *state, pl *place, now time.Time) (*ass
 	if least := now.Add(time.Second); renewAt.Before(least) {
 		renewAt = least // the session is nearly over: still not one signature a request
 	}
-	a := g.common.cut(token, k.kid, own)
-	a.renewAt = renewAt.UnixNano()
+	a := &assertion{renewAt: renewAt.UnixNano()}
+	var rest string
+	a.opening, rest = g.common.cut(token, k.kid, own)
+	a.rest = p.signed.keep(rest)
 	g.assertion.Store(a)
 	return a, nil
 }
@@ -153,14 +155,37 @@ func (g *grant) claims(issuer string, audience jwt.Audience, now, exp time.Time)
 }
 
 // cut cuts a token in two, own bytes into its claims. If the grants of k share what is before it, it is not kept twice.
-func (k *common) cut(token, kid string, own int) *assertion {
+func (k *common) cut(token, kid string, own int) (o *opening, rest string) {
 	n := strings.IndexByte(token, '.') + 1 + base64.RawURLEncoding.EncodedLen(own)
-	o := k.opening.Load()
+	o = k.opening.Load()
 	if o == nil || o.kid != kid || o.text != token[:n] {
 		o = &opening{kid: kid, text: strings.Clone(token[:n])}
 		k.opening.Store(o)
 	}
-	return &assertion{opening: o, rest: strings.Clone(token[n:])}
+	return o, token[n:]
+}
+
+// sheets are what texts of like age stand on, which go together. Each by itself, they would lie between what stays, and their
+// memory could not be given back when they have gone.
+type sheets struct {
+	mu  sync.Mutex
+	now *strings.Builder
+}
+
+// sheetSize is how many bytes are on one.
+const sheetSize = 16 << 10
+
+// keep returns a copy of text.
+func (s *sheets) keep(text string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.now == nil || s.now.Cap()-s.now.Len() < len(text) {
+		s.now = new(strings.Builder)
+		s.now.Grow(max(sheetSize, len(text)))
+	}
+	from := s.now.Len()
+	s.now.WriteString(text)
+	return s.now.String()[from:]
 }
 
 // isJWT reports whether s is made of what a JWT is made of (RFC 7515, 7.1), and of something.

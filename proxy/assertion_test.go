@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -109,6 +110,27 @@ func TestAssertionsShareWhatTheySayAlikeAndNothingElse(t *testing.T) {
 	}
 }
 
+func TestTextsOnASheetStayWhatTheyAre(t *testing.T) {
+	var s sheets
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			var want, got []string
+			for n := range 500 {
+				text := strings.Repeat(string(rune('a'+i)), n*n%700)
+				if n == 250 {
+					text = strings.Repeat(text, sheetSize/len(text)+1) // longer than a sheet
+				}
+				want, got = append(want, text), append(got, s.keep(text))
+			}
+			if !slices.Equal(got, want) {
+				t.Error("another's letters are among them")
+			}
+		})
+	}
+	wg.Wait()
+}
+
 func TestASessionThatRestsKeepsNoAssertion(t *testing.T) {
 	w := newWorld(t, func(o *Options) { o.Staleness = 1000 * time.Hour })
 	_, c := w.jo()
@@ -128,6 +150,14 @@ func TestASessionThatRestsKeepsNoAssertion(t *testing.T) {
 		t.Error("it is not signed anew for the same grant")
 	}
 	w.verify(second.opening.text+second.rest, acmeHost)
+
+	w.proxy.LetGo()
+	if g.assertion.Load() != nil {
+		t.Error("a process that has nothing to do keeps one")
+	}
+	if again, third := w.kept(c); again != g || third == second {
+		t.Error("it is not signed anew")
+	}
 }
 
 func TestAnAssertionIsSignedNowAndThenOnly(t *testing.T) {

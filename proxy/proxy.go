@@ -93,6 +93,7 @@ type Proxy struct {
 	grants   *cache
 	docket   *docket
 	keys     *keyring
+	signed   sheets // assertions
 	touches  *toucher
 	denials  *denial.Book
 	follower *store.Follower
@@ -240,6 +241,9 @@ func (p *Proxy) thin(ctx context.Context) {
 		}
 	}
 }
+
+// LetGo lets go of what is kept ready and soon made again: assertions, of which each is a signature. It is for a process that has little to do.
+func (p *Proxy) LetGo() { p.grants.thin(p.now().Add(assertionLife)) }
 
 // trusted reports whether everything that was committed anywhere until a moment ago is
 // known here, so that a cached grant may be believed.

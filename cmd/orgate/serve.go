@@ -142,7 +142,7 @@ func serve(ctx context.Context, s serving) (err error) {
 		background.Go(func() { g.settleIndexes(work) })
 	}
 	background.Go(func() { heap.Run(work) })
-	background.Go(func() { quiet.Run(work) })
+	background.Go(func() { quiet.Run(work, g.proxy.LetGo) })
 	background.Go(func() { g.denials.Run(work) })
 	background.Go(func() { _ = g.auditLogs().Run(work) }) // it ends with work and no sooner
 	log.With(addresses...).InfoContext(ctx, "serving", "public_url", s.config.PublicURL.String(), "version", version)

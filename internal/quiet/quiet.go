@@ -1,7 +1,8 @@
 // Package quiet gives memory back to the system when the process has little to do.
 //
 // Go's collector lets garbage grow to as much as what is in use, keeps stacks at the size that they needed last, and returns what it
-// does not use slowly. That is right under load; but most sidecars rest for most of the day, beside an app that could use the memory.
+// does not use slowly; and of the store's files, which are mapped, the kernel keeps what was read for as long as nobody else wants the memory. That is
+// right under load; but most sidecars rest for most of the day, beside an app that could use it.
 //
 // It owns when that is. It does not own how much a busy process may take: that is GOMEMLIMIT's.
 package quiet
@@ -19,28 +20,38 @@ const (
 	little = every / 50
 	// patience is how often in a row it must have been quiet.
 	patience = 2
+	// again is when it is looked anew at a process that has been quiet ever since: what comes slowly is no work to speak of, and may be much.
+	again = 10 * time.Minute
+	// worth is from how many bytes of mapped files, the program's own among them, some are given back: of a small store
+	// all stays, and nobody waits for the disk.
+	worth = 64 << 20
 )
 
 // A process is what is asked of it, and done to it.
 type process struct {
-	spent func() time.Duration // CPU time so far
-	held  func() uint64        // bytes
-	free  func()
+	spent  func() time.Duration // CPU time so far
+	held   func() uint64        // bytes of the system's memory
+	mapped func() uint64        // bytes of files that are mapped and in memory
+	free   func()               // has held be less
+	drop   func()               // has mapped be less
 }
 
-// Run gives memory back whenever the process is quiet, for as long as that finds some, until ctx is done. Where the system
-// does not say what CPU time the process took, it does nothing.
-func Run(ctx context.Context) {
+// Run gives memory back whenever the process is quiet, for as long as that finds some, until ctx is done; letGo is called before, to
+// drop what is kept for the sake of speed alone. Where the system does not say what CPU time the process took, Run does nothing.
+func Run(ctx context.Context, letGo func()) {
 	if _, ok := spent(); !ok {
 		return
 	}
-	process{spent: func() time.Duration { d, _ := spent(); return d }, held: held, free: debug.FreeOSMemory}.run(ctx)
+	process{
+		spent: func() time.Duration { d, _ := spent(); return d }, held: held, mapped: mapped,
+		free: func() { letGo(); debug.FreeOSMemory() }, drop: pageOut,
+	}.run(ctx)
 }
 
 func (p process) run(ctx context.Context) {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
-	before, calm, done := p.spent(), 0, false
+	before, calm, done, kept, last := p.spent(), 0, false, uint64(0), time.Time{}
 	for {
 		select {
 		case <-ctx.Done():
@@ -51,16 +62,27 @@ func (p process) run(ctx context.Context) {
 		if calm++; now-before > little {
 			calm, done = 0, false
 		}
-		if before = now; done || calm < patience {
+		before = now
+		if calm < patience {
 			continue
 		}
-		// A collection halves a stack that has grown; so there may be more to find the next time.
-		had := p.held()
+		had := p.held() + p.mapped()
+		if done && (time.Since(last) < again || !more(had, kept)) {
+			continue
+		}
 		p.free()
-		done = p.held() > had-had/50
+		if p.mapped() > worth {
+			p.drop()
+		}
+		kept, last = p.held()+p.mapped(), time.Now()
+		// A collection halves a stack that has grown; so there may be more to find the next time.
+		done = !more(had, kept)
 		before = p.spent() // what it took itself is no work
 	}
 }
+
+// more reports whether a is more than b by what is worth the trouble.
+func more(a, b uint64) bool { return a > b+a/50 }
 
 // held is what the runtime has of the system's memory.
 func held() uint64 {
