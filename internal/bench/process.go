@@ -122,10 +122,10 @@ func (p *process) memory(file, line string) int64 {
 
 // rested waits until the memory of the process has not become less for a minute, for five at the most, and returns its pss.
 func (p *process) rested(ctx context.Context) (int64, error) {
-	least, calm := p.anonymous(), 0
+	least, calm := p.pss(), 0
 	_, err := p.watch(ctx, 5*time.Second, 60, func() bool {
 		calm++
-		if m := p.anonymous(); m < least-least/100 {
+		if m := p.pss(); m < least-least/100 {
 			least, calm = m, 0
 		}
 		return calm == 12

@@ -79,7 +79,7 @@ func (y *yard) visitOnce(ctx context.Context, g *gate) error {
 // memory measures what sessions that are kept ready and connections that rest take: of the same
 // process before and after, and when it has had nothing to do for a while.
 func (y *yard) memory(ctx context.Context, b *bench, g *gate) error {
-	fmt.Print("\n## Memory\n\nPSS of one process when it has come to rest, and again when that has lasted, and nothing more has been given back for a minute. What is anonymous is orgate's own; the rest are pages of the program and of the store's files, which the kernel takes back when it needs them.\n\n" +
+	fmt.Print("\n## Memory\n\nPSS of one process when it has come to rest, and again when that has lasted, and nothing more has been given back for a minute. What is anonymous is orgate's own; the rest are pages of the program and of the store's files.\n\n" +
 		"| what it holds | at rest | a while later | of that anonymous |\n|---|---|---|---|\n")
 	rests := func(what string) (loaded, later int64, err error) {
 		if loaded, err = g.process.settled(ctx); err != nil {
@@ -107,7 +107,7 @@ func (y *yard) memory(ctx context.Context, b *bench, g *gate) error {
 		return errors.Join(g.process.alive(), err)
 	}
 	_, later, err := rests(fmt.Sprintf("the same and %d connections that rest, each after a signed-in request", restingConnections))
-	b.figures[memoryHeld] = fmt.Sprintf("%s of its own, and %s of pages of files", megabytes(g.process.anonymous()), megabytes(later-g.process.anonymous()))
+	b.figures[memoryHeld] = fmt.Sprintf("%s, %s of them anonymous", megabytes(later), megabytes(g.process.anonymous()))
 	if err == nil {
 		_, err = resting.measure() // they are all there still
 	}
