@@ -347,7 +347,7 @@ func (c *conn) linger() {
 func (c *conn) explain(x *exchange, err error) outcome {
 	if cause := x.cancel.Cause(); cause != nil {
 		err = cause
-	} else if _, ok := errors.AsType[*upstream.BodyError](err); ok {
+	} else if isBodyError(err) {
 		err = errClientGone // or it sends nothing any more
 	}
 	b := c.buf

@@ -330,6 +330,9 @@ func (x *exchange) appFailed(r *http.Request, err error) {
 		panic(http.ErrAbortHandler)
 	case isTooLarge(err):
 		x.fail(r, tooLarge())
+	case isBodyError(err): // a client that is gone, or silent, was seen to above
+		x.fail(r, &endpoint.Error{Status: http.StatusBadRequest, Code: "bad_request_body", Title: text.T("This request can't be read"),
+			Text: text.T("Its body breaks off, or is not divided as HTTP has it."), Header: http.Header{"Connection": {"close"}}, Err: err})
 	case errors.Is(err, errUnguarded):
 		x.fail(r, &endpoint.Error{Status: http.StatusInternalServerError, Code: "not_forwarded", Title: text.T("Something went wrong on our side"),
 			Text: text.T("Your request was not passed on."), Hint: text.T("Tell the people who run this service the id below."), Err: err})
@@ -347,6 +350,11 @@ func (x *exchange) appFailed(r *http.Request, err error) {
 
 func isTooLarge(err error) bool {
 	_, ok := errors.AsType[*http.MaxBytesError](err)
+	return ok
+}
+
+func isBodyError(err error) bool {
+	_, ok := errors.AsType[*upstream.BodyError](err)
 	return ok
 }
 
@@ -373,8 +381,12 @@ func (b *steadyBody) Read(p []byte) (int, error) {
 	if errors.Is(err, io.EOF) {
 		b.over.Store(true)
 	}
-	if err != nil && b.deadlines() && !b.deadline.IsZero() {
+	// What is over stays over: net/http reads up to 256 KiB of what is left when it closes the body, and would wait for that without end.
+	if err != nil && !isTimeout(err) && b.deadlines() && !b.deadline.IsZero() {
 		_ = b.x.rc.SetReadDeadline(time.Time{})
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = &upstream.BodyError{Err: err} // also to a transport that does not tell whose fault it is
 	}
 	return n, err
 }
