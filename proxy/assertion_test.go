@@ -3,11 +3,14 @@ package proxy
 import (
 	"context"
 	"encoding/json"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
@@ -93,6 +96,10 @@ func TestAssertionsShareWhatTheySayAlikeAndNothingElse(t *testing.T) {
 	_, a := w.kept(ann.at(acmeHost, w.acme.ID))
 	_, b := w.kept(bob.at(acmeHost, w.acme.ID))
 	_, e := w.kept(eve.at(acmeHost, w.acme.ID))
+	// Else their memory could not be given back without that of what lies between.
+	if unsafe.StringData(b.rest) != (*byte)(unsafe.Add(unsafe.Pointer(unsafe.StringData(a.rest)), len(a.rest))) {
+		t.Error("two that were signed one after the other do not lie side by side")
+	}
 	if a.opening != b.opening {
 		t.Error("two of the same roles share nothing")
 	}
@@ -129,6 +136,44 @@ func TestTextsOnASheetStayWhatTheyAre(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+func TestAStreamKeepsNoAssertion(t *testing.T) {
+	s := newStage(t)
+	app := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		rw.Header().Set("Content-Type", "text/event-stream")
+		http.NewResponseController(rw).Flush()
+		<-r.Context().Done()
+	}))
+	t.Cleanup(app.Close)
+	o := s.acme
+	o.Upstreams = map[string]string{"app": app.URL}
+	s.update(func(tx tx) error { return save(tx, o, s.world) })
+	for way, addr := range map[string]string{"slow": s.slow, "fast": s.fast} {
+		p := s.person(way+"@acme.com", s.acme.ID)
+		c := p.at(acmeHost, s.acme.ID)
+		conn := s.call(addr)
+		conn.say(request("GET", "/stream", c))
+		if res, err := http.ReadResponse(conn.br, nil); err != nil || res.StatusCode != http.StatusOK {
+			t.Fatalf("%s: %v %v", way, res, err)
+		}
+		g, _ := s.kept(c)
+		s.proxy.LetGo()
+		g.mu.Lock()
+		x := g.flights.one.x
+		g.mu.Unlock()
+		if x.said != nil || g.assertion.Load() != nil {
+			t.Errorf("%s: it keeps one", way)
+		}
+		if g, _ = s.kept(c); g.assertion.Load() == nil {
+			t.Fatal("none is signed")
+		}
+		s.proxy.grants.invalidate(scope{kind: everything})
+		if g.assertion.Load() != nil {
+			t.Errorf("%s: a grant that was dropped keeps one", way)
+		}
+		conn.Close()
+	}
 }
 
 func TestASessionThatRestsKeepsNoAssertion(t *testing.T) {

@@ -281,6 +281,7 @@ func (c *cache) drop(g *grant, open []*grant) []*grant {
 	}
 	c.unlink(g)
 	g.mu.Unlock()
+	g.assertion.Store(nil) // thin does not come by it any more, and what is open may be so for hours
 	at := c.at(g.key())
 	if k, ok := c.lru.Peek(at); ok && k == g {
 		c.lru.Remove(at)

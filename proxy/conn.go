@@ -233,7 +233,7 @@ func (c *conn) release() {
 	if b := c.buf; b != nil {
 		c.buf = nil
 		b.text = "" // which would keep what they are parts of, as would the others
-		// (Empty arrays that are assigned are made on the stack first, and that of whoever waits has this function in it.)
+		// (Empty arrays that are assigned together are made on the stack first, and that of whoever waits has this function in it.)
 		clear(b.cookies[:])
 		clear(b.chain[:])
 		clear(b.countries[:])

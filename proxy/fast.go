@@ -171,6 +171,7 @@ func (c *conn) forward(x *exchange, address string) outcome {
 	if err := x.guardHead(call.Head); err != nil {
 		return c.explain(x, err)
 	}
+	x.said = nil // an answer may go on for hours
 	if err := x.place.app.transport.plain.Do(call); err != nil {
 		return c.explain(x, err)
 	}

@@ -71,6 +71,7 @@ func (x *exchange) relay(r *http.Request, address string) {
 		x.appFailed(r, err)
 		return
 	}
+	x.said = nil // an answer may go on for hours
 	if err := x.place.app.transport.plain.Do(c); err != nil {
 		x.appFailed(r, err)
 		return

@@ -25,6 +25,8 @@ const (
 	// worth is from how many bytes of mapped files, the program's own among them, some are given back: of a small store
 	// all stays, and nobody waits for the disk.
 	worth = 64 << 20
+	// some is how many bytes of files may come to be in memory from one look to the next while nobody reads them to speak of.
+	some = 1 << 20
 )
 
 // A process is what is asked of it, and done to it.
@@ -32,57 +34,86 @@ type process struct {
 	spent  func() time.Duration // CPU time so far
 	held   func() uint64        // bytes of the system's memory
 	mapped func() uint64        // bytes of files that are mapped and in memory
+	letGo  func()               // of what is kept for the sake of speed
 	free   func()               // has held be less
 	drop   func()               // has mapped be less
 }
 
-// Run gives memory back whenever the process is quiet, for as long as that finds some, until ctx is done; letGo is called before, to
-// drop what is kept for the sake of speed alone. Where the system does not say what CPU time the process took, Run does nothing.
+// Run gives memory back whenever the process is quiet, for as long as that finds some, until ctx is done. letGo is called
+// before, once in a quiet time, to drop what is kept for the sake of speed alone. Where the system does not say what CPU time the process took, Run does nothing.
 func Run(ctx context.Context, letGo func()) {
-	if _, ok := spent(); !ok {
-		return
+	if _, ok := spent(); ok {
+		this(letGo).run(ctx)
 	}
-	process{
-		spent: func() time.Duration { d, _ := spent(); return d }, held: held, mapped: mapped,
-		free: func() { letGo(); debug.FreeOSMemory() }, drop: pageOut,
-	}.run(ctx)
+}
+
+// this is the process that we are.
+func this(letGo func()) process {
+	return process{
+		spent: func() time.Duration { d, _ := spent(); return d },
+		held:  held, mapped: mapped, letGo: letGo, free: debug.FreeOSMemory, drop: pageOut,
+	}
 }
 
 func (p process) run(ctx context.Context) {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
-	before, calm, done, kept, last := p.spent(), 0, false, uint64(0), time.Time{}
+	calm, before := 0, p.spent()
+	heap, files := heap{process: p}, files{process: p}
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
-		now := p.spent()
-		if calm++; now-before > little {
-			calm, done = 0, false
+		if calm++; p.spent()-before > little {
+			calm, heap.worked = 0, true
 		}
-		before = now
-		if calm < patience {
-			continue
+		files.look()
+		if calm >= patience {
+			heap.giveBack()
+			files.giveBack()
 		}
-		had := p.held() + p.mapped()
-		if done && (time.Since(last) < again || !more(had, kept)) {
-			continue
-		}
-		p.free()
-		if p.mapped() > worth {
-			p.drop()
-		}
-		kept, last = p.held()+p.mapped(), time.Now()
-		// A collection halves a stack that has grown; so there may be more to find the next time.
-		done = !more(had, kept)
-		before = p.spent() // what it took itself is no work
+		before = p.spent() // what this took is no work
 	}
 }
 
-// more reports whether a is more than b by what is worth the trouble.
-func more(a, b uint64) bool { return a > b+a/50 }
+// A heap is what is given back of the runtime's memory.
+type heap struct {
+	process
+	worked bool // since the last time
+	done   bool // nothing was found
+	last   time.Time
+}
+
+func (h *heap) giveBack() {
+	if first := h.worked || time.Since(h.last) >= again; first {
+		h.letGo()
+	} else if h.done {
+		return
+	}
+	had := h.held()
+	h.free()
+	// A collection halves a stack that has grown; so there may be more to find the next time.
+	h.worked, h.done, h.last = false, h.held() > had-had/50, time.Now()
+}
+
+// A files is what is given back of mapped files: seldom, and not while somebody reads them. Who asks first afterwards waits for the
+// disk, and for how long says a little of what is in the store, so nobody must be able to have it given back time and again.
+type files struct {
+	process
+	now, before uint64 // what was mapped, and the time before
+	last        time.Time
+}
+
+func (f *files) look() { f.before, f.now = f.now, f.mapped() }
+
+func (f *files) giveBack() {
+	if f.now > worth && f.now <= f.before+some && time.Since(f.last) >= again {
+		f.drop()
+		f.last = time.Now()
+	}
+}
 
 // held is what the runtime has of the system's memory.
 func held() uint64 {

@@ -216,10 +216,7 @@ func TestAFileThatIsGoneOrCutShortIsAnError(t *testing.T) {
 // readAll opens a store of these files, reads everything and writes something, and fails the test on a wrong value.
 func readAll(t *testing.T, files map[string]file, want map[string]string) (missing int, err error) {
 	t.Helper()
-	dir, err := os.MkdirTemp(t.TempDir(), "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	dir := t.TempDir()
 	// Now, and not at the end of the test: of hundreds of stores, all would be on the disk at once.
 	defer os.RemoveAll(dir)
 	for name, f := range files {
