@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
@@ -210,6 +211,31 @@ func TestAnAppWithoutAFreeConnectionIsBusyAndNotBroken(t *testing.T) {
 	}
 	close(release)
 	if got := <-done; got != 200 {
+		t.Errorf("%d", got)
+	}
+}
+
+func TestAnAppBehindTLSIsBusyWithoutAFreeConnectionAsWell(t *testing.T) {
+	arrived, release := make(chan struct{}), make(chan struct{})
+	app := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { arrived <- struct{}{}; <-release }))
+	t.Cleanup(app.Close)
+	w := newWorld(t, func(o *Options) {
+		o.Apps[0].TLS = app.Client().Transport.(*http.Transport).TLSClientConfig
+	})
+	o := w.acme
+	o.Upstreams = map[string]string{"app": app.URL}
+	w.update(func(tx tx) error { return save(tx, o, w) })
+	_, c := w.jo()
+	tr := w.proxy.state.Load().apps[0].transport
+	tr.http.MaxConnsPerHost, tr.wait = 1, 300*time.Millisecond
+	done := make(chan int)
+	go func() { done <- w.do("GET", acmeHost, "/", "Cookie", c).StatusCode }()
+	<-arrived
+	if res := w.do("GET", acmeHost, "/", "Cookie", c); res.StatusCode != 503 || res.Header.Get("Retry-After") == "" || !strings.Contains(res.body, `"code":"upstream_busy"`) {
+		t.Errorf("%d %v %s", res.StatusCode, res.Header, res.body)
+	}
+	close(release)
+	if got := <-done; got != 200 { // longer than patience lasts: that is for a connection, not for an answer
 		t.Errorf("%d", got)
 	}
 }

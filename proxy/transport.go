@@ -1,9 +1,13 @@
 package proxy
 
 import (
+	"context"
 	"crypto/tls"
+	"errors"
 	"net"
 	"net/http"
+	"net/http/httptrace"
+	"sync/atomic"
 	"time"
 
 	"github.com/orgate/orgate/proxy/upstream"
@@ -14,6 +18,7 @@ type transport struct {
 	protocol Protocol
 	tls      *tls.Config
 	timeouts Timeouts
+	wait     time.Duration // for a connection of http or upgrade
 	http     *http.Transport
 	plain    *upstream.Client // for plain requests; nil: none are
 	// upgrade is for WebSockets, which HTTP/2 without TLS does not carry here; nil: http.
@@ -26,7 +31,7 @@ func (t *transport) same(a *app) bool {
 }
 
 func newTransport(a *app) *transport {
-	t := &transport{protocol: a.Protocol, tls: a.TLS, timeouts: a.Timeouts, http: baseTransport(a)}
+	t := &transport{protocol: a.Protocol, tls: a.TLS, timeouts: a.Timeouts, wait: upstream.DefaultWait + a.Timeouts.Connect, http: baseTransport(a)}
 	var p http.Protocols
 	switch a.Protocol {
 	case H2C:
@@ -64,6 +69,7 @@ func baseTransport(a *app) *http.Transport {
 		TLSHandshakeTimeout:    a.Timeouts.Connect,
 		ResponseHeaderTimeout:  a.Timeouts.Answer,
 		ExpectContinueTimeout:  time.Second,
+		MaxConnsPerHost:        upstream.DefaultConnections,
 		MaxIdleConnsPerHost:    512,
 		IdleConnTimeout:        a.Timeouts.Idle,
 		MaxResponseHeaderBytes: 256 << 10,
@@ -107,12 +113,33 @@ func (t *transport) send(r *http.Request) (*http.Response, error) {
 		body = &untouched{ReadCloser: r.Body}
 		r.Body = body
 	}
-	res, err := rt.RoundTrip(r)
+	res, err := t.roundTrip(rt, r)
 	for _, wait := range retries() {
 		if err == nil || !upstream.Refused(err) || body != nil && body.read.Load() || !upstream.Sleep(r.Context(), wait) {
 			break
 		}
-		res, err = rt.RoundTrip(r)
+		res, err = t.roundTrip(rt, r)
 	}
 	return res, err
+}
+
+// roundTrip sends r by rt, and returns [upstream.ErrBusy] if no connection came free for it in time: rt itself would wait without end.
+func (t *transport) roundTrip(rt *http.Transport, r *http.Request) (*http.Response, error) {
+	ctx, cancel := context.WithCancelCause(r.Context())
+	var settled atomic.Bool // it has one, or will get none
+	patience := time.AfterFunc(t.wait, func() {
+		if settled.CompareAndSwap(false, true) {
+			cancel(upstream.ErrBusy)
+		}
+	})
+	defer patience.Stop()
+	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { settled.Store(true) }})
+	res, err := rt.RoundTrip(r.WithContext(traced))
+	if err != nil {
+		if errors.Is(context.Cause(ctx), upstream.ErrBusy) {
+			err = upstream.ErrBusy
+		}
+		cancel(nil)
+	}
+	return res, err // whose body is read under ctx, which ends with that of r
 }

@@ -111,7 +111,9 @@ func (y *yard) rivals(ctx context.Context, b *bench, upstream, path string) ([]*
 	if err != nil {
 		return nil, err
 	}
-	if _, err := exec.LookPath("haproxy"); err == nil && wanted.MatchString("HAProxy") {
+	if _, err := exec.LookPath("haproxy"); err != nil {
+		progress("HAProxy is not here, and is left out")
+	} else if wanted.MatchString("HAProxy") {
 		ha, err := y.haproxy(ctx, upstream)
 		if err != nil {
 			return nil, err

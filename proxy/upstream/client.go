@@ -9,13 +9,19 @@ import (
 	"time"
 )
 
+// What [Limits] are that are not given.
+const (
+	DefaultConnections = 16_384 // which is more than one address has ports to be reached from at ease
+	DefaultWait        = 10 * time.Second
+)
+
 // Limits are those of a [Client]. Numbers of connections are for each address.
 type Limits struct {
-	Connections int           // open at once; 0: 16,384, which is more than one address has ports to be reached from at ease
+	Connections int           // open at once; 0: DefaultConnections
 	Idle        int           // kept for the next request; 0: 512
 	IdleTime    time.Duration // for which they are kept; 0: 90 s
 	Queue       int           // calls that wait for a connection; 0: as many as Connections
-	Wait        time.Duration // for one; 0: 10 s
+	Wait        time.Duration // for one; 0: DefaultWait
 	Connect     time.Duration // to connect; 0: 5 s
 	// Redial is how often, and after how long, a connection is tried again that was
 	// refused: an app beside us is away for a moment when it is restarted.
@@ -63,11 +69,11 @@ func (w *waiter) abort() { close(w.gone) }
 
 // New returns a client without connections.
 func New(l Limits) *Client {
-	set(&l.Connections, 16_384)
+	set(&l.Connections, DefaultConnections)
 	set(&l.Idle, 512)
 	set(&l.Queue, l.Connections)
 	set(&l.IdleTime, 90*time.Second)
-	set(&l.Wait, 10*time.Second)
+	set(&l.Wait, DefaultWait)
 	set(&l.Connect, 5*time.Second)
 	set(&l.Stall, time.Minute)
 	set(&l.Notice, 250*time.Millisecond)
