@@ -56,7 +56,7 @@ func badInput(cookie string) map[string]struct {
 		"a chunk size with a sign":      {head(post, host, "Transfer-Encoding: chunked") + "+5\r\nabcde\r\n0\r\n\r\n" + victim, []int{400}, false},
 		"a chunk extension, bare LF":    {head(post, host, "Transfer-Encoding: chunked") + "5;a\nabcde\r\n0\r\n\r\n" + victim, []int{400}, false},
 		"a chunk longer than it says":   {head(post, host, "Transfer-Encoding: chunked") + "2\r\nabcde\r\n0\r\n\r\n" + victim, []int{400}, false},
-		"a folded line":                 {head(get, host, "X-A: b", " Transfer-Encoding: chunked"), []int{200, 400}, true},
+		"a folded line":                 {head(get, host, "X-A: b", " Transfer-Encoding: chunked"), []int{200}, true},
 		"the first line folded":         {head(get, " X-A: b", host), []int{400}, false},
 		"NUL in a value":                {head(get, host, "X-A: \x00"), []int{400}, false},
 		"NUL in a name":                 {head(get, host, "X-\x00A: b"), []int{400}, false},
@@ -80,7 +80,7 @@ func badInput(cookie string) map[string]struct {
 		"a space in the target":         {head("GET /a b HTTP/1.1", host), []int{400}, false},
 		"HTTP/0.9":                      {"GET /a\r\n\r\n", []int{400}, false},
 		"HTTP/1.0":                      {head("GET /a HTTP/1.0", host), []int{200}, false},
-		"HTTP/1.0 and chunks":           {head("POST /a HTTP/1.0", host, "Transfer-Encoding: chunked") + "0\r\n\r\n" + victim, []int{200, 400, 501}, false},
+		"HTTP/1.0 and chunks":           {head("POST /a HTTP/1.0", host, "Transfer-Encoding: chunked") + "0\r\n\r\n" + victim, []int{200}, false},
 		"HTTP/2.0":                      {head("GET /a HTTP/2.0", host), []int{505}, false},
 		"HTTP/1.10":                     {head("GET /a HTTP/1.10", host), []int{400}, false},
 		"no version":                    {head("GET /a ", host), []int{400}, false},
@@ -92,6 +92,22 @@ func badInput(cookie string) map[string]struct {
 		"a target of 1 MB":              {head("GET /"+strings.Repeat("a", 1<<20)+" HTTP/1.1", host), []int{431}, false},
 		"TLS":                           {"\x16\x03\x01\x00\x05hello\r\n\r\n", []int{400}, false},
 		"nothing but lines":             {strings.Repeat("\r\n", 100), []int{400}, false},
+
+		"a tab before the colon":  {head(post, host, "Transfer-Encoding\t: chunked") + "0\r\n\r\n" + victim, []int{400}, false},
+		"a coding after a tab":    {head(post, host, "Transfer-Encoding:\tchunked") + "0\r\n\r\n", []int{200}, true},
+		"a line folded by a tab":  {head(get, host, "X-A: b", "\tTransfer-Encoding: chunked"), []int{200}, true},
+		"CL.TE in lower case":     {head(post, host, "content-length: 6", "transfer-encoding: chunked") + "0\r\n\r\n" + victim, []int{200}, false},
+		"CL.CL in lower case":     {head(post, host, "content-length: 0", fmt.Sprint("content-length: ", len(victim))) + victim, []int{400}, false},
+		"two hosts in lower case": {head(get, "host: "+acmeHost, "host: "+globexHost), []int{400}, false},
+		"a good chunk extension":  {head(post, host, "Transfer-Encoding: chunked") + "5;a=b\r\nabcde\r\n0;c\r\n\r\n", []int{200}, true},
+		// It costs as much to read as a body does, and no limit on bodies counts it.
+		"a flood of chunk extensions": {head(post, host, "Transfer-Encoding: chunked") + strings.Repeat("1;"+strings.Repeat("a", 2000)+"\r\nx\r\n", 200) + "0\r\n\r\n" + victim, []int{400, 502, 0}, false},
+
+		// The buffer of the fast path has 32 KiB, the limit is at 48, and net/http adds 4.
+		"a head of 30 KiB": {head(get, host, "X-A: "+strings.Repeat("a", 30<<10)), []int{200}, true},
+		"a head of 40 KiB": {head(get, host, "X-A: "+strings.Repeat("a", 40<<10)), []int{200}, true},
+		"a head of 47 KiB": {head(get, host, "X-A: "+strings.Repeat("a", 47<<10)), []int{200}, true},
+		"a head of 60 KiB": {head(get, host, "X-A: "+strings.Repeat("a", 60<<10)), []int{431}, false},
 	}
 }
 
