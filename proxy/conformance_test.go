@@ -3,6 +3,7 @@ package proxy
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
@@ -16,6 +17,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/orgate/orgate/policy"
 )
 
 // A stage is a world with an app that is told what to answer, byte for byte, and keeps what it
@@ -186,8 +189,18 @@ func normal(text string) string {
 
 // Each of these is served on both ways, and neither the app nor the client can tell which it was.
 func TestBothWaysAreOneToTheAppAndToTheClient(t *testing.T) {
-	s := newStage(t)
+	s := newStage(t, func(o *Options) {
+		for path, when := range map[string]string{"/when/**": `member.role == "admin" && request.method == "GET"`, "/unheard/**": `member.attributes.seniority == "staff"`} {
+			r, err := policy.RuleSpec{Path: path, When: when}.Compile()
+			if err != nil {
+				t.Fatal(err)
+			}
+			o.Apps[0].Rules = append(o.Apps[0].Rules, r)
+		}
+	})
 	_, c := s.jo()
+	admin := s.person("ann@acme.com", s.acme.ID, "admin").at(acmeHost, s.acme.ID)
+	by := func(cookie, request string) string { return strings.ReplaceAll(request, c, cookie) }
 	get := func(path string, lines ...string) string {
 		return "GET " + path + " HTTP/1.1\r\nHost: " + acmeHost + "\r\n" + strings.Join(append(lines, "Cookie: "+c, "Connection: close"), "\r\n") + "\r\n\r\n"
 	}
@@ -201,6 +214,7 @@ func TestBothWaysAreOneToTheAppAndToTheClient(t *testing.T) {
 		other           bool // it is net/http's on both ways
 		reframed        bool // net/http counts a short body that came in chunks
 		torn            bool // the answer is cut off, and it is chance how much of it comes
+		status          int  // of the answer; 0: 200
 	}
 	table := map[string]row{
 		"a request with all that browsers send": {request: get("/a/b%20c?q=%2F&r", "User-Agent: Mozilla/5.0", "Accept: text/html", "accept-language: de", "ACCEPT-ENCODING: gzip, br", "Referer: https://acme.example.com/x", "If-None-Match: W/\"x\"", "Sec-Fetch-Site: same-origin", "DNT: 1", "Cache-Control: no-cache", "Pragma: no-cache")},
@@ -209,7 +223,15 @@ func TestBothWaysAreOneToTheAppAndToTheClient(t *testing.T) {
 		"an empty field, and an empty cookie":   {request: get("/empty", "X-Empty:", "Cookie:")},
 		"a public path":                         {request: "GET /public/x HTTP/1.1\r\nHost: " + acmeHost + "\r\nConnection: close\r\n\r\n"},
 		"a custom host":                         {request: "GET /public/custom HTTP/1.1\r\nHost: Portal.ACME.com.\r\nConnection: close\r\n\r\n", answer: ok + "Content-Length: 0\r\n\r\n"},
-		"a path that has a role":                {request: get("/admin/x"), other: true},
+		"a role":                                {request: by(admin, get("/admin/x"))},
+		"a role that is missing":                {request: get("/admin/x"), other: true, status: 403},
+		"a permission":                          {request: by(admin, post("DELETE", "/reports/1", "x"))},
+		"a permission that is missing":          {request: post("DELETE", "/reports/1", "x"), other: true, status: 403},
+		"a permission for another method":       {request: get("/reports/1")},
+		"a condition":                           {request: by(admin, get("/when/x"))},
+		"a condition that does not hold":        {request: get("/when/x"), other: true, status: 403},
+		"a condition on another method":         {request: by(admin, post("POST", "/when/x", "x")), other: true, status: 403},
+		"a condition that can't be told":        {request: get("/unheard/x"), other: true, status: 403},
 		"HEAD":                                  {request: strings.Replace(get("/head"), "GET", "HEAD", 1), answer: ok + "Content-Length: 5\r\n\r\n"},
 		"HEAD of what has no length":            {request: strings.Replace(get("/head2"), "GET", "HEAD", 1), answer: ok + "X-A: b\r\n\r\n"},
 		"OPTIONS":                               {request: strings.Replace(get("/options"), "GET", "OPTIONS", 1)},
@@ -220,24 +242,24 @@ func TestBothWaysAreOneToTheAppAndToTheClient(t *testing.T) {
 		"PATCH":                                 {request: post("PATCH", "/patch", "x")},
 		"DELETE with a body":                    {request: post("DELETE", "/delete", "x")},
 		"DELETE without":                        {request: strings.Replace(get("/delete0"), "GET", "DELETE", 1)},
-		"a path that is not canonical":          {request: get("/a/../b"), other: true},
-		"an ambiguous path":                     {request: get("/a%2fb"), other: true},
+		"a path that is not canonical":          {request: get("/a/../b"), other: true, status: 400},
+		"an ambiguous path":                     {request: get("/a%2fb"), other: true, status: 400},
 		"a path of ours":                        {request: get("/.orgate/me"), other: true},
 		"keys":                                  {request: get("/.well-known/orgate/jwks.json"), other: true},
-		"a host of nobody":                      {request: strings.Replace(get("/"), acmeHost, "nobody.example.com", 1), other: true},
-		"another port":                          {request: strings.Replace(get("/"), acmeHost, acmeHost+":444", 1), other: true},
+		"a host of nobody":                      {request: strings.Replace(get("/"), acmeHost, "nobody.example.com", 1), other: true, status: 404},
+		"another port":                          {request: strings.Replace(get("/"), acmeHost, acmeHost+":444", 1), other: true, status: 404},
 		"the login host":                        {request: strings.Replace(get("/x"), acmeHost, loginHost, 1), other: true},
-		"nobody who navigates":                  {request: "GET /x HTTP/1.1\r\nHost: " + acmeHost + "\r\nAccept: text/html\r\nConnection: close\r\n\r\n", other: true},
-		"nobody who fetches":                    {request: "GET /x HTTP/1.1\r\nHost: " + acmeHost + "\r\nConnection: close\r\n\r\n", other: true},
-		"two sessions":                          {request: get("/x", "Cookie: "+c), other: true},
-		"a session of another host":             {request: strings.Replace(get("/x"), acmeHost, globexHost, 1), other: true},
+		"nobody who navigates":                  {request: "GET /x HTTP/1.1\r\nHost: " + acmeHost + "\r\nAccept: text/html\r\nConnection: close\r\n\r\n", other: true, status: 302},
+		"nobody who fetches":                    {request: "GET /x HTTP/1.1\r\nHost: " + acmeHost + "\r\nConnection: close\r\n\r\n", other: true, status: 401},
+		"two sessions":                          {request: get("/x", "Cookie: "+c), other: true, status: 401},
+		"a session of another host":             {request: strings.Replace(get("/x"), acmeHost, globexHost, 1), other: true, status: 401},
 		"a session that is none, in public":     {request: "GET /public/x HTTP/1.1\r\nHost: " + acmeHost + "\r\nCookie: __Host-orgate_session=x\r\nConnection: close\r\n\r\n", other: true},
-		"a header named in Connection":          {request: strings.Replace(get("/x"), "Connection: close", "Connection: close, X-Org-Role", 1), other: true},
+		"a header named in Connection":          {request: strings.Replace(get("/x"), "Connection: close", "Connection: close, X-Org-Role", 1), other: true, status: 400},
 		"chunks":                                {request: strings.Replace(get("/chunks"), "GET", "POST", 1)[:len(get("/chunks"))+1-2] + "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", other: true},
 		"an upgrade that is none":               {request: get("/upgrade", "Upgrade: h2c"), other: true},
 
-		"an answer with much in it":          {request: get("/much"), answer: "HTTP/1.1 299 Whatever\r\nserver: x\r\nETAG: \"a\"\r\nSet-Cookie: a=1\r\nset-cookie: __Host-orgate_session=evil\r\nSet-Cookie: b=2\r\nWWW-Authenticate: Negotiate\r\nWWW-Authenticate: Basic\r\nVary: Accept\r\nContent-Type: text/html\r\nContent-Length: 2\r\n\r\nhi"},
-		"an answer with a status of its own": {request: get("/own"), answer: "HTTP/1.1 404 Nix\r\nContent-Length: 0\r\nContent-Type: a/b\r\n\r\n"},
+		"an answer with much in it":          {request: get("/much"), answer: "HTTP/1.1 299 Whatever\r\nserver: x\r\nETAG: \"a\"\r\nSet-Cookie: a=1\r\nset-cookie: __Host-orgate_session=evil\r\nSet-Cookie: b=2\r\nWWW-Authenticate: Negotiate\r\nWWW-Authenticate: Basic\r\nVary: Accept\r\nContent-Type: text/html\r\nContent-Length: 2\r\n\r\nhi", status: 299},
+		"an answer with a status of its own": {request: get("/own"), answer: "HTTP/1.1 404 Nix\r\nContent-Length: 0\r\nContent-Type: a/b\r\n\r\n", status: 404},
 		"an answer without Date":             {request: get("/dateless"), answer: "HTTP/1.1 200 OK\r\nContent-Type: a/b\r\nContent-Length: 2\r\n\r\nhi"},
 		"an answer without a type":           {request: get("/typeless"), answer: ok + "Content-Length: 13\r\n\r\n<html></html>"},
 		"an answer for all":                  {request: get("/shared"), answer: ok + "Cache-Control: public\r\nContent-Type: a/b\r\nContent-Length: 2\r\n\r\nhi"},
@@ -246,23 +268,23 @@ func TestBothWaysAreOneToTheAppAndToTheClient(t *testing.T) {
 		"chunks of the app":                  {request: get("/chunked"), answer: ok + "Transfer-Encoding: chunked\r\nContent-Type: a/b\r\n\r\n3\r\nabc\r\n4;x=y\r\ndefg\r\n0\r\n\r\n", reframed: true},
 		"no length":                          {request: get("/open"), answer: ok + "Content-Type: a/b\r\n\r\nuntil the end" + cut},
 		"HTTP/1.0":                           {request: get("/old"), answer: "HTTP/1.0 200 OK\r\nContent-Type: a/b\r\nDate: x\r\n\r\nuntil the end" + cut},
-		"204":                                {request: get("/204"), answer: "HTTP/1.1 204 No Content\r\nDate: x\r\nX-A: b\r\n\r\n"},
-		"304":                                {request: get("/304"), answer: "HTTP/1.1 304 Not Modified\r\nDate: x\r\nETag: \"a\"\r\nContent-Type: a/b\r\nContent-Length: 7\r\n\r\n"},
+		"204":                                {request: get("/204"), answer: "HTTP/1.1 204 No Content\r\nDate: x\r\nX-A: b\r\n\r\n", status: 204},
+		"304":                                {request: get("/304"), answer: "HTTP/1.1 304 Not Modified\r\nDate: x\r\nETag: \"a\"\r\nContent-Type: a/b\r\nContent-Length: 7\r\n\r\n", status: 304},
 		"an empty body":                      {request: get("/nothing"), answer: ok + "Content-Type: a/b\r\nContent-Length: 0\r\n\r\n"},
 		"a large body":                       {request: get("/large"), answer: ok + "Content-Type: a/b\r\n" + fmt.Sprintf("Content-Length: %d\r\n\r\n", len(large)) + large},
 		"interim answers":                    {request: get("/interim"), answer: "HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\nX-A: b\r\n\r\nHTTP/1.1 100 Continue\r\nX: y\r\n\r\n" + ok + "Content-Type: a/b\r\nContent-Length: 2\r\n\r\nhi"},
-		"a redirect":                         {request: get("/302"), answer: "HTTP/1.1 302 Found\r\nDate: x\r\nLocation: /x?y\r\nContent-Length: 0\r\n\r\n"},
+		"a redirect":                         {request: get("/302"), answer: "HTTP/1.1 302 Found\r\nDate: x\r\nLocation: /x?y\r\nContent-Length: 0\r\n\r\n", status: 302},
 
-		"a switch that nobody asked for": {request: get("/101"), answer: "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"},
-		"two lengths":                    {request: get("/two"), answer: ok + "Content-Length: 2\r\nContent-Length: 3\r\n\r\nhi!"},
-		"a length and chunks":            {request: get("/both"), answer: ok + "Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"},
-		"no HTTP":                        {request: get("/garbage"), answer: "hello\r\n\r\n"},
-		"nothing":                        {request: get("/silent"), answer: cut},
-		"half a head":                    {request: get("/half"), answer: "HTTP/1.1 200 OK\r\nContent-" + cut},
+		"a switch that nobody asked for": {request: get("/101"), answer: "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n", status: 502},
+		"two lengths":                    {request: get("/two"), answer: ok + "Content-Length: 2\r\nContent-Length: 3\r\n\r\nhi!", status: 502},
+		"a length and chunks":            {request: get("/both"), answer: ok + "Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", status: 502},
+		"no HTTP":                        {request: get("/garbage"), answer: "hello\r\n\r\n", status: 502},
+		"nothing":                        {request: get("/silent"), answer: cut, status: 502},
+		"half a head":                    {request: get("/half"), answer: "HTTP/1.1 200 OK\r\nContent-" + cut, status: 502},
 		"half a body":                    {request: get("/cut"), answer: ok + "Content-Type: a/b\r\nContent-Length: 10\r\n\r\nhalf" + cut, torn: true},
 		"half a chunk":                   {request: get("/cutchunk"), answer: ok + "Content-Type: a/b\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab" + cut, torn: true},
 		"more than its length":           {request: get("/more"), answer: ok + "Content-Type: a/b\r\nContent-Length: 2\r\n\r\nhi there"},
-		"a folded line":                  {request: get("/fold"), answer: ok + "X-A: b\r\n c\r\nContent-Length: 2\r\n\r\nhi"},
+		"a folded line":                  {request: get("/fold"), answer: ok + "X-A: b\r\n c\r\nContent-Length: 2\r\n\r\nhi", status: 502},
 	}
 	for _, name := range slices.Sorted(maps.Keys(table)) {
 		row := table[name]
@@ -274,17 +296,26 @@ func TestBothWaysAreOneToTheAppAndToTheClient(t *testing.T) {
 				s.script[path] = row.answer
 				s.mu.Unlock()
 			}
-			ask := func(addr string) (answer, sent string, fast int) {
+			ask := func(addr string) (answer, sent string, said account, fast int) {
 				before, fast := s.seen.len(), s.seen.fast()
 				answer = s.ask(addr, row.request)
-				s.eventually("it is recorded", func() bool { return s.seen.len() == before+1 })
+				said = s.account(before)
 				s.mu.Lock()
 				defer s.mu.Unlock()
 				defer delete(s.sent, path)
-				return answer, normal(string(s.sent[path])), s.seen.fast() - fast
+				return answer, normal(string(s.sent[path])), said, s.seen.fast() - fast
 			}
-			slowAnswer, slowSent, slow := ask(s.slow)
-			fastAnswer, fastSent, fast := ask(s.fast)
+			slowAnswer, slowSent, slowSaid, slow := ask(s.slow)
+			fastAnswer, fastSent, fastSaid, fast := ask(s.fast)
+			if want, got := cmp.Or(row.status, 200), statusOf(slowAnswer); slowSaid.Status != want || got != want && !row.torn {
+				t.Errorf("status %d, and recorded is %d, want %d", got, slowSaid.Status, want)
+			}
+			if row.torn {
+				slowSaid, fastSaid = slowSaid.unmeasured(), fastSaid.unmeasured()
+			}
+			if slowSaid != fastSaid {
+				t.Errorf("of net/http is recorded\n%+v\nand of the fast path\n%+v", slowSaid, fastSaid)
+			}
 			if slow != 0 || (fast == 1) == row.other {
 				t.Errorf("on the fast path: %d of the one way's, %d of the other's", slow, fast)
 			}
@@ -305,6 +336,20 @@ func TestBothWaysAreOneToTheAppAndToTheClient(t *testing.T) {
 				t.Errorf("by net/http the app is sent\n%s\nand by the fast path\n%s", brief(slowSent), brief(fastSent))
 			}
 		})
+	}
+}
+
+// statusOf is that of the answer after interim ones; 0: there is none.
+func statusOf(answer string) int {
+	br := bufio.NewReader(strings.NewReader(answer))
+	for {
+		res, err := http.ReadResponse(br, nil)
+		if err != nil {
+			return 0
+		}
+		if res.Body.Close(); res.StatusCode >= 200 {
+			return res.StatusCode
+		}
 	}
 }
 
