@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/orgate/orgate/proxy/testdata/gadgets"
 )
 
 // read is what the data plane does with what has come so far.
@@ -263,6 +265,9 @@ func FuzzPlain(f *testing.F) {
 		with("DELETE /a HTTP/1.1", "host:a", "content-length:0", "Cache-Control: x", "Pragma: no-cache"), with("OPTIONS /-._~!$&'()*+,;=:@/?% HTTP/1.1", "Host: a"),
 	} {
 		f.Add([]byte(text))
+	}
+	for _, g := range slices.Concat(gadgets.Codings(gadgets.Odd()), gadgets.Lengths(5, gadgets.Odd())) {
+		f.Add([]byte(with("POST / HTTP/1.1", "Host: a", g, "X-B: c") + "0\r\n\r\n"))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var h Head
