@@ -1,9 +1,15 @@
 package e2e
 
 import (
+	"crypto/sha256"
 	"fmt"
+	"io"
+	"maps"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -17,8 +23,9 @@ import (
 type app struct {
 	*httptest.Server
 
-	mu   sync.Mutex
-	seen []string // "method host request-URI"
+	mu    sync.Mutex
+	seen  []string              // "method host request-URI"
+	conns map[net.Conn]struct{} // that are open
 
 	// held gets the requests for /public/held, each to be closed for it to be answered.
 	held chan chan struct{}
@@ -26,7 +33,7 @@ type app struct {
 
 func newApp(t *testing.T) *app {
 	t.Helper()
-	a := &app{held: make(chan chan struct{}, 8)}
+	a := &app{held: make(chan chan struct{}, 8), conns: map[net.Conn]struct{}{}}
 	mux := http.NewServeMux()
 	mux.Handle("/", demo.Echo())
 	mux.HandleFunc("/ws", func(w http.ResponseWriter, r *http.Request) {
@@ -46,9 +53,18 @@ func newApp(t *testing.T) *app {
 		}
 	})
 	mux.HandleFunc("/work", func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return // who sent half a body is not answered
+		}
+		size, err := strconv.Atoi(r.URL.Query().Get("size"))
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
 		select {
 		case <-time.After(10 * time.Millisecond): // as an app that does something
-			fmt.Fprint(w, r.Header.Get("X-User-Email"))
+			fmt.Fprint(w, work(r.Header.Get("X-User-Email"), r.Method, r.URL.Query().Get("number"), r.ContentLength, string(body), size))
 		case <-r.Context().Done():
 		}
 	})
@@ -73,14 +89,31 @@ func newApp(t *testing.T) *app {
 		_ = http.NewResponseController(w).Flush()
 		<-r.Context().Done()
 	})
-	a.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	a.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		a.mu.Lock()
 		a.seen = append(a.seen, r.Method+" "+r.Host+" "+r.RequestURI)
 		a.mu.Unlock()
 		mux.ServeHTTP(w, r)
 	}))
+	a.Config.ConnState = func(c net.Conn, state http.ConnState) {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		switch state {
+		case http.StateNew:
+			a.conns[c] = struct{}{}
+		case http.StateClosed, http.StateHijacked:
+			delete(a.conns, c)
+		}
+	}
+	a.Start()
 	t.Cleanup(a.Close)
 	return a
+}
+
+// work is what /work answers: whose request it was, which, and what came of it, over and over until it is size bytes and more.
+func work(email, method, number string, length int64, body string, size int) string {
+	line := fmt.Sprintf("%s %s %s %d %x\n", email, method, number, length, sha256.Sum256([]byte(body)))
+	return strings.Repeat(line, 1+size/len(line))
 }
 
 // livePage holds a WebSocket open and says how it is.
@@ -97,4 +130,11 @@ func (a *app) got() int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return len(a.seen)
+}
+
+// open returns the connections that are open.
+func (a *app) open() map[net.Conn]struct{} {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return maps.Clone(a.conns)
 }
