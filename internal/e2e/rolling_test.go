@@ -95,6 +95,10 @@ func TestNoRequestIsLostWhileReplicasReloadAndRestart(t *testing.T) {
 		})
 	}
 	for _, s := range replicas {
+		// What passes both ways has to have gone the one that is asked for.
+		if fast := s.metric(fastRequests); *slowPath != (fast == 0) {
+			t.Errorf("%s served %v requests on the fast path, and -slow-path is %v", s.Listen, fast, *slowPath)
+		}
 		s.stop()
 		s.start()
 		until(t, "more requests", time.Minute, enough(sent.Load()+500))
