@@ -7,8 +7,10 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -121,4 +123,83 @@ func TestABodyThatIsSentFirstCanBeRefusedAndCut(t *testing.T) {
 		}
 	}
 	s.expectFast(2)
+}
+
+// limited serves the proxy with other limits, on both ways.
+func (s *stage) limited(limits ServerLimits) (ways map[string]string) {
+	s.t.Helper()
+	ways = map[string]string{}
+	for way, fast := range map[string]bool{"the fast path": true, "net/http": false} {
+		front := httptest.NewUnstartedServer(nil)
+		front.Config = Server(s.proxy, limits, s.options.Logger)
+		if fast {
+			front.Listener = Listen(front.Listener, nil, s.proxy, front.Config)
+		}
+		front.Start()
+		s.t.Cleanup(front.Close)
+		ways[way] = front.Listener.Addr().String()
+	}
+	return ways
+}
+
+// drip sends a byte each few milliseconds, until there are no more or nobody takes them.
+func (c *caller) drip(text string) {
+	tick := time.NewTicker(3 * time.Millisecond)
+	defer tick.Stop()
+	for i := range text {
+		<-tick.C
+		if _, err := io.WriteString(c, text[i:i+1]); err != nil {
+			return
+		}
+	}
+}
+
+// Who sends a byte now and then is never idle, and would have a connection for as long as a head may be large.
+func TestAHeadThatDripsHasTheTimeOfOneHead(t *testing.T) {
+	s := newStage(t)
+	_, c := s.jo()
+	endless := strings.TrimSuffix(request("GET", "/endless", c), "\r\n") + "X-A: " + strings.Repeat("a", 40_000)
+	for way, addr := range s.limited(ServerLimits{HeaderTimeout: time.Second}) {
+		var all sync.WaitGroup
+		for after, before := range map[string]string{"at first": "", "after a request": request("GET", "/a", c), "after one that is refused": request("GET", "/a", "")} {
+			conn := s.call(addr)
+			if before != "" {
+				conn.say(before)
+				conn.hear("GET")
+			}
+			conn.SetDeadline(time.Now().Add(8 * time.Second)) // less than if nobody had set a limit
+			all.Go(func() { conn.drip(endless) })
+			all.Go(func() {
+				// What net/http says to it, if anything, is its own.
+				b, err := io.ReadAll(conn.br)
+				if isTimeout(err) || len(b) > 0 && !strings.HasPrefix(string(b), "HTTP/1.1 4") {
+					t.Errorf("%s, %s: %q %v", way, after, b, err)
+				}
+				conn.Close()
+			})
+		}
+		all.Wait()
+
+		// The time is the head's: a body may take longer.
+		conn := s.call(addr)
+		conn.say(request("POST", "/body", c, "Content-Length: 400"))
+		conn.drip(strings.Repeat("x", 400))
+		if res, body := conn.hear("POST"); res.StatusCode != http.StatusOK || len(body) != len("/body")+400 {
+			t.Errorf("%s: a slow body: %d %q", way, res.StatusCode, body)
+		}
+	}
+	for way, addr := range s.ways() { // whose limit is far away
+		conn := s.call(addr)
+		conn.drip(request("POST", "/slow", c, "Content-Length: 4") + "body")
+		if res, body := conn.hear("POST"); res.StatusCode != http.StatusOK || body != "/slowbody" {
+			t.Errorf("%s: a slow head: %d %q", way, res.StatusCode, body)
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, told := range s.told {
+		if strings.Contains(told, "endless") {
+			t.Errorf("the app was sent %q", told)
+		}
+	}
 }
