@@ -203,3 +203,81 @@ func TestAHeadThatDripsHasTheTimeOfOneHead(t *testing.T) {
 		}
 	}
 }
+
+// An app is read no faster than its client reads, or the difference is in our memory: of an answer that nobody takes, that is all of it.
+func TestAnAnswerThatNobodyTakesStaysWithItsApp(t *testing.T) {
+	s := newStage(t)
+	const size, piece = 96 << 20, 64 << 10 // far more than the kernels keep
+	full, left := make(chan bool, 1), make(chan error, 1)
+	app := accepting(t, func(conn net.Conn) {
+		defer conn.Close()
+		r, err := http.ReadRequest(bufio.NewReader(conn))
+		if err != nil {
+			return
+		}
+		head := fmt.Sprint("Content-Type: text/plain\r\nContent-Length: ", size)
+		if r.URL.Path == "/stream" {
+			head = "Content-Type: text/event-stream\r\nConnection: close"
+		}
+		io.WriteString(conn, "HTTP/1.1 200 OK\r\nDate: x\r\n"+head+"\r\n\r\n")
+		stuck := false
+		for n := 0; n < size; {
+			if !stuck {
+				conn.SetWriteDeadline(time.Now().Add(300 * time.Millisecond))
+			}
+			m, err := conn.Write(make([]byte, min(piece, size-n)))
+			n += m
+			switch {
+			case err == nil:
+			case !stuck && isTimeout(err):
+				stuck = true
+				full <- true
+				conn.SetWriteDeadline(time.Time{})
+			default:
+				left <- err
+				return
+			}
+		}
+		if !stuck {
+			full <- false
+		}
+		left <- nil
+	})
+	o := s.acme
+	o.Upstreams = map[string]string{"app": "http://" + app}
+	s.update(func(tx tx) error { return save(tx, o, s.world) })
+	for way, addr := range s.ways() {
+		for _, path := range []string{"/long", "/stream"} {
+			p := s.person(way[:3]+path[1:]+"@acme.com", s.acme.ID)
+			c := p.at(acmeHost, s.acme.ID)
+			for _, ends := range []bool{false, true} {
+				conn := s.call(addr)
+				conn.say(request("GET", path, c))
+				if !<-full {
+					t.Errorf("%s: %s: all was taken, by nobody", way, path)
+				}
+				if ends {
+					s.update(func(tx tx) error { return end(tx, s.world, p) })
+					if err := <-left; err == nil {
+						t.Errorf("%s: %s: the app was read to the end after that of the session", way, path)
+					}
+				}
+				res, err := http.ReadResponse(conn.br, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				n, err := io.Copy(io.Discard, res.Body)
+				res.Body.Close()
+				conn.Close()
+				if whole := n == size && err == nil; whole == ends || isTimeout(err) {
+					t.Errorf("%s: %s: the session ended: %v: %d bytes, %v", way, path, ends, n, err)
+				}
+				if !ends {
+					if err := <-left; err != nil {
+						t.Error(err)
+					}
+				}
+			}
+		}
+	}
+}
