@@ -387,7 +387,7 @@ type Quota struct {
 // DataPlane is how requests are carried to the apps.
 type DataPlane struct {
 	// Whether plain requests to apps (HTTP/1.1, nothing unusual in them) are carried by code of orgate's own, which costs a
-	// fraction of what the general way does and decides by the same functions. The general way carries all others.
+	// fraction of what the general way does and decides by the same functions. The general way carries all others. Turned on by a reload, it is taken on connections that begin then.
 	FastPath string `yaml:"fast_path" default:"on" enum:"on off"`
 }
 

@@ -101,7 +101,7 @@ func badInput(cookie string) map[string]struct {
 		"two hosts in lower case": {head(get, "host: "+acmeHost, "host: "+globexHost), []int{400}, false},
 		"a good chunk extension":  {head(post, host, "Transfer-Encoding: chunked") + "5;a=b\r\nabcde\r\n0;c\r\n\r\n", []int{200}, true},
 		// It costs as much to read as a body does, and no limit on bodies counts it.
-		"a flood of chunk extensions": {head(post, host, "Transfer-Encoding: chunked") + strings.Repeat("1;"+strings.Repeat("a", 2000)+"\r\nx\r\n", 200) + "0\r\n\r\n" + victim, []int{400, 502, 0}, false},
+		"a flood of chunk extensions": {head(post, host, "Transfer-Encoding: chunked") + strings.Repeat("1;"+strings.Repeat("a", 2000)+"\r\nx\r\n", 200) + "0\r\n\r\n" + victim, []int{400}, false},
 
 		// The buffer of the fast path has 32 KiB, the limit is at 48, and net/http adds 4.
 		"a head of 30 KiB": {head(get, host, "X-A: "+strings.Repeat("a", 30<<10)), []int{200}, true},

@@ -165,8 +165,7 @@ func (c *conn) forward(x *exchange, address string) outcome {
 	call.Empty = h.Length == 0 && (h.Method == "POST" || h.Method == "PUT" || h.Method == "PATCH")
 	if h.Length > 0 {
 		n := int(min(int64(b.w-b.r), h.Length))
-		call.Body, call.Length = &connBody{c: c, here: b.in[b.r : b.r+n : b.r+n]}, h.Length
-		call.Duplex = duplex(&http.Request{ContentLength: h.Length})
+		call.Body, call.Length, call.Duplex = &connBody{c: c, here: b.in[b.r : b.r+n : b.r+n]}, h.Length, duplex(h.Length)
 		b.r += n
 	}
 	if err := x.guardHead(call.Head); err != nil {

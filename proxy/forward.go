@@ -58,7 +58,7 @@ func (x *exchange) forward(r *http.Request) {
 		}
 		// By itself, Go's HTTP/1 server reads a body to its end before it lets an answer
 		// begin: an app could not say no to an upload, nor talk while it listens.
-		if duplex(r) {
+		if duplex(r.ContentLength) {
 			_ = x.rc.EnableFullDuplex() // HTTP/2 always is, and says so by an error
 			x.unread = body
 		}

@@ -61,7 +61,7 @@ func (x *exchange) relay(r *http.Request, address string) {
 	switch {
 	case r.ContentLength != 0:
 		c.Body, c.Length = r.Body, r.ContentLength
-		c.Duplex = duplex(r)
+		c.Duplex = duplex(r.ContentLength)
 	case r.Method == http.MethodPost || r.Method == http.MethodPut || r.Method == http.MethodPatch:
 		c.Empty = true
 	}
@@ -85,8 +85,8 @@ func (x *exchange) relay(r *http.Request, address string) {
 	x.takeTrailers(c.Trailers)
 }
 
-// duplex reports whether an answer to r may begin before r has ended.
-func duplex(r *http.Request) bool { return r.ContentLength < 0 || r.ContentLength > 256<<10 }
+// duplex reports whether an answer may begin before the body of the request has ended, which is of that length; -1: it does not say.
+func duplex(length int64) bool { return length < 0 || length > 256<<10 }
 
 // A watch is the context of a request, which ends when the client goes away, and has its exchange and its id; and it is what the
 // exchange hears of its call to the app while that is under way.

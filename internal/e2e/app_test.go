@@ -98,11 +98,10 @@ func newApp(t *testing.T) *app {
 	a.Config.ConnState = func(c net.Conn, state http.ConnState) {
 		a.mu.Lock()
 		defer a.mu.Unlock()
-		switch state {
-		case http.StateNew:
-			a.conns[c] = struct{}{}
-		case http.StateClosed, http.StateHijacked:
+		if state == http.StateClosed || state == http.StateHijacked {
 			delete(a.conns, c)
+		} else {
+			a.conns[c] = struct{}{}
 		}
 	}
 	a.Start()

@@ -147,8 +147,11 @@ func sendWork(t *testing.T, client *http.Client, s *site, c *http.Cookie, email 
 	}
 	defer resp.Body.Close()
 	got, err := io.ReadAll(resp.Body)
-	if want := work(email, method, fmt.Sprint(n), length, text, size); err != nil || resp.StatusCode != http.StatusOK || string(got) != want || tries != 1 {
-		return fmt.Errorf("%s %s: %s after %d tries, %d bytes (want %d), %v: %.300s", method, req.URL, resp.Status, tries, len(got), len(want), err, got)
+	if err != nil {
+		return fmt.Errorf("%s %s: %s, %d bytes, %w", method, req.URL, resp.Status, len(got), err)
+	}
+	if want := work(email, method, fmt.Sprint(n), length, text, size); resp.StatusCode != http.StatusOK || string(got) != want || tries != 1 {
+		return fmt.Errorf("%s %s: %s after %d tries, %d bytes (want %d): %.300s", method, req.URL, resp.Status, tries, len(got), len(want), got)
 	}
 	return nil
 }
