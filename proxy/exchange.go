@@ -10,6 +10,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -83,10 +84,12 @@ type exchange struct {
 	private  [1]string   // the value of a Cache-Control of ours
 	status   int
 	bytes    int64
-	deadline time.Time // of the last write; net/http forgets it after each request
+	deadline time.Time  // of the last write; net/http forgets it after each request
+	cutting  sync.Mutex // of what is written to the client, by net/http
 
 	// In one place, as each alone would take up eight bytes.
 	finished  atomic.Bool
+	wasCut    bool // behind cutting
 	peerTrust bool
 	clear     bool // a session cookie came that is none (two of them, or ended)
 	fast      bool // a Listener serves it
@@ -413,7 +416,22 @@ func (x *exchange) extend() {
 		return
 	}
 	x.deadline = now.Add(stall)
-	_ = x.rc.SetWriteDeadline(x.deadline) // a writer without deadlines is a test's
+	x.cutting.Lock()
+	defer x.cutting.Unlock()
+	if !x.wasCut {
+		_ = x.rc.SetWriteDeadline(x.deadline) // a writer without deadlines is a test's
+	}
+}
+
+// cut ends what is written to the client for x, if that goes on still: one that reads nothing would hold the request for as long as a
+// write may stand still. Once x is over, the connection is another request's.
+func (x *exchange) cut() {
+	x.cutting.Lock()
+	defer x.cutting.Unlock()
+	if !x.finished.Load() {
+		x.wasCut = true
+		_ = x.rc.SetWriteDeadline(time.Unix(1, 0)) // if it fails nobody writes any more
+	}
 }
 
 // Unwrap lets an [http.ResponseController] reach the connection.

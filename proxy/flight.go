@@ -41,10 +41,15 @@ type canceler interface {
 	cancel(x *exchange, cause error)
 }
 
-// A cancelFunc is a function as a canceler.
+// A cancelFunc is the end of a call to an app as a canceler of a request that net/http serves.
 type cancelFunc context.CancelCauseFunc
 
-func (f cancelFunc) cancel(_ *exchange, cause error) { f(cause) }
+func (f cancelFunc) cancel(x *exchange, cause error) {
+	f(cause)
+	if phase(x.flight.phase.Load()) != waiting {
+		x.cut()
+	}
+}
 
 // flights are the requests that are under way under a grant. There is mostly none, or one.
 type flights struct {
@@ -261,7 +266,9 @@ func (x *exchange) flying() bool { return x.flight.up }
 
 // land ends the flight of x.
 func (p *Proxy) land(x *exchange) {
+	x.cutting.Lock() // or a cut might come upon the next request
 	x.finished.Store(true)
+	x.cutting.Unlock()
 	if t := x.flight.timer.Load(); t != nil {
 		t.Stop()
 	}

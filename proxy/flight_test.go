@@ -2,6 +2,8 @@ package proxy
 
 import (
 	"context"
+	"net/http"
+	"net/http/httptest"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,7 +23,7 @@ func TestOnlyAnAnswerThatHasJustBegunMayBeFinished(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			p := &Proxy{now: time.Now}
-			x := &exchange{p: p, began: time.Now()}
+			x := &exchange{p: p, began: time.Now(), rc: http.NewResponseController(httptest.NewRecorder())}
 			time.Sleep(c.since)
 			at := time.Now()
 			var ended time.Duration
