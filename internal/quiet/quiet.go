@@ -22,6 +22,8 @@ const (
 	patience = 2
 	// again is when it is looked anew at a process that has been quiet ever since: what comes slowly is no work to speak of, and may be much.
 	again = 10 * time.Minute
+	// apart is how long it is at the least from when files are given back until they are given back again.
+	apart = 2 * time.Minute
 	// worth is from how many bytes of mapped files, the program's own among them, some are given back: of a small store
 	// all stays, and nobody waits for the disk.
 	worth = 64 << 20
@@ -109,7 +111,7 @@ type files struct {
 func (f *files) look() { f.before, f.now = f.now, f.mapped() }
 
 func (f *files) giveBack() {
-	if f.now > worth && f.now <= f.before+some && time.Since(f.last) >= again {
+	if f.now > worth && f.now <= f.before+some && time.Since(f.last) >= apart {
 		f.drop()
 		f.last = time.Now()
 	}

@@ -122,7 +122,7 @@ func TestAnAttackerHasNoStoreReadFromTheDiskTimeAndAgain(t *testing.T) {
 				synctest.Wait()
 			}
 		}
-		if n, most := w.dropped.Load(), int64(24*time.Hour/again); n == 0 || n > most {
+		if n, most := w.dropped.Load(), int64(24*time.Hour/apart); n == 0 || n > most {
 			t.Errorf("%d times in a day, want at most %d", n, most)
 		}
 	})
