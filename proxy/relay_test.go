@@ -203,16 +203,7 @@ func TestAnAppWithoutAFreeConnectionIsBusyAndNotBroken(t *testing.T) {
 	arrived, release := make(chan struct{}), make(chan struct{})
 	app := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { arrived <- struct{}{}; <-release })
 	w.app.Store(&app)
-	done := make(chan int)
-	go func() { done <- w.do("GET", acmeHost, "/", "Cookie", c).StatusCode }()
-	<-arrived
-	if res := w.do("GET", acmeHost, "/", "Cookie", c); res.StatusCode != 503 || res.Header.Get("Retry-After") == "" || !strings.Contains(res.body, `"code":"upstream_busy"`) {
-		t.Errorf("%d %v %s", res.StatusCode, res.Header, res.body)
-	}
-	close(release)
-	if got := <-done; got != 200 {
-		t.Errorf("%d", got)
-	}
+	w.expectBusy(c, arrived, release)
 }
 
 func TestAnAppBehindTLSIsBusyWithoutAFreeConnectionAsWell(t *testing.T) {
@@ -228,15 +219,22 @@ func TestAnAppBehindTLSIsBusyWithoutAFreeConnectionAsWell(t *testing.T) {
 	_, c := w.jo()
 	tr := w.proxy.state.Load().apps[0].transport
 	tr.http.MaxConnsPerHost, tr.wait = 1, 300*time.Millisecond
+	w.expectBusy(c, arrived, release)
+}
+
+// expectBusy has a request take the only connection to the app, and another one not get it. The first is answered after longer than the
+// other has waited: patience is for a connection, not for an answer.
+func (w *world) expectBusy(c string, arrived <-chan struct{}, release chan<- struct{}) {
+	w.t.Helper()
 	done := make(chan int)
 	go func() { done <- w.do("GET", acmeHost, "/", "Cookie", c).StatusCode }()
 	<-arrived
 	if res := w.do("GET", acmeHost, "/", "Cookie", c); res.StatusCode != 503 || res.Header.Get("Retry-After") == "" || !strings.Contains(res.body, `"code":"upstream_busy"`) {
-		t.Errorf("%d %v %s", res.StatusCode, res.Header, res.body)
+		w.t.Errorf("%d %v %s", res.StatusCode, res.Header, res.body)
 	}
 	close(release)
-	if got := <-done; got != 200 { // longer than patience lasts: that is for a connection, not for an answer
-		t.Errorf("%d", got)
+	if got := <-done; got != 200 {
+		w.t.Errorf("%d", got)
 	}
 }
 

@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// ways are the addresses of both, by name.
-func (s *stage) ways() map[string]string {
+// addresses are those of both ways, by name.
+func (s *stage) addresses() map[string]string {
 	return map[string]string{"the fast path": s.fast, "net/http": s.slow}
 }
 
@@ -42,7 +42,7 @@ func TestASlowSenderTakesASecondGoroutineOnlyForALongBody(t *testing.T) {
 	s := newStage(t)
 	_, c := s.jo()
 	const people = 10
-	for way, addr := range s.ways() {
+	for way, addr := range s.addresses() {
 		for length, each := range map[int]int{100_000: 1, 256 << 10: 1, 256<<10 + 1: 2} {
 			s.eventually("nobody sends", func() bool { _, all := sendingOn(); return all == 0 })
 			var conns []*caller
@@ -91,7 +91,7 @@ func TestABodyThatIsSentFirstCanBeRefusedAndCut(t *testing.T) {
 	o.Upstreams = map[string]string{"app": "http://" + app}
 	s.update(func(tx tx) error { return save(tx, o, s.world) })
 	const length, first = 100_000, 50_000
-	for way, addr := range s.ways() {
+	for way, addr := range s.addresses() {
 		p := s.person(way[:3]+"@acme.com", s.acme.ID)
 		c := p.at(acmeHost, s.acme.ID)
 		send := func(path string) *caller {
@@ -188,7 +188,7 @@ func TestAHeadThatDripsHasTheTimeOfOneHead(t *testing.T) {
 			t.Errorf("%s: a slow body: %d %q", way, res.StatusCode, body)
 		}
 	}
-	for way, addr := range s.ways() { // whose limit is far away
+	for way, addr := range s.addresses() { // whose limit is far away
 		conn := s.call(addr)
 		conn.drip(request("POST", "/slow", c, "Content-Length: 4") + "body")
 		if res, body := conn.hear("POST"); res.StatusCode != http.StatusOK || body != "/slowbody" {
@@ -246,7 +246,7 @@ func TestAnAnswerThatNobodyTakesStaysWithItsApp(t *testing.T) {
 	o := s.acme
 	o.Upstreams = map[string]string{"app": "http://" + app}
 	s.update(func(tx tx) error { return save(tx, o, s.world) })
-	for way, addr := range s.ways() {
+	for way, addr := range s.addresses() {
 		for _, path := range []string{"/long", "/stream"} {
 			p := s.person(way[:3]+path[1:]+"@acme.com", s.acme.ID)
 			c := p.at(acmeHost, s.acme.ID)

@@ -34,7 +34,7 @@ func TestARequestAndItsAnswerAreOneSegmentEach(t *testing.T) {
 	conn.say(request("GET", "/x", c))
 	conn.hear("GET")
 	up := <-dialed // both ways go on with it, one request after the other
-	for way, addr := range s.ways() {
+	for way, addr := range s.addresses() {
 		for what, ask := range s.exchanges(c) {
 			conn := s.call(addr)
 			const times = 20
