@@ -332,6 +332,7 @@ func TestGoingBackToTheProviderIsNotADeadEnd(t *testing.T) {
 	at := b.moves(b.back, over, spent, in)
 	b.picture("back")
 	then := b.moves(b.forward, over, spent, in)
+	until(t, "the sign-in is in the log", 10*time.Second, func() bool { return proved() > 0 && entered() > 0 })
 	if n, m := proved(), entered(); n != 1 || m != 1 {
 		t.Errorf("going back (to %s) and forward (to %s), the provider's answer was taken %d times and the app entered %d times", at.prefix, then.prefix, n, m)
 	}

@@ -305,7 +305,7 @@ func TestAnAppThatIsDownIsAPageWithAReference(t *testing.T) {
 		t.Errorf("the page tells of the inside: %s", pg.Text)
 	}
 	id := referenceOf(t, pg)
-	found := s.lines(func(l line) bool { return l.get("request_id") == id && strings.Contains(l.get("cause"), "refused") })
+	found := s.logged(func(l line) bool { return l.get("request_id") == id && strings.Contains(l.get("cause"), "refused") })
 	if len(found) != 1 || found[0].get("organization") != "acme" || found[0].get("status") != "502" {
 		t.Errorf("the log has %v for the reference %s", found, id)
 	}

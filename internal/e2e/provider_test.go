@@ -80,7 +80,7 @@ func TestAProviderThatLiesLetsNobodyIn(t *testing.T) {
 				t.Error("there is a session")
 			}
 			id := referenceOf(t, pg)
-			found := s.lines(func(l line) bool { return l.get("request_id") == id && l.get("msg") == "sign-in failed" })
+			found := s.logged(func(l line) bool { return l.get("request_id") == id && l.get("msg") == "sign-in failed" })
 			if len(found) != 1 || found[0].get("check") == "" || found[0].get("hint") == "" || lie.check != "" && found[0].get("check") != lie.check {
 				t.Errorf("for the reference %s the log has %v, want the check %s", id, found, lie.check)
 			}
@@ -112,7 +112,7 @@ func TestAProviderThatIsDownStopsItsOwnSignInsAlone(t *testing.T) {
 		t.Errorf("%s: %d %s", pg.URL, pg.Status, pg.Text)
 	}
 	id := referenceOf(t, pg)
-	if found := s.lines(func(l line) bool { return l.get("request_id") == id && l.get("check") == "provider_unreachable" }); len(found) != 1 {
+	if found := s.logged(func(l line) bool { return l.get("request_id") == id && l.get("check") == "provider_unreachable" }); len(found) != 1 {
 		t.Errorf("for the reference %s the log has %v", id, found)
 	}
 	s.person(t, "p20").enter("acme", "/")

@@ -48,8 +48,7 @@ func TestAChangedFileIsInForceAtTheNextRequest(t *testing.T) {
 	broken := strings.Replace(good, "public_url:", "public_ur1:", 1)
 	s.write(broken)
 	refused := func(l line) bool { return strings.HasPrefix(l.get("msg"), "configuration refused") }
-	until(t, "the refusal in the log", 10*time.Second, func() bool { return len(s.lines(refused)) > 0 })
-	if faults := s.lines(refused)[0].get("faults"); !regexp.MustCompile(`orgate\.yaml:3:1: .*public_ur1`).MatchString(faults) || !strings.Contains(faults, "public_url") {
+	if faults := s.logged(refused)[0].get("faults"); !regexp.MustCompile(`orgate\.yaml:3:1: .*public_ur1`).MatchString(faults) || !strings.Contains(faults, "public_url") {
 		t.Errorf("the log says %s", faults)
 	}
 	if pg := p.fetch(s.at("acme", "/headers"), nil); pg.Status != http.StatusForbidden {

@@ -374,7 +374,7 @@ func TestAProviderVouchesForItsOwnDomainsAlone(t *testing.T) {
 		t.Errorf("%s: %d %s", pg.URL, pg.Status, pg.Text)
 	}
 	id := referenceOf(t, pg)
-	if found := s.lines(func(l line) bool { return l.get("request_id") == id && l.get("check") == "not_vouched" }); len(found) != 1 || found[0].get("hint") == "" {
+	if found := s.logged(func(l line) bool { return l.get("request_id") == id && l.get("check") == "not_vouched" }); len(found) != 1 || found[0].get("hint") == "" {
 		t.Errorf("the log has %v for the reference %s", found, id)
 	}
 	if is, orgs := s.knows("zoe@elsewhere.test"); is {

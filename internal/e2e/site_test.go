@@ -291,6 +291,16 @@ func (s *site) lines(match func(line) bool) (found []line) {
 	return found
 }
 
+// logged is lines when there is one: what a client is answered with may be there before the line about it.
+func (s *site) logged(match func(line) bool) (found []line) {
+	s.t.Helper()
+	until(s.t, "a line in the log", 10*time.Second, func() bool {
+		found = s.lines(match)
+		return len(found) > 0
+	})
+	return found
+}
+
 // searchLog fails the test if a secret is in the log, or a line that no machine can read.
 func (s *site) searchLog() {
 	s.t.Helper()
