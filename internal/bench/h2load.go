@@ -32,7 +32,7 @@ func h2load(shape ...string) load {
 		defer os.Remove(log.Name())
 		defer log.Close()
 		url := s.scheme + "://" + cmp.Or(s.host, s.address) + s.path
-		args := append([]string{"h2load", "-t1", "-D", strconv.Itoa(seconds), "--log-file", log.Name(), "--connect-to", s.address}, shape...)
+		args := slices.Concat(batch(), []string{"h2load", "-t1", "-D", strconv.Itoa(seconds), "--log-file", log.Name(), "--connect-to", s.address}, shape)
 		if s.cookie != "" {
 			args = append(args, "-H", "cookie: "+s.cookie)
 		}

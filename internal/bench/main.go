@@ -6,7 +6,7 @@
 //	go run ./internal/bench -orgate bin/orgate -rounds 5 -seconds 2
 //
 // The subject has the first core for itself; load and upstream share the second. It needs
-// nginx, wrk, h2load, taskset, and Linux. Everything is on loopback, and ends with it.
+// nginx, wrk, h2load, taskset, chrt, and Linux. Everything is on loopback, and ends with it.
 package main
 
 import (

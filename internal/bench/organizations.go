@@ -9,7 +9,7 @@ import (
 // to reach is so near to 1 that there are twice as many rounds.
 func organizations(ctx context.Context, b *bench) error {
 	return b.inYard(func(y *yard) error {
-		upstream, err := y.upstream(ctx)
+		upstream, err := y.upstream(ctx, batch()...)
 		if err != nil {
 			return err
 		}

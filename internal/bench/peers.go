@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // An endpoint is where a proxy is reached, and by which process.
@@ -16,8 +17,8 @@ type endpoint struct {
 }
 
 // nginx runs one with what is to be in its http block, which has the address to listen at for
-// every %[1]s.
-func (y *yard) nginx(ctx context.Context, core int, name, block string) (endpoint, error) {
+// every %[1]s. by is the command that starts it; none: it is started by itself.
+func (y *yard) nginx(ctx context.Context, core int, name, block string, by ...string) (endpoint, error) {
 	address, err := free(ctx)
 	if err != nil {
 		return endpoint{}, err
@@ -35,27 +36,30 @@ http {
 	if err := os.WriteFile(file, []byte(conf), 0o644); err != nil {
 		return endpoint{}, err
 	}
-	p, err := y.start(ctx, core, address, "nginx", "-p", dir, "-c", file)
+	p, err := y.start(ctx, core, address, append(by, "nginx", "-p", dir, "-c", file)...)
 	return endpoint{process: p, address: address}, err
 }
 
 // lengths are those of the upstream's answers, by their names.
 func lengths() map[string]int { return map[string]int{"1k": 1 << 10, "64k": 64 << 10} }
 
-// upstream is nginx answering from memory, on the core of the load.
-func (y *yard) upstream(ctx context.Context) (string, error) {
-	www := filepath.Join(y.dir, "www")
-	for _, under := range []string{"", "public", "rule"} {
-		if err := os.MkdirAll(filepath.Join(www, under), 0o755); err != nil {
+// upstream is nginx answering from memory, on the core of the load, started by a command if one is given. Short answers are
+// in its configuration, with the fields that those of a file have: to read a file is work for the core of the load.
+func (y *yard) upstream(ctx context.Context, by ...string) (string, error) {
+	www, short := filepath.Join(y.dir, "www"), ""
+	for _, under := range []string{"/", "/public/", "/rule/"} {
+		dir := filepath.Join(www, under)
+		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return "", err
 		}
-		for name, size := range lengths() {
-			if err := os.WriteFile(filepath.Join(www, under, name), bytes.Repeat([]byte("x"), size), 0o644); err != nil {
-				return "", err
-			}
+		if err := os.WriteFile(filepath.Join(dir, "64k"), bytes.Repeat([]byte("x"), lengths()["64k"]), 0o644); err != nil {
+			return "", err
 		}
+		short += fmt.Sprintf(`  location = %s1k { add_header Last-Modified "Thu, 01 Jan 2026 00:00:00 GMT"; add_header ETag '"1-400"'; add_header Accept-Ranges bytes; return 200 %s; }
+`, under, strings.Repeat("x", lengths()["1k"]))
 	}
-	up, err := y.nginx(ctx, loadCore, "upstream", `open_file_cache max=10; server { listen %[1]s reuseport; root `+www+`; }`)
+	up, err := y.nginx(ctx, loadCore, "upstream", `open_file_cache max=10; server { listen %[1]s reuseport; root `+www+`;
+`+short+`}`, by...)
 	return up.address, err
 }
 

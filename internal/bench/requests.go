@@ -15,7 +15,7 @@ import (
 // the ways in which it can be run.
 func requests(ctx context.Context, b *bench) error {
 	return b.inYard(func(y *yard) error {
-		upstream, err := y.upstream(ctx)
+		upstream, err := y.upstream(ctx, batch()...)
 		if err != nil {
 			return err
 		}
@@ -69,7 +69,7 @@ func requests(ctx context.Context, b *bench) error {
 // answers is the same for answers that are longer, and for fewer.
 func answers(ctx context.Context, b *bench) error {
 	return b.inYard(func(y *yard) error {
-		upstream, err := y.upstream(ctx)
+		upstream, err := y.upstream(ctx, batch()...)
 		if err != nil {
 			return err
 		}

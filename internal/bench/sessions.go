@@ -16,7 +16,7 @@ const (
 // that rest, and what it costs that each request comes by another of them.
 func sessions(ctx context.Context, b *bench) error {
 	return b.inYard(func(y *yard) error {
-		upstream, err := y.upstream(ctx)
+		upstream, err := y.upstream(ctx, batch()...)
 		if err != nil {
 			return err
 		}

@@ -13,7 +13,7 @@ func overTLS(ctx context.Context, b *bench) error {
 		if err != nil {
 			return err
 		}
-		upstream, err := y.upstream(ctx)
+		upstream, err := y.upstream(ctx, batch()...)
 		if err != nil {
 			return err
 		}

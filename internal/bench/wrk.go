@@ -58,7 +58,7 @@ func runWrk(ctx context.Context, s *subject, connections, seconds int, script st
 	return sample{perSecond: c.requests / c.took.Seconds(), requests: c.requests, p50: c.p50, p99: c.p99}, nil
 }
 
-// countByWrk runs wrk on the core of the load; with a niceness above 0 all else there goes before it.
+// countByWrk runs wrk on the core of the load, as batch work; with a niceness above 0 all else there goes before it.
 func countByWrk(ctx context.Context, s *subject, connections, seconds, nice int, script string, args ...string) (counted, error) {
 	dir, err := os.MkdirTemp("", "orgate-bench-wrk-")
 	if err != nil {
@@ -69,7 +69,11 @@ func countByWrk(ctx context.Context, s *subject, connections, seconds, nice int,
 	if err := os.WriteFile(file, []byte(script), 0o600); err != nil {
 		return counted{}, err
 	}
-	all := []string{"nice", "-n", fmt.Sprint(nice), "wrk", "-t1", fmt.Sprintf("-c%d", connections), fmt.Sprintf("-d%ds", seconds), "--latency", "-s", file}
+	all := batch()
+	if nice > 0 {
+		all = []string{"nice", "-n", fmt.Sprint(nice)}
+	}
+	all = append(all, "wrk", "-t1", fmt.Sprintf("-c%d", connections), fmt.Sprintf("-d%ds", seconds), "--latency", "-s", file)
 	if s.host != "" {
 		all = append(all, "-H", "Host: "+s.host)
 	}

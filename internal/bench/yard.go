@@ -55,6 +55,10 @@ func command(ctx context.Context, core int, args ...string) *exec.Cmd {
 	return cmd
 }
 
+// batch is how a load and its upstream are started that have a core for themselves. They are batch work to the scheduler: neither is interrupted
+// whenever something comes for the other, which would be a switch for every few requests, and leave the core too slow for what is measured.
+func batch() []string { return []string{"chrt", "-b", "0"} }
+
 // start runs a program pinned to a core and waits until it listens.
 func (y *yard) start(ctx context.Context, core int, address string, args ...string) (*process, error) {
 	p := &process{name: filepath.Base(args[0]), cmd: command(ctx, core, args...), gone: make(chan struct{})}
