@@ -44,7 +44,8 @@ http {
 func lengths() map[string]int { return map[string]int{"1k": 1 << 10, "64k": 64 << 10} }
 
 // upstream is nginx answering from memory, on the core of the load, started by a command if one is given. Short answers are
-// in its configuration, with the fields that those of a file have: to read a file is work for the core of the load.
+// in its configuration, with the fields that those of a file have: to read a file is work for the core of the load. So is a
+// head above 1 KiB, which a signed-in one has, with the buffer that nginx has for it by default: it takes another one and reads once more.
 func (y *yard) upstream(ctx context.Context, by ...string) (string, error) {
 	www, short := filepath.Join(y.dir, "www"), ""
 	for _, under := range []string{"/", "/public/", "/rule/"} {
@@ -58,7 +59,7 @@ func (y *yard) upstream(ctx context.Context, by ...string) (string, error) {
 		short += fmt.Sprintf(`  location = %s1k { add_header Last-Modified "Thu, 01 Jan 2026 00:00:00 GMT"; add_header ETag '"1-400"'; add_header Accept-Ranges bytes; return 200 %s; }
 `, under, strings.Repeat("x", lengths()["1k"]))
 	}
-	up, err := y.nginx(ctx, loadCore, "upstream", `open_file_cache max=10; server { listen %[1]s reuseport; root `+www+`;
+	up, err := y.nginx(ctx, loadCore, "upstream", `client_header_buffer_size 4k; open_file_cache max=10; server { listen %[1]s reuseport; root `+www+`;
 `+short+`}`, by...)
 	return up.address, err
 }
