@@ -57,6 +57,8 @@ type conn struct {
 
 	// state is what net/http says of it, an [http.ConnState].
 	state atomic.Int32
+	// whole: net/http has all of the request that it serves. What it reads until the next state is to hear whether the client goes away.
+	whole atomic.Bool
 
 	mu      sync.Mutex
 	changed sync.Cond // doing, or something of reads
@@ -349,6 +351,7 @@ func (c *conn) handOn() {
 // noticed hears from net/http what it makes of the connection.
 func (c *conn) noticed(s http.ConnState) {
 	c.state.Store(int32(s))
+	c.whole.Store(false)
 	if s == http.StateClosed {
 		_ = c.shut() // it is closed by now, unless it was to be later
 	}

@@ -59,6 +59,18 @@ func (c *conn) forServer() net.Conn {
 	return c
 }
 
+type connKey struct{}
+
+// hasWhole tells the connection of a request without a body that nothing more of it will be read.
+func hasWhole(r *http.Request) {
+	if r.ProtoMajor != 1 || r.Body != nil && r.Body != http.NoBody {
+		return
+	}
+	if c, _ := r.Context().Value(connKey{}).(*conn); c != nil {
+		c.whole.Store(true)
+	}
+}
+
 // Read implements [net.Conn]. Where it is asked for the beginning of another request, it serves
 // all those that are plain before it returns.
 func (c *conn) Read(p []byte) (int, error) {
@@ -85,6 +97,9 @@ func (c *conn) Read(p []byte) (int, error) {
 		default:
 			c.exact = false
 		}
+	}
+	if !c.exact && c.whole.Load() && !c.stirs() {
+		return 0, os.ErrDeadlineExceeded
 	}
 	if c.exact && int64(len(p)) > c.owed {
 		p = p[:c.owed]

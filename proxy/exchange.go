@@ -121,6 +121,7 @@ func ClientIP(r *http.Request) netip.Addr {
 
 // ServeHTTP implements [http.Handler].
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	hasWhole(r)
 	x := &exchange{w: w, rc: http.NewResponseController(w), p: p, st: p.state.Load(), began: p.now(), class: toNowhere, method: r.Method, http1: r.ProtoMajor == 1}
 	x.id, x.watch = endpoint.NewRequestID(), watch{Context: r.Context(), x: x}
 	r = r.WithContext(&x.watch)

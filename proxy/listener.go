@@ -65,6 +65,16 @@ func Listen(ln net.Listener, config *tls.Config, p *Proxy, server *http.Server) 
 			hook(nc, s)
 		}
 	}
+	of := server.ConnContext
+	server.ConnContext = func(ctx context.Context, nc net.Conn) context.Context {
+		if of != nil {
+			ctx = of(ctx, nc)
+		}
+		if c := ours(nc); c != nil {
+			ctx = context.WithValue(ctx, connKey{}, c)
+		}
+		return ctx
+	}
 	go l.accept()
 	go l.sweep()
 	return l
