@@ -448,5 +448,5 @@ func (x *exchange) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		return conn, rw, err
 	}
 	x.status = http.StatusSwitchingProtocols
-	return tunnelConn{conn}, rw, nil
+	return newTunnelConn(conn, rw.Reader), rw, nil
 }

@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"bufio"
+	"bytes"
 	"io"
 	"net"
 	"net/http"
@@ -25,13 +27,42 @@ func (e tunnelEnd) WriteTo(w io.Writer) (int64, error) { return pass(w, e.ReadWr
 func (e tunnelEnd) CloseWrite() error { return closeWrite(e.ReadWriteCloser) }
 
 // A tunnelConn is the client's.
-type tunnelConn struct{ net.Conn }
+type tunnelConn struct {
+	net.Conn
+	early []byte // what came with the request or while the app thought about it
+}
+
+// newTunnelConn returns the end of a client of which net/http has read all that is in br. (Whoever has the connection
+// from it may read from that alone: httputil.ReverseProxy does, and so the beginning was lost.)
+func newTunnelConn(c net.Conn, br *bufio.Reader) *tunnelConn {
+	early, _ := br.Peek(br.Buffered()) // it is here
+	return &tunnelConn{c, bytes.Clone(early)}
+}
+
+// Read implements [io.Reader].
+func (c *tunnelConn) Read(b []byte) (int, error) {
+	if len(c.early) > 0 {
+		n := copy(b, c.early)
+		c.early = c.early[n:]
+		return n, nil
+	}
+	return c.Conn.Read(b)
+}
 
 // WriteTo implements [io.WriterTo].
-func (c tunnelConn) WriteTo(w io.Writer) (int64, error) { return pass(w, c.Conn) }
+func (c *tunnelConn) WriteTo(w io.Writer) (int64, error) {
+	early := bytes.NewReader(c.early)
+	c.early = nil
+	n, err := early.WriteTo(w)
+	if err != nil {
+		return n, err
+	}
+	passed, err := pass(w, c.Conn)
+	return n + passed, err
+}
 
 // CloseWrite says the end to the client.
-func (c tunnelConn) CloseWrite() error { return closeWrite(c.Conn) }
+func (c *tunnelConn) CloseWrite() error { return closeWrite(c.Conn) }
 
 func closeWrite(c any) error {
 	if w, ok := c.(interface{ CloseWrite() error }); ok {
