@@ -49,11 +49,14 @@ func build(m *testing.M) (code int, err error) {
 }
 
 // freePort returns a port of loopback that is free, and likely to stay so until it is used:
-// it is not one of those that the system gives to whoever asks for any.
+// it is not one of those that the system gives to whoever asks for any, and is returned once.
 func freePort(t testing.TB) int {
 	t.Helper()
 	for range 100 {
 		port := 20_000 + rand.IntN(12_000)
+		if _, ok := given.LoadOrStore(port, true); ok { // nobody may listen there yet
+			continue
+		}
 		l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", fmt.Sprintf("127.0.0.1:%d", port))
 		if err == nil {
 			_ = l.Close() // nobody has connected
@@ -63,6 +66,9 @@ func freePort(t testing.TB) int {
 	t.Fatal("no free port")
 	return 0
 }
+
+// given are the ports that freePort has returned.
+var given sync.Map
 
 // sites is how many installations can share the certified provider at a time.
 const sites = 20
