@@ -43,23 +43,16 @@ func newTunnelConn(c net.Conn, br *bufio.Reader) *tunnelConn {
 func (c *tunnelConn) Read(b []byte) (int, error) {
 	if len(c.early) > 0 {
 		n := copy(b, c.early)
-		c.early = c.early[n:]
+		if c.early = c.early[n:]; len(c.early) == 0 {
+			c.early = nil // it would be kept for hours
+		}
 		return n, nil
 	}
 	return c.Conn.Read(b)
 }
 
 // WriteTo implements [io.WriterTo].
-func (c *tunnelConn) WriteTo(w io.Writer) (int64, error) {
-	early := bytes.NewReader(c.early)
-	c.early = nil
-	n, err := early.WriteTo(w)
-	if err != nil {
-		return n, err
-	}
-	passed, err := pass(w, c.Conn)
-	return n + passed, err
-}
+func (c *tunnelConn) WriteTo(w io.Writer) (int64, error) { return pass(w, c) }
 
 // CloseWrite says the end to the client.
 func (c *tunnelConn) CloseWrite() error { return closeWrite(c.Conn) }

@@ -120,15 +120,11 @@ func TestWithTheSwitchOffNothingIsReadWhileARequestIsServed(t *testing.T) {
 	if res, err := http.ReadResponse(conn.br, nil); err != nil || res.StatusCode != http.StatusSwitchingProtocols {
 		t.Fatalf("%v %v", res, err)
 	}
-	for i, word := range []string{"early, soon, one", "two"} {
-		if i == 0 {
-			conn.say("one")
-		} else {
-			conn.say(word)
-		}
-		heard := make([]byte, len(word))
-		if _, err := io.ReadFull(conn.br, heard); err != nil || string(heard) != word {
-			t.Errorf("%q, %v", heard, err)
+	for _, word := range []struct{ say, hear string }{{"one", "early, soon, one"}, {"two", "two"}} {
+		conn.say(word.say)
+		heard := make([]byte, len(word.hear))
+		if _, err := io.ReadFull(conn.br, heard); err != nil || string(heard) != word.hear {
+			t.Errorf("%q, want %q, %v", heard, word.hear, err)
 		}
 	}
 	conn.Close()
